@@ -1,0 +1,326 @@
+//! The verbs of wasi-nn: the only API that a door sees.
+//!
+//! Owns and wires the rest: settings, the model registry, contexts, workers. Decides nothing that a policy module
+//! decides, and knows no pointers, codes or wire formats.
+
+mod contexts;
+mod gate;
+mod load;
+mod prepare;
+mod report;
+mod serving;
+mod settings;
+mod turn;
+mod workers;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use parking_lot::{Mutex, RwLock};
+
+pub use contexts::ContextId;
+pub use load::{OnProgress, Target};
+pub use report::StatusKind;
+pub use serving::GraphId;
+
+use crate::chat::{History, Session};
+use crate::error::{Error, Result};
+use crate::llama::Special;
+use crate::logging::{self, Entered, Journal};
+use crate::models::Registry;
+use crate::scheduler::{Class, SessionKey};
+use contexts::{Contexts, Opened};
+use gate::{Gate, Inside};
+use serving::Serving;
+use settings::Settings;
+use workers::Workers;
+
+/// Receives whole characters of an answer on the calling thread; false ends the turn.
+pub type OnPiece<'a> = &'a mut dyn FnMut(&str) -> bool;
+
+/// How a backend is opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// The init configuration, if the host gave one.
+    pub config: Option<&'a [u8]>,
+    /// Overrides `backend.run_inference_args`: `auto`, `6` or `8`. Other texts are warned about and ignored.
+    pub run_inference_args: Option<&'a str>,
+}
+
+/// Tokens of a conversation and the room that it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the conversation at its last turn.
+    pub used: u32,
+    /// Tokens that the current model gives each conversation.
+    pub capacity: u32,
+}
+
+/// An engine for one host: at most one current model, any number of conversations. Any thread.
+pub struct Backend {
+    id: u64,
+    opened: Instant,
+    settings: RwLock<Settings>,
+    registry: Registry<Serving>,
+    contexts: Contexts,
+    workers: Workers,
+    journal: Arc<Journal>,
+    gate: Gate,
+    closing: AtomicBool,
+    warned_graph: AtomicBool,
+    /// Engine threads, of the current model and of those that still drain.
+    threads: Mutex<Vec<(GraphId, JoinHandle<()>)>>,
+}
+
+/// A call that is inside a backend, with its log lines going there.
+struct Call<'a> {
+    _journal: Entered,
+    _inside: Inside<'a>,
+}
+
+impl Backend {
+    /// Opens a backend without a model and without a thread. Errors: `InvalidArgument` naming the first finding when
+    /// the configuration is strict.
+    pub fn open(options: Options<'_>) -> Result<Backend> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let (settings, opening) = Settings::open(options)?;
+        let (journal, problem) = Journal::open(&settings.config.logging);
+        let journal = Arc::new(journal);
+        logging::open(&journal);
+        let backend = Backend {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            opened: Instant::now(),
+            settings: RwLock::new(settings),
+            registry: Registry::new(),
+            contexts: Contexts::new(),
+            workers: Workers::new(journal.clone()),
+            journal,
+            gate: Gate::default(),
+            closing: AtomicBool::new(false),
+            warned_graph: AtomicBool::new(false),
+            threads: Mutex::new(Vec::new()),
+        };
+        let _entered = logging::enter(&backend.journal);
+        opening.log();
+        if let Some(problem) = problem {
+            log::warn!(target: "config", "{problem}");
+        }
+        log::info!(target: "backend", "backend {} opened", backend.id);
+        Ok(backend)
+    }
+
+    /// Cancels all turns and loads, waits until every caller has left, and ends all threads. Errors: `Closing` when it
+    /// was closed before; `Reentrant` from one of its own callbacks.
+    pub fn close(&self) -> Result<()> {
+        self.refuse_reentrance(None)?;
+        if !self.gate.close() {
+            return Err(Error::Closing);
+        }
+        let _entered = logging::enter(&self.journal);
+        self.closing.store(true, Ordering::Relaxed);
+        self.contexts.close_all();
+        if let Some(serving) = self.registry.lease() {
+            serving.engine.stop();
+        }
+        self.gate.wait_empty();
+        drop(self.registry.claim().replace(None));
+        for (_, thread) in std::mem::take(&mut *self.threads.lock()) {
+            // An engine thread catches the panics of its steps.
+            drop(thread.join());
+        }
+        self.workers.close();
+        log::info!(target: "backend", "backend {} closed", self.id);
+        logging::close(&self.journal);
+        Ok(())
+    }
+
+    /// Opens a conversation of its own. `graph`: a model version that was loaded here selects it; any other number
+    /// selects the current one, because hosts pass uninitialised memory. Errors: `NoModel`; `TooManyContexts`.
+    pub fn open_context(&self, graph: u32) -> Result<ContextId> {
+        let _call = self.enter()?;
+        let lease = self.registry.lease().ok_or(Error::NoModel)?;
+        if graph != lease.graph.0 && !self.warned_graph.swap(true, Ordering::Relaxed) {
+            log::warn!(target: "session", "graph {graph} is not loaded here, using graph {}", lease.graph.0);
+        }
+        let config = self.settings().config.clone();
+        let history = History::new(config.model.system_prompt.as_deref());
+        let opened = self.contexts.open_anonymous(&config.backend, history)?;
+        Ok(self.opened(&lease, opened))
+    }
+
+    /// Opens the conversation `name`, or attaches to it. Errors: `InvalidArgument` for a name that is empty or longer
+    /// than 1,024 bytes; `NoModel`; `TooManyContexts`.
+    pub fn open_named_context(&self, name: &[u8]) -> Result<ContextId> {
+        let _call = self.enter()?;
+        let lease = self.registry.lease().ok_or(Error::NoModel)?;
+        if name.is_empty() || name.len() > 1024 {
+            return Err(Error::InvalidArgument(format!(
+                "session name has {} bytes, must have 1 to 1024",
+                name.len()
+            )));
+        }
+        let config = self.settings().config.clone();
+        let history = History::new(config.model.system_prompt.as_deref());
+        let opened = self.contexts.open_named(&config.backend, name, history)?;
+        Ok(self.opened(&lease, opened))
+    }
+
+    /// Closes a context; its running turn is cancelled. A named conversation is kept. Errors: `UnknownContext`.
+    pub fn close_context(&self, context: u32) -> Result<()> {
+        let _call = self.enter()?;
+        self.refuse_reentrance(Some(context))?;
+        if let Some(session) = self.contexts.close(context)? {
+            self.forget(&session);
+        }
+        Ok(())
+    }
+
+    /// Errors: `NoModel`, `UnknownContext`, `Reentrant`: what a turn on `context` would answer before its input is
+    /// looked at.
+    pub fn check_context(&self, context: u32) -> Result<()> {
+        let _call = self.enter()?;
+        self.registry.lease().ok_or(Error::NoModel)?;
+        self.session(context).map(|_| ())
+    }
+
+    /// Errors: `UnknownContext`, `Reentrant`. A model is not needed.
+    pub fn check_open(&self, context: u32) -> Result<()> {
+        let _call = self.enter()?;
+        self.session(context).map(|_| ())
+    }
+
+    /// Keeps the text of the next `compute`; the last one wins.
+    pub fn set_input(&self, context: u32, text: String) -> Result<()> {
+        let _call = self.enter()?;
+        self.session(context)?.set_input(text);
+        Ok(())
+    }
+
+    /// The result of the last turn, any number of times: 0 the text, 1 its metadata as JSON. Errors: `InvalidArgument`
+    /// for another index; `NoResult`.
+    pub fn output(&self, context: u32, index: u32) -> Result<Arc<str>> {
+        let _call = self.enter()?;
+        let session = self.session(context)?;
+        if index > 1 {
+            return Err(Error::InvalidArgument(format!(
+                "output index is {index}, must be 0 (text) or 1 (metadata)"
+            )));
+        }
+        let result = session.result().ok_or(Error::NoResult)?;
+        Ok(match index {
+            0 => result.text,
+            _ => result.metadata.to_string().into(),
+        })
+    }
+
+    /// Notes that the host's buffer took less than the last answer.
+    pub fn mark_truncated(&self, context: u32) {
+        // The answer was delivered; a context that was closed meanwhile has no metadata to mark.
+        if let Ok(session) = self.contexts.get(context) {
+            session.mark_truncated();
+        }
+    }
+
+    /// Cancels the turns of a context that run or wait; without one nothing happens.
+    pub fn cancel(&self, context: u32) -> Result<()> {
+        let _call = self.enter()?;
+        self.refuse_reentrance(Some(context))?;
+        self.contexts.get(context)?.cancel();
+        Ok(())
+    }
+
+    /// Sets the class of a context's next turns: 0 low, 1 normal, 2 high, 3 urgent.
+    pub fn set_priority(&self, context: u32, priority: u32) -> Result<()> {
+        let _call = self.enter()?;
+        let session = self.session(context)?;
+        if Class::from_number(priority).is_none() {
+            return Err(Error::InvalidArgument(format!(
+                "priority is {priority}, must be 0 (low) to 3 (urgent)"
+            )));
+        }
+        session.priority.store(priority, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Forgets what was said, after the turns that run or wait now. The system message stays. Errors: `Timeout` when
+    /// they do not end within `default_task_timeout_ms`.
+    pub fn clear(&self, context: u32) -> Result<()> {
+        let _call = self.enter()?;
+        let session = self.session(context)?;
+        let deadline = Instant::now() + self.settings().config.backend.default_task_timeout;
+        let place = session.turnstile.join();
+        if !place.enter(deadline, || self.closing.load(Ordering::Relaxed)) {
+            return Err(Error::Timeout(format!(
+                "the turns of context {context} did not end in time to clear it"
+            )));
+        }
+        session.clear();
+        self.forget(&session);
+        Ok(())
+    }
+
+    /// Tokens in use and available. Errors: `NoModel`.
+    pub fn usage(&self, context: u32) -> Result<Usage> {
+        let _call = self.enter()?;
+        let session = self.session(context)?;
+        let lease = self.registry.lease().ok_or(Error::NoModel)?;
+        let tokens = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Ok(Usage {
+            used: tokens(session.activity().used_tokens),
+            capacity: tokens(lease.engine.capacity()),
+        })
+    }
+
+    /// The conversation as a JSON array of `{role, content}`.
+    pub fn history(&self, context: u32) -> Result<String> {
+        let _call = self.enter()?;
+        Ok(self.session(context)?.history().to_json().to_string())
+    }
+
+    /// Tokens that the current model makes of `text`: no template, no beginning-of-text token. Errors: `NoModel`.
+    pub fn count_tokens(&self, text: &str) -> Result<u32> {
+        let _call = self.enter()?;
+        let lease = self.registry.lease().ok_or(Error::NoModel)?;
+        let text = text.to_owned();
+        let count = self
+            .workers
+            .run(move || Ok(lease.vocab.tokenize(&text, Special::Plain)?.len()))?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    fn enter(&self) -> Result<Call<'_>> {
+        Ok(Call {
+            _inside: self.gate.enter()?,
+            _journal: logging::enter(&self.journal),
+        })
+    }
+
+    /// The session of an open context, unless this thread is inside a callback of it.
+    fn session(&self, context: u32) -> Result<Arc<Session>> {
+        self.refuse_reentrance(Some(context))?;
+        self.contexts.get(context)
+    }
+
+    fn opened(&self, lease: &Serving, opened: Opened) -> ContextId {
+        for session in opened.evicted {
+            log::info!(target: "session", "session {} gave way to context {}", session.id, opened.id.0);
+            lease.engine.forget(SessionKey(session.id));
+        }
+        opened.id
+    }
+
+    fn forget(&self, session: &Session) {
+        if let Some(lease) = self.registry.lease() {
+            lease.engine.forget(SessionKey(session.id));
+        }
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        // A Rust host may drop without closing; threads must not outlive their backend.
+        drop(self.close());
+    }
+}

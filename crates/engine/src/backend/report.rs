@@ -1,0 +1,155 @@
+//! The status documents: snapshots of what the owners of each number publish.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+
+use super::Backend;
+use super::contexts::Listed;
+use super::serving::{Serving, limits};
+use crate::config::Config;
+use crate::error::Result;
+use crate::{llama, status};
+
+/// Which status document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusKind {
+    /// Turns that wait and run.
+    Queue,
+    /// Bytes and cells.
+    Memory,
+    /// Conversations.
+    Sessions,
+    /// Speeds and times.
+    Performance,
+    /// The model and the configuration in force.
+    Model,
+}
+
+impl Backend {
+    /// A status document as JSON. Never waits for the engine thread; without a model its numbers are 0.
+    pub fn status(&self, kind: StatusKind) -> Result<String> {
+        let _call = self.enter()?;
+        let lease = self.registry.lease();
+        let lease = lease.as_deref();
+        let config = self.settings().config.clone();
+        let document = match kind {
+            StatusKind::Queue => self.queue(lease, &config),
+            StatusKind::Memory => self.memory(lease, &config),
+            StatusKind::Sessions => self.sessions(&config),
+            StatusKind::Performance => self.performance(lease),
+            StatusKind::Model => self.model(lease, &config),
+        };
+        Ok(document.to_string())
+    }
+
+    fn queue(&self, lease: Option<&Serving>, config: &Config) -> Value {
+        let limit = config.backend.queue_size;
+        let bounds = limits(&config.backend);
+        match lease {
+            Some(serving) => status::queue(serving.engine.stats(), limit, &bounds),
+            None => json!({
+                "limit": limit,
+                "warning_threshold": bounds.warn_at,
+                "reject_threshold": bounds.reject_at,
+                "waiting": {"low": 0, "normal": 0, "high": 0, "urgent": 0},
+                "waiting_total": 0,
+                "running": 0,
+            }),
+        }
+    }
+
+    fn memory(&self, lease: Option<&Serving>, config: &Config) -> Value {
+        let history: usize = self
+            .contexts
+            .list()
+            .iter()
+            .map(|listed| listed.session.activity().history_bytes)
+            .sum();
+        let mut document = json!({
+            "weights_bytes": 0,
+            "cache_bytes": 0,
+            "compute_bytes": 0,
+            "history_bytes": history,
+            "cache_tokens": 0,
+            "cache_tokens_limit": 0,
+            "idle_cache_tokens_limit": config.memory.max_cache_tokens,
+            "spilled_bytes": 0,
+        });
+        if let Some(serving) = lease {
+            let memory = serving.memory();
+            document["weights_bytes"] = memory.weights.into();
+            document["cache_bytes"] = memory.cache.into();
+            document["compute_bytes"] = memory.compute.into();
+            merge(&mut document, status::cache(serving.engine.stats(), memory.cells));
+        }
+        document
+    }
+
+    fn sessions(&self, config: &Config) -> Value {
+        let mut listed = self.contexts.list();
+        listed.sort_by_key(|l| l.session.id);
+        let count = |test: fn(&Listed) -> bool| listed.iter().filter(|l| test(l)).count();
+        let evicted = self.contexts.evictions();
+        json!({
+            "max_concurrent": config.backend.max_concurrent,
+            "max_sessions": config.backend.max_sessions,
+            "idle_timeout_ms": status::millis(config.backend.idle_timeout),
+            "auto_cleanup": config.backend.auto_cleanup,
+            "open_anonymous": count(|l| l.session.name.is_none()),
+            "open_named": count(|l| l.session.name.is_some() && l.context.is_some()),
+            "detached_named": count(|l| l.context.is_none()),
+            "evictions": {
+                "idle": evicted.idle.load(Ordering::Relaxed),
+                "limit": evicted.limit.load(Ordering::Relaxed),
+                "reclaimed": evicted.reclaimed.load(Ordering::Relaxed),
+            },
+            "sessions": listed.iter().map(session).collect::<Vec<_>>(),
+        })
+    }
+
+    fn performance(&self, lease: Option<&Serving>) -> Value {
+        let mut document = json!({"uptime_ms": status::millis(self.opened.elapsed())});
+        if let Some(serving) = lease {
+            merge(&mut document, status::performance(serving.engine.stats()));
+        }
+        document
+    }
+
+    fn model(&self, lease: Option<&Serving>, config: &Arc<Config>) -> Value {
+        let mut document = json!({"loaded": lease.is_some()});
+        if let Some(serving) = lease {
+            document["file"] = serving.file().into();
+            document["graph"] = serving.graph.0.into();
+            merge(&mut document, serving.report().clone());
+        }
+        document["llama_cpp"] = llama::runtime::version().into();
+        document["config_effective"] = config.to_json();
+        document["config_notes"] = self.settings().notes();
+        document
+    }
+}
+
+fn session(listed: &Listed) -> Value {
+    let session = &listed.session;
+    let activity = session.activity();
+    let name = session.name.as_ref();
+    json!({
+        "id": session.id,
+        "context": listed.context.map(|id| id.0),
+        "name": name.map(|n| String::from_utf8_lossy(n).into_owned()),
+        "turns": activity.turns,
+        "tokens": activity.used_tokens,
+        "idle_ms": status::millis(activity.idle),
+        "busy": activity.busy,
+        "priority": session.priority.load(Ordering::Relaxed),
+    })
+}
+
+/// Adds the fields of one object to another.
+fn merge(into: &mut Value, from: Value) {
+    if let (Value::Object(into), Value::Object(from)) = (into, from) {
+        into.extend(from);
+    }
+}

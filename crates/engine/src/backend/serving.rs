@@ -1,0 +1,177 @@
+//! One loaded version of a model with everything that serves it.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use serde_json::{Value, json};
+
+use crate::chat::{Template, template::SpecialTexts};
+use crate::config::{BackendLimits, Config};
+use crate::error::Result;
+use crate::handles::{Handle, Numbers};
+use crate::llama::{Model, Token, Vocab};
+use crate::models::Brought;
+use crate::scheduler::{Engine, Limits, Spawn, Start};
+
+/// A loaded model version as a host sees it: non-zero, unique in the process, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct GraphId(pub u32);
+
+impl Handle for GraphId {
+    fn from_number(number: u32) -> GraphId {
+        GraphId(number)
+    }
+}
+
+static NUMBERS: Numbers = Numbers::new();
+
+/// A model version in service. A share of it is a lease: it ends with the last turn that runs on it.
+pub struct Serving {
+    /// Its number.
+    pub graph: GraphId,
+    /// The settings that it was loaded with.
+    pub config: Arc<Config>,
+    /// Its chat template.
+    pub template: Template,
+    /// Its vocabulary.
+    pub vocab: Vocab,
+    /// Its engine thread.
+    pub engine: Engine,
+    weights: Arc<Model>,
+    file: String,
+    report: Value,
+    memory: Memory,
+}
+
+/// Bytes that the version holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// Weights.
+    pub weights: u64,
+    /// KV cells.
+    pub cache: u64,
+    /// Compute buffers.
+    pub compute: u64,
+    /// KV cells, in tokens.
+    pub cells: u32,
+}
+
+impl Serving {
+    /// Puts a model into service. The thread is the caller's to join.
+    pub fn start(
+        brought: Brought,
+        config: Arc<Config>,
+        spawn: Spawn<'_>,
+    ) -> Result<(Serving, Option<JoinHandle<()>>)> {
+        let graph = GraphId(NUMBERS.next()?);
+        let weights = brought.weights;
+        let vocab = weights.vocab();
+        let (template, warning) = Template::new(
+            config.model.chat_template.as_deref(),
+            weights.chat_template(None).as_deref(),
+            special_texts(&vocab),
+        )?;
+        if let Some(warning) = &warning {
+            log::warn!(target: "model", "{warning}");
+        }
+        let bytes = brought.context.memory();
+        let memory = Memory {
+            weights: bytes.model,
+            cache: bytes.context,
+            compute: bytes.compute,
+            cells: brought.context.n_ctx(),
+        };
+        let plan = brought.plan;
+        let report = json!({
+            "architecture": weights.meta("general.architecture"),
+            "name": weights.meta("general.name"),
+            "description": weights.description(),
+            "parameters": weights.n_params(),
+            "quantisation": weights.file_type(),
+            "training_context": weights.n_ctx_train(),
+            "layers": weights.n_layer(),
+            "device_layers": weights.n_gpu_layers(),
+            "vocabulary": vocab.n_tokens(),
+            "load_time_ms": u64::try_from(brought.load_time.as_millis()).unwrap_or(u64::MAX),
+            "session_tokens": plan.session_tokens,
+            "parallel": plan.parallel,
+            "kv_mode": if plan.unified { "unified" } else { "split" },
+            "kv_cells": memory.cells,
+            "threads": plan.threads.decode,
+            "threads_batch": plan.threads.batch,
+            "removal": format!("{:?}", brought.context.removal()).to_lowercase(),
+            "chat_template": format!("{:?}", template.origin()).to_lowercase(),
+            "notes": brought.notes.iter().chain(&warning).collect::<Vec<_>>(),
+        });
+        let engine = Engine::start(
+            Start {
+                context: brought.context,
+                vocab: vocab.clone(),
+                parallel: plan.parallel as usize,
+                capacity: plan.session_tokens as usize,
+                idle_limit: config.memory.max_cache_tokens as usize,
+                limits: limits(&config.backend),
+            },
+            spawn,
+        )?;
+        let thread = engine.take_thread();
+        let serving = Serving {
+            graph,
+            config,
+            template,
+            vocab,
+            engine,
+            weights,
+            file: brought.file,
+            report,
+            memory,
+        };
+        Ok((serving, thread))
+    }
+
+    /// The file that it was loaded from.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The name in the model's metadata, or its file.
+    pub fn name(&self) -> String {
+        self.weights
+            .meta("general.name")
+            .unwrap_or_else(|| self.file.clone())
+    }
+
+    /// What is known about the model, for its status document.
+    pub fn report(&self) -> &Value {
+        &self.report
+    }
+
+    /// Bytes that it holds.
+    pub fn memory(&self) -> Memory {
+        self.memory
+    }
+}
+
+/// The queue's bounds from the configuration.
+pub fn limits(backend: &BackendLimits) -> Limits {
+    Limits {
+        warn_at: backend.queue_warning_threshold as usize,
+        reject_at: backend.queue_reject_threshold as usize,
+        by_class: backend.priority_scheduling_enabled,
+        sweep_expired: backend.auto_queue_cleanup,
+    }
+}
+
+fn special_texts(vocab: &Vocab) -> SpecialTexts {
+    let text = |token: Option<Token>| token.map(|t| vocab.token_text(t)).unwrap_or_default();
+    let ids = 0..i32::try_from(vocab.n_tokens()).unwrap_or(i32::MAX);
+    SpecialTexts {
+        bos: text(vocab.bos()),
+        eos: text(vocab.eos()),
+        control: ids
+            .map(Token)
+            .filter(|&t| vocab.is_control(t))
+            .map(|t| vocab.token_text(t))
+            .collect(),
+    }
+}

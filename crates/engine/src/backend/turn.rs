@@ -1,0 +1,316 @@
+//! One turn, from the text that a host passes to the answer that it gets back.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::prepare::{Conversation, Ready, prepare};
+use super::serving::Serving;
+use super::{Backend, OnPiece};
+use crate::chat::history::ContentTokens;
+use crate::chat::{Message, Role, Session, TurnResult};
+use crate::config::{ArgumentsMode, CallSettings, Door, RawConfig, TokenLimit};
+use crate::error::{Error, Result};
+use crate::scheduler::{Class, Deadlines, Outcome, Piece, SessionKey, Ticket, Timings, Turn};
+use crate::stopping::Verdict;
+
+thread_local! {
+    /// Backends and contexts whose callbacks run on this thread, innermost last.
+    static CALLBACKS: RefCell<Vec<(u64, u32)>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Backend {
+    /// Runs a turn: appends `text` as the user's message and returns the answer.
+    ///
+    /// `call` yields a copy of the call's own configuration and is asked only where the configured mode looks at it.
+    /// `on_piece` gets whole characters as they appear, on this thread; false ends the turn with what was delivered.
+    /// On an error the conversation is as it was.
+    pub fn run(
+        &self,
+        context: u32,
+        text: String,
+        call: &mut dyn FnMut() -> Option<Vec<u8>>,
+        on_piece: Option<OnPiece<'_>>,
+    ) -> Result<Arc<str>> {
+        let _inside = self.enter()?;
+        let session = self.session(context)?;
+        let lease = self.registry.lease().ok_or(Error::NoModel)?;
+        let mode = match on_piece {
+            // The streaming call is new, so its configuration is always meant.
+            Some(_) => ArgumentsMode::Eight,
+            None => self.arguments_mode(),
+        };
+        let settings = self.call_settings(&lease, mode, call)?;
+        drop(lease);
+        let turn = self.turn(context, &session, text, settings, on_piece);
+        if let Err(error) = &turn {
+            log::debug!(target: "inference", "context {context}: {error}");
+        }
+        turn
+    }
+
+    /// Runs the turn of the text that `set_input` left.
+    pub fn compute(&self, context: u32) -> Result<()> {
+        let input = {
+            let _inside = self.enter()?;
+            self.registry.lease().ok_or(Error::NoModel)?;
+            self.session(context)?.input().ok_or(Error::NoInput)?
+        };
+        self.run(context, input, &mut || None, None).map(|_| ())
+    }
+
+    fn turn(
+        &self,
+        context: u32,
+        session: &Arc<Session>,
+        text: String,
+        settings: CallSettings,
+        on_piece: Option<OnPiece<'_>>,
+    ) -> Result<Arc<str>> {
+        let submitted = Instant::now();
+        let deadline = submitted + self.settings().config.backend.default_task_timeout;
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let _turn = session
+            .begin(&cancelled)
+            .ok_or(Error::UnknownContext(context))?;
+        let place = session.turnstile.join();
+        if !place.enter(deadline, || cancelled.load(Ordering::Relaxed)) {
+            return Err(match cancelled.load(Ordering::Relaxed) {
+                true => Error::Cancelled,
+                false => waited(submitted.elapsed()),
+            });
+        }
+        // The lease is taken here, not earlier: a turn that waited for its predecessor runs on the current model.
+        let lease = self.registry.lease().ok_or(Error::NoModel)?;
+        let history = session.history();
+        let prepared = {
+            let (lease, settings) = (lease.clone(), settings.clone());
+            self.workers
+                .run(move || prepare(&lease, history, &text, &settings))?
+        };
+        let run = Run {
+            backend: self.id,
+            context,
+            lease: &lease,
+            session,
+        };
+        let (conversation, ready) = prepared;
+        let outcome = match settings.token_limit() {
+            TokenLimit::AtMost(0) => nothing(&ready),
+            _ => run.on_engine(&submit(&run, ready, deadline, cancelled)?, on_piece)?,
+        };
+        Ok(run.commit(conversation, outcome))
+    }
+
+    /// The settings of one call, from arguments 7 and 8 where they are a configuration.
+    fn call_settings(
+        &self,
+        lease: &Serving,
+        mode: ArgumentsMode,
+        call: &mut dyn FnMut() -> Option<Vec<u8>>,
+    ) -> Result<CallSettings> {
+        let bytes = match mode {
+            ArgumentsMode::Six => None,
+            ArgumentsMode::Auto | ArgumentsMode::Eight => call(),
+        };
+        let raw = match bytes.map(|b| RawConfig::parse(Door::Run, &b)) {
+            None => None,
+            Some(Ok(raw)) => Some(raw),
+            // Without a proven object this may as well be a caller of six arguments.
+            Some(Err(reason)) if mode == ArgumentsMode::Eight && lease.config.strict => {
+                return Err(Error::InvalidArgument(format!("runtime config: {reason}")));
+            }
+            Some(Err(reason)) => {
+                log::debug!(target: "config", "arguments 7 and 8 are no runtime config: {reason}");
+                None
+            }
+        };
+        let (settings, findings) = lease.config.for_call(raw.as_ref());
+        self.note_findings(&findings, settings.strict)?;
+        Ok(settings)
+    }
+
+    /// Refuses a call into a context, or any context, from one of its own callbacks.
+    pub(super) fn refuse_reentrance(&self, context: Option<u32>) -> Result<()> {
+        let inner = CALLBACKS.with(|c| {
+            let callbacks = c.borrow();
+            let own = callbacks
+                .iter()
+                .find(|(backend, id)| *backend == self.id && context.is_none_or(|c| c == *id));
+            own.map(|(_, id)| *id)
+        });
+        inner.map_or(Ok(()), |id| Err(Error::Reentrant(id)))
+    }
+}
+
+/// A turn under way.
+struct Run<'a> {
+    backend: u64,
+    context: u32,
+    lease: &'a Arc<Serving>,
+    session: &'a Session,
+}
+
+impl Run<'_> {
+    /// Waits for the answer and hands its pieces out.
+    fn on_engine(&self, submitted: &Submitted, mut on_piece: Option<OnPiece<'_>>) -> Result<Outcome> {
+        let begun = Instant::now();
+        let mut delivered = String::new();
+        let mut cached = 0;
+        loop {
+            match submitted.ticket.next()? {
+                Piece::Started { cached_tokens } => cached = cached_tokens,
+                Piece::Done(outcome) => return Ok(*outcome),
+                Piece::Failed(error) => return Err(error),
+                Piece::Text {
+                    text,
+                    completion_tokens,
+                } => {
+                    let Some(deliver) = on_piece.as_mut() else {
+                        continue;
+                    };
+                    delivered.push_str(&text);
+                    if !self.in_callback(|| deliver(&text)) {
+                        return Ok(Outcome {
+                            text: delivered,
+                            tokens: Vec::new(),
+                            token_bytes: 0,
+                            verdict: Verdict::Callback,
+                            prompt_tokens: submitted.prompt_tokens,
+                            cached_tokens: cached,
+                            completion_tokens,
+                            timings: Timings {
+                                decode: begun.elapsed(),
+                                ..Timings::default()
+                            },
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    fn in_callback<T>(&self, call: impl FnOnce() -> T) -> T {
+        struct Leave;
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                CALLBACKS.with(|c| c.borrow_mut().pop());
+            }
+        }
+        CALLBACKS.with(|c| c.borrow_mut().push((self.backend, self.context)));
+        let _leave = Leave;
+        call()
+    }
+
+    /// Makes the turn part of the conversation and keeps its result.
+    fn commit(&self, conversation: Conversation, outcome: Outcome) -> Arc<str> {
+        let text: Arc<str> = outcome.text.as_str().into();
+        let mut history = conversation.history;
+        history.push(
+            conversation.message,
+            Message {
+                role: Role::Assistant,
+                content: text.clone(),
+                // An answer that was cut inside a token is tokenised anew when it is needed.
+                tokens: (outcome.token_bytes == text.len()).then(|| ContentTokens {
+                    graph: self.lease.graph.0,
+                    tokens: outcome.tokens.as_slice().into(),
+                }),
+            },
+        );
+        let metadata = self.metadata(&outcome, history.dropped(), conversation.seed);
+        log::debug!(target: "inference", "context {}: {metadata}", self.context);
+        self.session.commit(
+            history,
+            outcome.prompt_tokens + outcome.completion_tokens,
+        );
+        self.session.set_result(TurnResult {
+            text: text.clone(),
+            metadata,
+        });
+        text
+    }
+
+    fn metadata(&self, outcome: &Outcome, dropped: usize, seed: u32) -> Value {
+        let ms = |d: Duration| d.as_micros() as f64 / 1000.0;
+        let name = self.session.name.as_ref();
+        json!({
+            "finish_reason": outcome.verdict.reason(),
+            "finish_detail": outcome.verdict.detail(),
+            "prompt_tokens": outcome.prompt_tokens,
+            "cached_tokens": outcome.cached_tokens,
+            "evaluated_tokens": outcome.prompt_tokens - outcome.cached_tokens,
+            "completion_tokens": outcome.completion_tokens,
+            "queue_ms": ms(outcome.timings.queued),
+            "prefill_ms": ms(outcome.timings.prefill),
+            "decode_ms": ms(outcome.timings.decode),
+            "text_bytes": outcome.text.len(),
+            "truncated": false,
+            "turns_dropped": dropped,
+            "seed": seed,
+            "session": name.map(|n| String::from_utf8_lossy(n).into_owned()),
+            "context": self.context,
+            "model": self.lease.name(),
+            "graph": self.lease.graph.0,
+        })
+    }
+}
+
+/// A turn that the engine has accepted.
+struct Submitted {
+    ticket: Ticket,
+    prompt_tokens: usize,
+}
+
+/// Hands a prepared turn to the engine thread.
+fn submit(
+    run: &Run<'_>,
+    prepared: Ready,
+    deadline: Instant,
+    cancelled: Arc<AtomicBool>,
+) -> Result<Submitted> {
+    let prompt_tokens = prepared.tokens.len();
+    let priority = run.session.priority.load(Ordering::Relaxed);
+    let ticket = run.lease.engine.submit(Turn {
+        session: SessionKey(run.session.id),
+        class: Class::from_number(priority).unwrap_or(Class::Normal),
+        tokens: prepared.tokens,
+        sampler: prepared.sampler,
+        penalty_window: prepared.penalty_window,
+        rules: prepared.rules,
+        deadlines: Deadlines {
+            queued: deadline,
+            hard: prepared.hard_limit,
+        },
+        keep_cache: run.lease.config.memory.cache_prompt,
+        cancelled,
+    })?;
+    Ok(Submitted {
+        ticket,
+        prompt_tokens,
+    })
+}
+
+/// The outcome of a turn whose token limit is 0: nothing is evaluated.
+fn nothing(ready: &Ready) -> Outcome {
+    Outcome {
+        text: String::new(),
+        tokens: Vec::new(),
+        token_bytes: 0,
+        verdict: Verdict::Length,
+        prompt_tokens: ready.tokens.len(),
+        cached_tokens: ready.tokens.len(),
+        completion_tokens: 0,
+        timings: Timings::default(),
+    }
+}
+
+fn waited(time: Duration) -> Error {
+    Error::Timeout(format!(
+        "waited behind other turns of its context for {} ms",
+        time.as_millis()
+    ))
+}

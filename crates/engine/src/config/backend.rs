@@ -1,0 +1,145 @@
+//! Section `backend`: limits on contexts, the queue and output buffers.
+
+use serde_json::Value;
+use std::time::Duration;
+
+use super::key::{Available, Ints, Key, Kind, Section};
+use super::reading::Reading;
+use super::value::{Wrong, integer, type_of};
+
+/// Limits on contexts, the queue and output buffers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BackendLimits {
+    /// Named sessions kept, open or detached.
+    pub max_sessions: usize,
+    /// Idle time after which a session may be cleaned up.
+    pub idle_timeout: Duration,
+    /// Clean up when a context is opened; off: the limits refuse.
+    pub auto_cleanup: bool,
+    /// Open anonymous contexts.
+    pub max_concurrent: usize,
+    /// Turns waiting to run.
+    pub queue_size: usize,
+    /// Longest wait in the queue; never cuts a running turn.
+    pub default_task_timeout: Duration,
+    /// Turns of higher priority go first; off: in order of arrival.
+    pub priority_scheduling_enabled: bool,
+    /// Turns of one priority share by token cost; off: in order of arrival.
+    pub fair_scheduling_enabled: bool,
+    /// Waiting turns from which on the queue warns; at most `queue_reject_threshold`.
+    pub queue_warning_threshold: usize,
+    /// Waiting turns from which on the queue refuses; at most `queue_size`.
+    pub queue_reject_threshold: usize,
+    /// Expired turns leave the queue at once.
+    pub auto_queue_cleanup: bool,
+    /// How arguments 7 and 8 of `run_inference` are taken.
+    pub run_inference_args: ArgumentsMode,
+    /// Upper bound on every output capacity, in bytes; `None`: no bound.
+    pub max_output_bytes: Option<usize>,
+}
+
+impl Default for BackendLimits {
+    fn default() -> Self {
+        BackendLimits {
+            max_sessions: 100,
+            idle_timeout: Duration::from_millis(300_000),
+            auto_cleanup: true,
+            max_concurrent: 8,
+            queue_size: 50,
+            default_task_timeout: Duration::from_millis(30_000),
+            priority_scheduling_enabled: true,
+            fair_scheduling_enabled: false,
+            queue_warning_threshold: 40,
+            queue_reject_threshold: 50,
+            auto_queue_cleanup: true,
+            run_inference_args: ArgumentsMode::Auto,
+            max_output_bytes: None,
+        }
+    }
+}
+
+/// How arguments 7 and 8 of `run_inference` are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArgumentsMode {
+    /// Only when the bytes prove to be a configuration.
+    Auto,
+    /// Never looked at.
+    Six,
+    /// Believed.
+    Eight,
+}
+
+impl ArgumentsMode {
+    /// The mode of the text of an override: `auto`, `6` or `8`.
+    pub fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "6" => Some(ArgumentsMode::Six),
+            "8" => Some(ArgumentsMode::Eight),
+            _ => text
+                .eq_ignore_ascii_case("auto")
+                .then_some(ArgumentsMode::Auto),
+        }
+    }
+}
+
+pub(super) static SECTION: Section = Section {
+    name: "backend",
+    aliases: &[],
+    keys: &[
+        Key::int("max_sessions", Ints::new(1, 10_000), |config| config.backend.max_sessions as i64, |config, count| config.backend.max_sessions = count as usize),
+        Key::int("idle_timeout_ms", Ints::new(10, 86_400_000), |config| config.backend.idle_timeout.as_millis() as i64, |config, ms| config.backend.idle_timeout = Duration::from_millis(ms as u64)),
+        Key::bool("auto_cleanup", |config| config.backend.auto_cleanup, |config, on| config.backend.auto_cleanup = on)
+        .read_as(&[
+            "auto_cleanup_sessions",
+            "auto_cleanup_enabled",
+            "auto_cleanup",
+        ]),
+        Key::int("max_concurrent", Ints::new(1, 4096), |config| config.backend.max_concurrent as i64, |config, count| config.backend.max_concurrent = count as usize),
+        Key::int("queue_size", Ints::new(1, 10_000), |config| config.backend.queue_size as i64, |config, count| config.backend.queue_size = count as usize),
+        Key::int("default_task_timeout_ms", Ints::new(1000, 3_600_000), |config| config.backend.default_task_timeout.as_millis() as i64, |config, ms| {
+                    config.backend.default_task_timeout = Duration::from_millis(ms as u64);
+                }),
+        Key::bool("priority_scheduling_enabled", |config| config.backend.priority_scheduling_enabled, |config, on| config.backend.priority_scheduling_enabled = on),
+        Key::bool("fair_scheduling_enabled", |config| config.backend.fair_scheduling_enabled, |config, on| config.backend.fair_scheduling_enabled = on)
+        .available(Available::BuiltInOnly),
+        // Their real upper bound is `queue_size`, which is checked when all layers are merged.
+        Key::int("queue_warning_threshold", Ints::new(1, 10_000), |config| config.backend.queue_warning_threshold as i64, |config, count| config.backend.queue_warning_threshold = count as usize),
+        Key::int("queue_reject_threshold", Ints::new(1, 10_000), |config| config.backend.queue_reject_threshold as i64, |config, count| config.backend.queue_reject_threshold = count as usize),
+        Key::bool("auto_queue_cleanup", |config| config.backend.auto_queue_cleanup, |config, on| config.backend.auto_queue_cleanup = on),
+        Key::new(
+            "run_inference_args",
+            Kind::Special {
+                expected: "\"auto\", 6 or 8",
+                get: |config| match config.backend.run_inference_args {
+                    ArgumentsMode::Auto => "auto".into(),
+                    ArgumentsMode::Six => 6.into(),
+                    ArgumentsMode::Eight => 8.into(),
+                },
+                read: |config, reading, expected| match read_mode(reading, expected) {
+                    Some(mode) => {
+                        config.backend.run_inference_args = mode;
+                        true
+                    }
+                    None => false,
+                },
+            },
+        ),
+        Key::int("max_output_bytes", Ints::zero_or(256, 1 << 30), |config| config.backend.max_output_bytes.unwrap_or(0) as i64, |config, bytes| {
+                    config.backend.max_output_bytes = (bytes != 0).then_some(bytes as usize);
+                }),
+    ],
+};
+
+fn read_mode(reading: &mut Reading<'_>, expected: &str) -> Option<ArgumentsMode> {
+    let accepted = || "auto, 6, 8".to_owned();
+    reading.last(expected, 6 or 8", accepted, |value| match value {
+        Value::String(word) if word.eq_ignore_ascii_case("auto") => Ok(ArgumentsMode::Auto),
+        Value::String(_) => Err(Wrong::Range),
+        Value::Number(_) => match integer(value)? {
+            6 => Ok(ArgumentsMode::Six),
+            8 => Ok(ArgumentsMode::Eight),
+            _ => Err(Wrong::Range),
+        },
+        other => Err(Wrong::Type(type_of(other))),
+    })
+}

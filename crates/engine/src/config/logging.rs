@@ -1,0 +1,169 @@
+//! Section `logging`: what is logged, where and how.
+
+use std::path::PathBuf;
+
+use super::key::{Flat, Key, Kind, Section};
+use super::memory::{MAX_PATH, path_text};
+use super::value::{Word, put, words};
+
+/// What is logged, where and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logging {
+    /// Lowest level written.
+    pub level: Level,
+    /// Written as `true`; `level` is debug then.
+    pub enable_debug: bool,
+    /// File to append to; `None`: stderr.
+    pub file: Option<PathBuf>,
+    /// Each line starts with the time.
+    pub timestamps: bool,
+    /// Colours on a terminal.
+    pub colors: bool,
+    /// One JSON object per line.
+    pub structured: bool,
+    /// What is written of; `None`: everything.
+    pub categories: Option<Vec<Category>>,
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Logging {
+            level: Level::Info,
+            enable_debug: false,
+            file: None,
+            timestamps: true,
+            colors: false,
+            structured: false,
+            categories: None,
+        }
+    }
+}
+
+/// How much is logged, most first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Everything; the only level that shows prompts and answers.
+    Debug,
+    /// What happens.
+    Info,
+    /// What is not as it should be.
+    Warn,
+    /// What fails.
+    Error,
+    /// What ends the backend.
+    Fatal,
+    /// Nothing.
+    None,
+}
+
+impl Word for Level {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("debug", Level::Debug),
+        ("info", Level::Info),
+        ("warn", Level::Warn),
+        ("warning", Level::Warn),
+        ("error", Level::Error),
+        ("fatal", Level::Fatal),
+        ("none", Level::None),
+        ("off", Level::None),
+    ];
+}
+
+/// What a log line is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Category {
+    Backend,
+    Config,
+    Model,
+    Session,
+    Queue,
+    Inference,
+    Sampling,
+    Memory,
+    Engine,
+    Events,
+}
+
+impl Category {
+    /// The name in log lines and in the configuration.
+    pub fn as_str(self) -> &'static str {
+        self.word()
+    }
+}
+
+impl Word for Category {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("backend", Category::Backend),
+        ("config", Category::Config),
+        ("model", Category::Model),
+        ("session", Category::Session),
+        ("queue", Category::Queue),
+        ("inference", Category::Inference),
+        ("sampling", Category::Sampling),
+        ("memory", Category::Memory),
+        ("engine", Category::Engine),
+        ("events", Category::Events),
+    ];
+}
+
+pub(super) static SECTION: Section = Section {
+    name: "logging",
+    aliases: &[],
+    keys: &[
+        Key::word(
+            "level",
+            words::<Level>,
+            |config| config.logging.level.word(),
+            |config, word| put(&mut config.logging.level, word),
+        )
+        .flat(Flat::Never),
+        Key::bool(
+            "enable_debug",
+            |config| config.logging.enable_debug,
+            |config, on| config.logging.enable_debug = on,
+        )
+        .read_as(&["enable_debug_log", "enable_debug"]),
+        Key::text(
+            "file",
+            MAX_PATH,
+            |config| path_text(&config.logging.file),
+            |config, path| config.logging.file = path.map(PathBuf::from),
+        )
+        .flat(Flat::Never),
+        Key::bool(
+            "timestamps",
+            |config| config.logging.timestamps,
+            |config, on| config.logging.timestamps = on,
+        )
+        .flat(Flat::Never),
+        Key::bool(
+            "colors",
+            |config| config.logging.colors,
+            |config, on| config.logging.colors = on,
+        )
+        .flat(Flat::Never),
+        Key::bool(
+            "structured",
+            |config| config.logging.structured,
+            |config, on| config.logging.structured = on,
+        )
+        .flat(Flat::Never),
+        Key::new(
+            "categories",
+            Kind::Words {
+                list: words::<Category>,
+                get: |config| {
+                    let categories = config.logging.categories.as_ref()?;
+                    Some(categories.iter().map(|category| category.word()).collect())
+                },
+                set: |config, words| {
+                    let categories = words.iter().filter_map(|word| Category::of(word));
+                    config.logging.categories = Some(categories.collect());
+                },
+            },
+        )
+        .flat(Flat::Never),
+        Key::new("enable_log", Kind::NoEffect),
+    ],
+};

@@ -1,0 +1,112 @@
+//! Section `performance`: how turns share the engine.
+
+use std::time::Duration;
+
+use super::key::{Available, Flat, Ints, Key, Kind, Section};
+use super::value::{Word, put, words};
+
+/// How turns share the engine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Performance {
+    /// Turns of different sessions are decoded in one batch; off: one turn at a time.
+    pub batch_processing: bool,
+    /// Already part of `model.batch_size` where that was not written; `None`: not written.
+    pub batch_size: Option<u32>,
+    /// Wait for more turns before the first step of a batch.
+    pub batch_timeout: Duration,
+    /// Turns decoded together.
+    pub n_parallel: u32,
+    /// Longest gap that a running stream should see.
+    pub target_gap: Duration,
+    /// Layout of the KV cache.
+    pub kv_mode: KvMode,
+}
+
+impl Default for Performance {
+    fn default() -> Self {
+        Performance {
+            batch_processing: true,
+            batch_size: None,
+            batch_timeout: Duration::ZERO,
+            n_parallel: 8,
+            target_gap: Duration::from_millis(250),
+            kv_mode: KvMode::Auto,
+        }
+    }
+}
+
+/// Layout of the KV cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KvMode {
+    /// Chosen for the model.
+    Auto,
+    /// One pool for all sequences.
+    Unified,
+    /// A part of its own for each sequence.
+    Split,
+}
+
+impl Word for KvMode {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("auto", KvMode::Auto),
+        ("unified", KvMode::Unified),
+        ("split", KvMode::Split),
+    ];
+}
+
+pub(super) static SECTION: Section = Section {
+    name: "performance",
+    aliases: &[],
+    keys: &[
+        Key::bool(
+            "batch_processing",
+            |config| config.performance.batch_processing,
+            |config, on| config.performance.batch_processing = on,
+        )
+        .flat(Flat::Never),
+        Key::new(
+            "batch_size",
+            Kind::Int {
+                range: Ints::new(1, 65_536),
+                get: |config| {
+                    let written = config.performance.batch_size;
+                    written.unwrap_or(config.model.batch_size).into()
+                },
+                set: |config, count| config.performance.batch_size = Some(count as u32),
+            },
+        )
+        .flat(Flat::Never),
+        Key::int(
+            "batch_timeout_ms",
+            Ints::new(0, 1000),
+            |config| config.performance.batch_timeout.as_millis() as i64,
+            |config, ms| config.performance.batch_timeout = Duration::from_millis(ms as u64),
+        )
+        .flat(Flat::Never)
+        .available(Available::BuiltInOnly),
+        Key::int(
+            "n_parallel",
+            Ints::new(1, 256),
+            |config| config.performance.n_parallel.into(),
+            |config, count| config.performance.n_parallel = count as u32,
+        )
+        .read_as(&["parallel", "n_parallel"])
+        .flat(Flat::Never),
+        Key::int(
+            "target_gap_ms",
+            Ints::new(20, 10_000),
+            |config| config.performance.target_gap.as_millis() as i64,
+            |config, ms| config.performance.target_gap = Duration::from_millis(ms as u64),
+        )
+        .flat(Flat::Never)
+        .available(Available::BuiltInOnly),
+        Key::word(
+            "kv_mode",
+            words::<KvMode>,
+            |config| config.performance.kv_mode.word(),
+            |config, word| put(&mut config.performance.kv_mode, word),
+        )
+        .flat(Flat::Never)
+        .at_load_only(),
+    ],
+};

@@ -1,0 +1,48 @@
+//! The inference engine behind every door: conversations in, text out.
+//!
+//! Everything that is decided is decided here, once, for all doors alike: which turn runs next, what gives way when a
+//! context is full, when an answer ends. The engine exports no symbols, reads no environment, writes nothing to stdout
+//! and knows neither C nor HTTP. Modules import downwards only; `ARCHITECTURE.md` has the table.
+
+#![deny(unsafe_code)]
+
+mod error;
+mod calendar;
+mod metrics;
+
+mod config;
+mod handles;
+#[expect(unsafe_code, reason = "the one room that calls llama.cpp")]
+mod llama;
+
+mod chat;
+mod logging;
+mod memory;
+mod models;
+mod sampling;
+mod stopping;
+
+mod scheduler;
+mod status;
+
+mod backend;
+
+pub use backend::{
+    Backend, ContextId, GraphId, OnPiece, OnProgress, Options, StatusKind, Target, Usage,
+};
+pub use error::{ContextNeed, Error, Result};
+
+/// The library's version, the ABI number of the frozen header and the engine's build, as one line.
+pub fn version() -> &'static std::ffi::CStr {
+    static TEXT: once_cell::sync::Lazy<std::ffi::CString> = once_cell::sync::Lazy::new(|| {
+        let text = format!(
+            "wasi-nn-backend {} (abi 1, llama.cpp {}, {})",
+            env!("CARGO_PKG_VERSION"),
+            llama::runtime::version(),
+            llama::runtime::system_info()
+        );
+        // An interior NUL cannot come from a version text; without it the text is the crate's version alone.
+        std::ffi::CString::new(text).unwrap_or_else(|_| c"wasi-nn-backend".into())
+    });
+    &TEXT
+}

@@ -1,0 +1,398 @@
+//! A context: the KV cells of a model, its compute threads, and what runs on them.
+//!
+//! Owns the `llama_context` pointer, its threadpool and a share of its model, and frees them in that order. One thread
+//! at a time. Knows no sessions: it is told which tokens to decode and which cells to drop.
+
+mod params;
+mod memory;
+mod state;
+
+use std::ffi::c_void;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use llama_cpp_sys_2 as sys;
+
+use crate::error::{Error, Result};
+
+use super::batch::{Batch, Limits};
+use super::threads::Pool;
+use super::{Model, SeqId, ThreadCounts, Token, capacity, ffi, log, runtime};
+
+pub(crate) use memory::Removal;
+pub(crate) use params::{ContextParams, FlashAttention, KvType};
+
+/// Bytes that a context and its model hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MemoryBreakdown {
+    /// Weights.
+    pub(crate) model: u64,
+    /// KV cells and recurrent states.
+    pub(crate) context: u64,
+    /// Scratch space of the graphs.
+    pub(crate) compute: u64,
+    /// Whether llama.cpp told these numbers. Otherwise weights and cells are computed from the model's shape and
+    /// scratch space is not counted.
+    pub(crate) measured: bool,
+}
+
+/// Why a decode call did not do its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DecodeFailure {
+    /// No cells for the batch; nothing has changed.
+    NoCells,
+    /// The abort flag was up; what was finished before stays: ask `seq_next_pos` for every sequence of the batch.
+    Aborted,
+    /// Refused (nothing has changed) or failed (as after `Aborted`), with the reason.
+    Failed(String),
+}
+
+/// What the abort callback reads; at a fixed address for the life of the context.
+struct Abort {
+    flag: Arc<AtomicBool>,
+    /// While a shift is applied it must not be cut: llama.cpp would apply it a second time.
+    hold: AtomicBool,
+}
+
+/// The KV cells and compute threads of one model. `Send`, not `Sync`.
+pub(crate) struct Context {
+    raw: NonNull<sys::llama_context>,
+    abort: Box<Abort>,
+    /// After `raw` in drop order by `Drop`, which frees the context first.
+    pool: Pool,
+    model: Arc<Model>,
+    limits: Limits,
+    kv_unified: bool,
+    removal: Removal,
+    /// By batch index, whether the last decode left logits there.
+    outputs: Vec<bool>,
+    shift_pending: bool,
+    /// What the saved states of this context have in common with others of the same shape.
+    fingerprint: u64,
+    /// For builds whose llama.cpp does not tell what it allocated.
+    estimated_cell_bytes: u64,
+}
+
+// SAFETY: a context may be used by any one thread at a time; it has no ties to the thread that made it. It is not
+// `Sync`: even reading logits reorders them.
+unsafe impl Send for Context {}
+
+impl Context {
+    /// Makes a context of `model` with its own threadpool, and finds out how its cells can be removed.
+    ///
+    /// Errors: `InvalidArgument` for a number out of range; `Unsupported` for encoders and models that do not generate;
+    /// `Load` for memory that is not there and for combinations that the model refuses.
+    pub(crate) fn new(model: Arc<Model>, params: &ContextParams) -> Result<Context> {
+        runtime::init();
+        params.check()?;
+        check_kind(&model)?;
+        capacity::check(&model, params)?;
+        let pool = Pool::new(params.threads, params.poll)?;
+        let n_batch = params.n_batch.min(params.n_ctx);
+        let n_outputs = match params.n_outputs_max {
+            0 => n_batch,
+            count => count.min(n_batch),
+        };
+        // SAFETY: no arguments; returns a struct by value.
+        let mut raw_params = unsafe { sys::llama_context_default_params() };
+        raw_params.n_ctx = params.n_ctx;
+        raw_params.n_batch = n_batch;
+        raw_params.n_ubatch = params.n_ubatch.min(n_batch);
+        raw_params.n_seq_max = params.n_seq_max;
+        // llama.cpp asserts that the output buffer, which it sizes by sequences, is within this bound.
+        raw_params.n_outputs_max = n_outputs.max(params.n_seq_max);
+        raw_params.n_threads = signed(params.threads.decode);
+        raw_params.n_threads_batch = signed(params.threads.batch);
+        raw_params.pooling_type = sys::LLAMA_POOLING_TYPE_NONE;
+        raw_params.type_k = params.type_k.raw();
+        raw_params.type_v = params.type_v.raw();
+        raw_params.flash_attn_type = match params.flash_attention {
+            FlashAttention::Auto => sys::LLAMA_FLASH_ATTN_TYPE_AUTO,
+            FlashAttention::On => sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
+            FlashAttention::Off => sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
+        };
+        raw_params.kv_unified = params.kv_unified;
+        let mut raw = std::ptr::null_mut();
+        let (made, lines) = log::capture(|| {
+            ffi::guarded(|err, cap| {
+                // SAFETY: the model outlives the context, which holds an `Arc` of it; `raw` is written on success only.
+                unsafe { ffi::engine_context_new(model.as_ptr(), &raw_params, &mut raw, err, cap) }
+            })
+        });
+        made.map_err(|fault| Error::Load(format!("no context: {}", fault.during("creation"))))?;
+        let raw = NonNull::new(raw).ok_or_else(|| {
+            let reason = log::reason(&lines).unwrap_or_else(|| "llama.cpp gave no reason".into());
+            Error::Load(format!("no context: {reason}"))
+        })?;
+        let mut context = Context {
+            raw,
+            abort: Box::new(Abort {
+                flag: Arc::default(),
+                hold: AtomicBool::new(false),
+            }),
+            pool,
+            limits: Limits {
+                context: next_number(),
+                n_batch: 0,
+                n_outputs,
+                n_seq_max: params.n_seq_max,
+                n_tokens: model.vocab_size() as usize,
+            },
+            kv_unified: params.kv_unified,
+            removal: Removal::None,
+            outputs: Vec::new(),
+            shift_pending: false,
+            fingerprint: state::fingerprint(&model, params),
+            estimated_cell_bytes: capacity::cell_bytes(&model, params),
+            model,
+        };
+        context.limits.n_batch = context.n_batch();
+        // SAFETY: context and pool are valid and `Drop` detaches before either is freed.
+        unsafe {
+            sys::llama_attach_threadpool(
+                context.as_ptr(),
+                context.pool.as_ptr(),
+                context.pool.as_ptr(),
+            )
+        };
+        // SAFETY: the `Abort` is boxed, so its address stays; it is dropped after the context is freed.
+        unsafe {
+            sys::llama_set_abort_callback(
+                context.as_ptr(),
+                Some(is_aborted),
+                std::ptr::from_ref::<Abort>(&context.abort)
+                    .cast_mut()
+                    .cast(),
+            )
+        };
+        context.check_causal()?;
+        context.removal = context.probe_removal()?;
+        Ok(context)
+    }
+
+    /// A batch graph needs every token of a sequence at once when attention looks both ways.
+    fn check_causal(&self) -> Result<()> {
+        // SAFETY: the pointer is valid for the life of `self`.
+        if unsafe { sys::llama_get_causal_attn(self.as_ptr()) } {
+            return Ok(());
+        }
+        Err(Error::Unsupported(format!(
+            "{} attends in both directions, which is no text generation",
+            self.model.description()
+        )))
+    }
+
+    /// The model of this context.
+    pub(crate) fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// Cells of all sequences.
+    pub(crate) fn n_ctx(&self) -> u32 {
+        // SAFETY: the pointer is valid for the life of `self`.
+        unsafe { sys::llama_n_ctx(self.as_ptr()) }
+    }
+
+    /// Cells that one sequence can have: the capacity of a conversation.
+    pub(crate) fn n_ctx_seq(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { sys::llama_n_ctx_seq(self.as_ptr()) }
+    }
+
+    /// Tokens per decode call.
+    pub(crate) fn n_batch(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { sys::llama_n_batch(self.as_ptr()) }
+    }
+
+    /// Tokens per graph.
+    pub(crate) fn n_ubatch(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { sys::llama_n_ubatch(self.as_ptr()) }
+    }
+
+    /// Sequences.
+    pub(crate) fn n_seq_max(&self) -> u32 {
+        self.limits.n_seq_max
+    }
+
+    /// The sequence with number `index`, if the context has it.
+    pub(crate) fn seq(&self, index: u32) -> Option<SeqId> {
+        (index < self.n_seq_max()).then_some(SeqId(index))
+    }
+
+    /// An empty batch for this context.
+    pub(crate) fn new_batch(&self) -> Batch {
+        Batch::new(self.limits)
+    }
+
+    /// Evaluates `batch`. Its positions must continue what each sequence holds, from 0 for an empty one.
+    pub(crate) fn decode(&mut self, batch: &Batch) -> std::result::Result<(), DecodeFailure> {
+        self.check_batch(batch).map_err(DecodeFailure::Failed)?;
+        self.outputs.clear();
+        self.abort.hold.store(self.shift_pending, Ordering::Relaxed);
+        let mut status = 0;
+        let (called, lines) = log::capture(|| {
+            batch.with_raw(|raw| {
+                ffi::guarded(|err, cap| {
+                    // SAFETY: the context is valid and the batch was checked against everything that it asserts.
+                    unsafe { ffi::engine_decode(self.as_ptr(), raw, &mut status, err, cap) }
+                })
+            })
+        });
+        self.abort.hold.store(false, Ordering::Relaxed);
+        if let Err(fault) = called {
+            return Err(DecodeFailure::Failed(fault.during("decode").to_string()));
+        }
+        match status {
+            0 => {
+                self.shift_pending = false;
+                self.outputs.extend(batch.outputs());
+                Ok(())
+            }
+            1 => Err(DecodeFailure::NoCells),
+            2 => Err(DecodeFailure::Aborted),
+            code => {
+                let reason = log::reason(&lines).unwrap_or_default();
+                Err(DecodeFailure::Failed(format!("decode: code {code} {reason}")))
+            }
+        }
+    }
+
+    fn check_batch(&self, batch: &Batch) -> std::result::Result<(), String> {
+        if *batch.limits() != self.limits {
+            return Err("the batch belongs to another context".to_owned());
+        }
+        if batch.is_empty() {
+            return Err("the batch is empty".to_owned());
+        }
+        for (index, span) in batch.spans() {
+            let next = self.seq_next_pos(SeqId(index));
+            if span.first != next {
+                return Err(format!(
+                    "position {} of sequence {index} does not continue the context, must be {next}",
+                    span.first
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The logits of entry `output` of the last batch, one per token; `None` if it did not ask for them.
+    ///
+    /// Natural log scale, not normalised. Nothing after a failed decode.
+    pub(crate) fn logits(&self, output: usize) -> Option<&[f32]> {
+        // llama.cpp aborts in debug builds when asked for a row that is not there.
+        if !self.outputs.get(output).copied().unwrap_or(false) {
+            return None;
+        }
+        let index = i32::try_from(output).ok()?;
+        let mut row = std::ptr::null();
+        ffi::guarded(|err, cap| {
+            // SAFETY: the context is valid and the entry has logits; `row` is written on success only.
+            unsafe { ffi::engine_logits(self.as_ptr(), index, &mut row, err, cap) }
+        })
+        .ok()?;
+        if row.is_null() {
+            return None;
+        }
+        // SAFETY: the row has one value per token and stays until the next decode, which needs `&mut self`.
+        Some(unsafe { std::slice::from_raw_parts(row, self.limits.n_tokens) })
+    }
+
+    /// Changes the number of compute threads, within the pool that was made at creation. Between steps.
+    pub(crate) fn set_threads(&mut self, counts: ThreadCounts) -> Result<()> {
+        counts.check()?;
+        let size = self.pool.size();
+        let [decode, batch] = [counts.decode, counts.batch].map(|count| signed(count.min(size)));
+        // SAFETY: the pointer is valid; both counts are at least 1.
+        unsafe { sys::llama_set_n_threads(self.as_ptr(), decode, batch) };
+        Ok(())
+    }
+
+    /// Puts the compute threads to sleep; the next decode wakes them.
+    pub(crate) fn pause_threads(&mut self) {
+        self.pool.pause();
+    }
+
+    /// Wakes the compute threads ahead of a decode.
+    pub(crate) fn resume_threads(&mut self) {
+        self.pool.resume();
+    }
+
+    /// The flag that cuts a running decode, on devices that ask: the CPU does after every node of the graph.
+    ///
+    /// Any thread may raise it; nobody lowers it but the caller. A decode that applies a shift runs to its end.
+    pub(crate) fn abort_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.abort.flag)
+    }
+
+    fn as_ptr(&self) -> *mut sys::llama_context {
+        self.raw.as_ptr()
+    }
+
+    fn check_seq(&self, seq: SeqId) -> Result<i32> {
+        if seq.index() >= self.n_seq_max() {
+            return Err(Error::InvalidArgument(format!(
+                "sequence {} is unknown, the context has {}",
+                seq.index(),
+                self.n_seq_max()
+            )));
+        }
+        Ok(signed(seq.index()))
+    }
+
+    /// Two tokens of the model, for probes.
+    fn probe_token(&self) -> Token {
+        self.model.vocab().bos().unwrap_or(Token(0))
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("limits", &self.limits)
+            .field("removal", &self.removal)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: the context is valid; it must not touch the pool any more when it is freed.
+        unsafe { sys::llama_detach_threadpool(self.as_ptr()) };
+        let freed = ffi::guarded(|err, cap| {
+            // SAFETY: `self` owns the pointer; pool, abort flag and model are dropped after this.
+            unsafe { ffi::engine_context_free(self.as_ptr(), err, cap) }
+        });
+        if let Err(fault) = freed {
+            ::log::error!(target: "engine", "{}", fault.during("free context"));
+        }
+    }
+}
+
+unsafe extern "C" fn is_aborted(data: *mut c_void) -> bool {
+    // SAFETY: `data` is the boxed `Abort` of the context that is computing; only its atomics are used.
+    let abort = unsafe { &*data.cast::<Abort>() };
+    abort.flag.load(Ordering::Relaxed) && !abort.hold.load(Ordering::Relaxed)
+}
+
+fn check_kind(model: &Model) -> Result<()> {
+    if model.has_encoder() || !model.has_decoder() {
+        return Err(Error::Unsupported(format!(
+            "{} is an encoder, the engine runs decoders",
+            model.description()
+        )));
+    }
+    Ok(())
+}
+
+fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn signed(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

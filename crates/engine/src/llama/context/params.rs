@@ -1,0 +1,138 @@
+//! The shape of a context, as numbers and enums.
+//!
+//! Knows neither model nor machine: whether a shape fits them is found out at creation.
+
+use llama_cpp_sys_2 as sys;
+
+use crate::error::{Error, Result};
+
+use super::super::{ThreadCounts, runtime};
+
+/// The type of cached keys or values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KvType {
+    /// 32 bits.
+    F32,
+    /// 16 bits, the usual one.
+    F16,
+    /// 16 bits with the range of 32.
+    Bf16,
+    /// 8.5 bits.
+    Q8_0,
+    /// 5.5 bits.
+    Q5_0,
+    /// 6 bits.
+    Q5_1,
+    /// 4.5 bits.
+    Q4_0,
+    /// 5 bits.
+    Q4_1,
+    /// 4.5 bits, not linear.
+    Iq4Nl,
+}
+
+impl KvType {
+    pub(in crate::llama) fn raw(self) -> sys::ggml_type {
+        match self {
+            KvType::F32 => sys::GGML_TYPE_F32,
+            KvType::F16 => sys::GGML_TYPE_F16,
+            KvType::Bf16 => sys::GGML_TYPE_BF16,
+            KvType::Q8_0 => sys::GGML_TYPE_Q8_0,
+            KvType::Q5_0 => sys::GGML_TYPE_Q5_0,
+            KvType::Q5_1 => sys::GGML_TYPE_Q5_1,
+            KvType::Q4_0 => sys::GGML_TYPE_Q4_0,
+            KvType::Q4_1 => sys::GGML_TYPE_Q4_1,
+            KvType::Iq4Nl => sys::GGML_TYPE_IQ4_NL,
+        }
+    }
+
+    /// The name that users write.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            KvType::F32 => "f32",
+            KvType::F16 => "f16",
+            KvType::Bf16 => "bf16",
+            KvType::Q8_0 => "q8_0",
+            KvType::Q5_0 => "q5_0",
+            KvType::Q5_1 => "q5_1",
+            KvType::Q4_0 => "q4_0",
+            KvType::Q4_1 => "q4_1",
+            KvType::Iq4Nl => "iq4_nl",
+        }
+    }
+
+    /// Half-bits per value, scales included: twice the number of bits, so that it is whole.
+    pub(crate) fn half_bits(self) -> u64 {
+        match self {
+            KvType::F32 => 64,
+            KvType::F16 | KvType::Bf16 => 32,
+            KvType::Q8_0 => 17,
+            KvType::Q5_1 => 12,
+            KvType::Q5_0 => 11,
+            KvType::Q4_1 => 10,
+            KvType::Q4_0 | KvType::Iq4Nl => 9,
+        }
+    }
+
+    /// Whether it is stored in blocks.
+    pub(crate) fn is_quantised(self) -> bool {
+        !matches!(self, KvType::F32 | KvType::F16 | KvType::Bf16)
+    }
+}
+
+/// When flash attention is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FlashAttention {
+    /// Where model and device support it.
+    Auto,
+    /// Always.
+    On,
+    /// Never; then values cannot be quantised.
+    Off,
+}
+
+/// The shape of a context.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ContextParams {
+    /// Cells of all sequences together, in tokens; rounded up to 256.
+    pub(crate) n_ctx: u32,
+    /// Tokens per decode call; llama.cpp lowers it to `n_ctx`.
+    pub(crate) n_batch: u32,
+    /// Tokens per graph inside a call; at most `n_batch`.
+    pub(crate) n_ubatch: u32,
+    /// Sequences.
+    pub(crate) n_seq_max: u32,
+    /// Entries of one batch that may ask for logits; 0 for `n_batch`, never less than `n_seq_max`.
+    pub(crate) n_outputs_max: u32,
+    /// Compute threads.
+    pub(crate) threads: ThreadCounts,
+    /// How long idle compute threads spin before they sleep, 0 to 100.
+    pub(crate) poll: u32,
+    /// Cached keys.
+    pub(crate) type_k: KvType,
+    /// Cached values.
+    pub(crate) type_v: KvType,
+    /// Flash attention.
+    pub(crate) flash_attention: FlashAttention,
+    /// One pool of cells for all sequences, instead of an equal share for each.
+    pub(crate) kv_unified: bool,
+}
+
+impl ContextParams {
+    pub(super) fn check(&self) -> Result<()> {
+        let most_sequences = runtime::max_sequences();
+        for (name, value, high) in [
+            ("n_ctx", self.n_ctx, 1 << 30),
+            ("n_batch", self.n_batch, 1 << 24),
+            ("n_ubatch", self.n_ubatch, 1 << 24),
+            ("n_seq_max", self.n_seq_max, most_sequences),
+        ] {
+            if !(1..=high).contains(&value) {
+                return Err(Error::InvalidArgument(format!(
+                    "{name} is {value}, must be between 1 and {high}"
+                )));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,172 @@
+//! The cells of one sequence as bytes, and back.
+//!
+//! llama.cpp trusts such bytes. They are therefore wrapped, and only what this module wrote for a context of the same
+//! model and shape is handed back:
+//!
+//! | Offset | Bytes | Content, little-endian |
+//! |---|---|---|
+//! | 0 | 8 | `ENGSEQ01` |
+//! | 8 | 8 | fingerprint of model and context shape |
+//! | 16 | 8 | length of the payload |
+//! | 24 | 8 | checksum of the payload |
+//! | 32 | .. | what `llama_state_seq_get_data_ext` wrote |
+//!
+//! The checksum finds damage, not forgery: who stores the bytes elsewhere guards them.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::error::{Error, Result};
+
+use super::super::{Model, SeqId, ffi, runtime};
+use super::{Context, ContextParams, FlashAttention};
+
+const MAGIC: [u8; 8] = *b"ENGSEQ01";
+const HEADER_BYTES: usize = 32;
+
+impl Context {
+    /// The cells of `seq` as bytes, for `restore_seq` of this or an equal context.
+    pub(crate) fn save_seq(&mut self, seq: SeqId) -> Result<Vec<u8>> {
+        let seq = self.check_seq(seq)?;
+        let mut size = 0;
+        ffi::guarded(|err, cap| {
+            // SAFETY: the context is valid and the sequence is one of its own; `size` is written on success only.
+            unsafe { ffi::engine_state_size(self.as_ptr(), seq, &mut size, err, cap) }
+        })
+        .map_err(|fault| fault.during("save sequence"))?;
+        let mut bytes = vec![0; HEADER_BYTES + size];
+        let mut written = 0;
+        ffi::guarded(|err, cap| {
+            let target = bytes[HEADER_BYTES..].as_mut_ptr();
+            // SAFETY: as above; `target` has `size` bytes.
+            unsafe {
+                ffi::engine_state_get(self.as_ptr(), seq, target, size, &mut written, err, cap)
+            }
+        })
+        .map_err(|fault| fault.during("save sequence"))?;
+        if written == 0 || written > size {
+            return Err(Error::Engine(format!(
+                "save sequence: {written} bytes of {size} were written"
+            )));
+        }
+        bytes.truncate(HEADER_BYTES + written);
+        let sum = checksum(&bytes[HEADER_BYTES..]);
+        for (at, value) in [
+            (8, self.fingerprint),
+            (16, written as u64),
+            (24, sum),
+        ] {
+            bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        bytes[..8].copy_from_slice(&MAGIC);
+        Ok(bytes)
+    }
+
+    /// Replaces the cells of `seq` by saved ones. Returns how many positions it has then.
+    ///
+    /// Errors: `InvalidEncoding` for bytes that `save_seq` of an equal context did not write: nothing has changed;
+    /// `Engine` where they do not fit: the sequence is empty then.
+    pub(crate) fn restore_seq(&mut self, seq: SeqId, bytes: &[u8]) -> Result<usize> {
+        let raw = self.check_seq(seq)?;
+        let payload = self.payload(bytes).map_err(|reason| {
+            Error::InvalidEncoding(format!("the saved sequence {reason}"))
+        })?;
+        let mut read = 0;
+        let restored = ffi::guarded(|err, cap| {
+            // SAFETY: the context is valid, the sequence its own, and the bytes are as this module saved them.
+            unsafe {
+                ffi::engine_state_set(
+                    self.as_ptr(),
+                    raw,
+                    payload.as_ptr(),
+                    payload.len(),
+                    &mut read,
+                    err,
+                    cap,
+                )
+            }
+        })
+        .map_err(|fault| fault.during("restore sequence"));
+        if restored.is_err() || read == 0 {
+            self.seq_clear(seq);
+            restored?;
+            return Err(Error::Engine(
+                "restore sequence: not enough free cells".to_owned(),
+            ));
+        }
+        Ok(self.seq_next_pos(seq) as usize)
+    }
+
+    fn payload<'a>(&self, bytes: &'a [u8]) -> std::result::Result<&'a [u8], &'static str> {
+        let (header, payload) = bytes
+            .split_at_checked(HEADER_BYTES)
+            .ok_or("is too short")?;
+        let word = |at: usize| {
+            let mut word = [0; 8];
+            word.copy_from_slice(&header[at..at + 8]);
+            u64::from_le_bytes(word)
+        };
+        if header[..8] != MAGIC {
+            return Err("was not written by this engine");
+        }
+        if word(8) != self.fingerprint {
+            return Err("belongs to another model or context shape");
+        }
+        if word(16) != payload.len() as u64 {
+            return Err("has lost its end");
+        }
+        if word(24) != checksum(payload) {
+            return Err("is damaged");
+        }
+        Ok(payload)
+    }
+}
+
+/// What must be equal for a saved sequence to fit: the model, the cell types and their layout.
+pub(super) fn fingerprint(model: &Model, params: &ContextParams) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    runtime::version().hash(&mut hasher);
+    model.description().hash(&mut hasher);
+    model.meta("general.name").hash(&mut hasher);
+    (model.n_params(), model.size_bytes(), model.vocab_size()).hash(&mut hasher);
+    (model.n_layer(), model.n_embd(), model.n_head_kv()).hash(&mut hasher);
+    (params.type_k.name(), params.type_v.name()).hash(&mut hasher);
+    (params.flash_attention == FlashAttention::Off).hash(&mut hasher);
+    // A split context writes one stream per sequence.
+    (!params.kv_unified).then_some(params.n_seq_max).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Multiply and rotate over words of 8 bytes: as fast as memory, finds any changed byte.
+fn checksum(bytes: &[u8]) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut sum = bytes.len() as u64;
+    let mut words = bytes.chunks_exact(8);
+    for chunk in &mut words {
+        let mut word = [0; 8];
+        word.copy_from_slice(chunk);
+        sum = (sum ^ u64::from_le_bytes(word)).wrapping_mul(ODD).rotate_left(29);
+    }
+    for byte in words.remainder() {
+        sum = (sum ^ u64::from(*byte)).wrapping_mul(ODD).rotate_left(29);
+    }
+    sum
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_changes_the_checksum() {
+        let bytes: Vec<u8> = (0..100).collect();
+        let sum = checksum(&bytes);
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut other = bytes.clone();
+                other[at] ^= 1 << bit;
+                assert_ne!(checksum(&other), sum);
+            }
+            assert_ne!(checksum(&bytes[..at]), sum);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Grammars as text: JSON schema to GBNF, and a check of GBNF before llama.cpp parses it.
+//!
+//! llama.cpp's parser prints its errors and the whole grammar to stderr, recurses as deep as the text nests, and runs
+//! nearly for ever on `{5,3}`. So its parser is mirrored here, rule for rule (src/llama-grammar.cpp of the pinned
+//! version): a text that passes is one that it accepts. Knows no sampler.
+
+mod expand;
+mod parse;
+
+use std::ffi::{CStr, CString};
+
+use llama_cpp_sys_2 as sys;
+
+use crate::error::{Error, Result};
+
+use super::Vocab;
+
+/// The longest grammar and schema.
+const TEXT_LIMIT_BYTES: usize = 256 * 1024;
+/// How deep groups, and the values of a schema, may nest: both parsers recurse.
+const DEPTH_LIMIT: usize = 64;
+
+/// Turns a JSON schema into a GBNF grammar with the root `root`.
+///
+/// Errors: `TooLarge`; `InvalidArgument` for text that is not JSON, nests too deep, or holds what has no grammar.
+pub(crate) fn json_schema_to_grammar(schema: &str) -> Result<String> {
+    check_length("json_schema", schema)?;
+    if nesting(schema) > DEPTH_LIMIT {
+        return Err(Error::InvalidArgument(format!(
+            "json_schema nests deeper than {DEPTH_LIMIT}"
+        )));
+    }
+    let invalid = |reason: String| Error::InvalidArgument(format!("json_schema: {reason}"));
+    serde_json::from_str::<serde_json::Value>(schema).map_err(|e| invalid(e.to_string()))?;
+    let text = CString::new(schema).map_err(|_| invalid("holds a NUL character".to_owned()))?;
+    let mut out = std::ptr::null_mut();
+    // SAFETY: the schema is NUL-terminated and `out` is written on success; the wrapper catches exceptions.
+    let status = unsafe { sys::llama_rs_json_schema_to_grammar(text.as_ptr(), false, &mut out) };
+    if status != sys::LLAMA_RS_STATUS_OK || out.is_null() {
+        return Err(invalid("it cannot be turned into a grammar".to_owned()));
+    }
+    // SAFETY: a NUL-terminated string that the wrapper allocated.
+    let grammar = unsafe { CStr::from_ptr(out) };
+    let grammar = grammar.to_string_lossy().into_owned();
+    // SAFETY: `out` came from the wrapper and is freed once.
+    unsafe { sys::llama_rs_string_free(out) };
+    Ok(grammar)
+}
+
+/// Checks a GBNF grammar with the root `root`.
+///
+/// Errors: `TooLarge`; `InvalidArgument` with the line and what was expected there.
+pub(super) fn check(vocab: &Vocab, grammar: &str) -> Result<()> {
+    check_length("grammar", grammar)?;
+    let rules = parse::rules(grammar, |token| {
+        vocab
+            .tokenize(token, super::Special::Parse)
+            .is_ok_and(|tokens| tokens.len() == 1)
+    });
+    rules
+        .and_then(|rules| expand::check(&rules))
+        .map_err(|reason| Error::InvalidArgument(format!("grammar: {reason}")))
+}
+
+fn check_length(what: &'static str, text: &str) -> Result<()> {
+    if text.len() > TEXT_LIMIT_BYTES {
+        return Err(Error::TooLarge {
+            what,
+            limit: TEXT_LIMIT_BYTES,
+        });
+    }
+    Ok(())
+}
+
+/// How deep brackets and braces nest outside strings.
+fn nesting(json: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn a_schema_becomes_a_grammar_and_its_errors_are_named() {
+        let grammar = json_schema_to_grammar(
+            r#"{"type":"object","properties":{"name":{"type":"string"}},"required":["name"]}"#,
+        )
+        .unwrap();
+        assert!(grammar.contains("root ::="), "{grammar}");
+        let rules = parse::rules(&grammar, |_| false).unwrap();
+        assert_eq!(expand::check(&rules), Ok(()));
+
+        let check = |schema: &str, expect: &str| {
+            let error = json_schema_to_grammar(schema).unwrap_err().to_string();
+            assert!(error.contains(expect), "{error}");
+        };
+        check("{", "EOF while parsing");
+        check("", "EOF while parsing");
+        check(r#"{"type": 3}"#, "cannot be turned into a grammar");
+        check(&"[".repeat(10_000), "nests deeper than 64");
+        check(&"x".repeat(TEXT_LIMIT_BYTES + 1), "more than 262144 bytes");
+    }
+}

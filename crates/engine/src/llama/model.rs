@@ -1,0 +1,385 @@
+//! A loaded model: weights and vocabulary, immutable and shared.
+//!
+//! Owns the `llama_model` pointer. Knows neither contexts nor where the file came from.
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use llama_cpp_sys_2 as sys;
+
+use crate::error::{Error, Result};
+
+use super::{Vocab, VocabKind, ffi, gguf, log, runtime};
+
+/// How a model is brought into memory.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ModelParams {
+    /// Layers moved to a GPU, `None` or a negative number for all; without a GPU in the build it has no effect.
+    pub(crate) n_gpu_layers: Option<i32>,
+    /// The device for what is not split, from 0.
+    pub(crate) main_gpu: i32,
+    /// Shares of the model per device; empty for an automatic split.
+    pub(crate) tensor_split: Vec<f32>,
+    /// Map the file instead of reading it.
+    pub(crate) use_mmap: bool,
+    /// Keep the weights from being swapped out; a failure to lock is a warning in the log.
+    pub(crate) use_mlock: bool,
+}
+
+/// A loaded model. Used as `Arc<Model>`: contexts and vocabularies hold it, the last one frees it.
+#[derive(Debug)]
+pub(crate) struct Model {
+    raw: NonNull<sys::llama_model>,
+    n_gpu_layers: u32,
+}
+
+// SAFETY: after the load llama.cpp only reads a model; its tokeniser and metadata functions are documented as
+// thread-safe, and contexts of several threads share one. Freeing from any thread is allowed.
+unsafe impl Send for Model {}
+// SAFETY: as above.
+unsafe impl Sync for Model {}
+
+/// What the progress trampoline needs; lives on the stack of `Model::load`.
+struct Progress<'a> {
+    report: &'a mut dyn FnMut(f32) -> bool,
+    cancelled: bool,
+    panicked: bool,
+}
+
+impl Model {
+    /// Loads the model at `path`, after `gguf::check`.
+    ///
+    /// `progress` runs on this thread with values rising from 0.0 to 1.0; `false` cancels. A panic in it cancels too
+    /// and becomes an error.
+    ///
+    /// Errors: `Load` with the path and llama.cpp's reason, or `load cancelled`; `InvalidArgument` for parameters out
+    /// of range.
+    pub(crate) fn load(
+        path: &Path,
+        params: &ModelParams,
+        progress: &mut dyn FnMut(f32) -> bool,
+    ) -> Result<Model> {
+        runtime::init();
+        gguf::check(path)?;
+        let shown = path.display();
+        let c_path = CString::new(path.as_os_str().as_bytes())
+            .map_err(|_| Error::Load(format!("file not found: {shown}")))?;
+        let split = tensor_split(params)?;
+        let mut progress = Progress {
+            report: progress,
+            cancelled: false,
+            panicked: false,
+        };
+        // SAFETY: no arguments; returns a struct by value.
+        let mut raw_params = unsafe { sys::llama_model_default_params() };
+        raw_params.n_gpu_layers = params.n_gpu_layers.unwrap_or(-1);
+        raw_params.main_gpu = params.main_gpu;
+        raw_params.tensor_split = split.as_ref().map_or(std::ptr::null(), |s| s.as_ptr());
+        raw_params.load_mode = match (params.use_mmap, params.use_mlock) {
+            (true, true) => sys::LLAMA_LOAD_MODE_MMAP_MLOCK,
+            (true, false) => sys::LLAMA_LOAD_MODE_MMAP,
+            (false, true) => sys::LLAMA_LOAD_MODE_MLOCK,
+            (false, false) => sys::LLAMA_LOAD_MODE_NONE,
+        };
+        raw_params.progress_callback = Some(report_progress);
+        raw_params.progress_callback_user_data = (&raw mut progress).cast();
+        let mut raw = std::ptr::null_mut();
+        let (loaded, lines) = log::capture(|| {
+            ffi::guarded(|err, cap| {
+                // SAFETY: the path is NUL-terminated; the parameters point to `split` and `progress`, which outlive
+                // the call; `raw` is written on success only.
+                unsafe { ffi::engine_model_load(c_path.as_ptr(), &raw_params, &mut raw, err, cap) }
+            })
+        });
+        let model = NonNull::new(raw).map(|raw| Model {
+            raw,
+            n_gpu_layers: 0,
+        });
+        if progress.panicked {
+            return Err(Error::Load(
+                "load cancelled: the progress callback panicked".to_owned(),
+            ));
+        }
+        if progress.cancelled {
+            return Err(Error::Load("load cancelled".to_owned()));
+        }
+        loaded.map_err(|fault| match fault.during("load") {
+            Error::Engine(text) => Error::Load(format!("{shown} cannot be loaded: {text}")),
+            other => other,
+        })?;
+        let mut model = model.ok_or_else(|| {
+            let reason = log::reason(&lines).unwrap_or_else(|| "llama.cpp gave no reason".into());
+            Error::Load(format!("{shown} cannot be loaded: {reason}"))
+        })?;
+        model.n_gpu_layers = model.offloaded(params.n_gpu_layers);
+        let model = model;
+        if model.vocab_kind() == VocabKind::Other {
+            return Err(Error::Load(format!(
+                "{shown} has a tokenizer of a kind that the engine does not read"
+            )));
+        }
+        Ok(model)
+    }
+
+    /// Puts a model's bytes into an anonymous file in memory, and returns its descriptor and a path to load it from.
+    ///
+    /// The path is valid while the descriptor is open; a mapped model keeps the memory alive after that.
+    pub(crate) fn memory_file(bytes: &[u8]) -> Result<(OwnedFd, PathBuf)> {
+        let failed =
+            |e: std::io::Error| Error::Load(format!("{} bytes of model: {e}", bytes.len()));
+        // SAFETY: the name is a NUL-terminated literal; the flags are valid.
+        let fd = unsafe { libc::memfd_create(c"model".as_ptr(), libc::MFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(failed(std::io::Error::last_os_error()));
+        }
+        // SAFETY: `fd` was just created and nobody else owns it.
+        let mut file = unsafe { File::from_raw_fd(fd) };
+        file.write_all(bytes).map_err(failed)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        Ok((file.into(), path))
+    }
+
+    /// The model's vocabulary.
+    pub(crate) fn vocab(self: &Arc<Self>) -> Vocab {
+        Vocab::of(Arc::clone(self))
+    }
+
+    /// The context length that the model was trained with, in tokens.
+    pub(crate) fn n_ctx_train(&self) -> u32 {
+        // SAFETY: the pointer is valid for the life of `self`.
+        unsigned(unsafe { sys::llama_model_n_ctx_train(self.as_ptr()) })
+    }
+
+    /// Layers.
+    pub(crate) fn n_layer(&self) -> u32 {
+        // SAFETY: as above.
+        unsigned(unsafe { sys::llama_model_n_layer(self.as_ptr()) })
+    }
+
+    /// The width of the embedding.
+    pub(crate) fn n_embd(&self) -> u32 {
+        // SAFETY: as above.
+        unsigned(unsafe { sys::llama_model_n_embd(self.as_ptr()) })
+    }
+
+    /// Attention heads of the first layer; 0 for models without attention.
+    pub(crate) fn n_head(&self) -> u32 {
+        // SAFETY: as above.
+        unsigned(unsafe { sys::llama_model_n_head(self.as_ptr()) })
+    }
+
+    /// Key-value heads of the first layer.
+    pub(crate) fn n_head_kv(&self) -> u32 {
+        // SAFETY: as above.
+        unsigned(unsafe { sys::llama_model_n_head_kv(self.as_ptr()) })
+    }
+
+    /// Tokens of the vocabulary.
+    pub(super) fn vocab_size(&self) -> u32 {
+        // SAFETY: the vocabulary lives as long as the model.
+        unsigned(unsafe { sys::llama_vocab_n_tokens(self.vocab_ptr()) })
+    }
+
+    /// Parameters.
+    pub(crate) fn n_params(&self) -> u64 {
+        // SAFETY: as above.
+        unsafe { sys::llama_model_n_params(self.as_ptr()) }
+    }
+
+    /// The bytes of all tensors.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        // SAFETY: as above.
+        unsafe { sys::llama_model_size(self.as_ptr()) }
+    }
+
+    /// Architecture, size class and file type in one line.
+    pub(crate) fn description(&self) -> String {
+        text(|buffer, room| {
+            // SAFETY: as above; the buffer has `room` bytes.
+            unsafe { sys::llama_model_desc(self.as_ptr(), buffer, room) }
+        })
+        .unwrap_or_default()
+    }
+
+    /// The file type by name, such as `Q4_K - Medium`.
+    pub(crate) fn file_type(&self) -> String {
+        // SAFETY: as above.
+        let kind = unsafe { sys::llama_model_ftype(self.as_ptr()) };
+        // SAFETY: returns a static string or null for any number.
+        let name = unsafe { sys::llama_ftype_name(kind) };
+        if name.is_null() {
+            return String::new();
+        }
+        // SAFETY: not null, hence a static NUL-terminated string.
+        let name = unsafe { CStr::from_ptr(name) };
+        name.to_string_lossy().into_owned()
+    }
+
+    /// The chat template of the file: the default one, or the one called `name`.
+    pub(crate) fn chat_template(&self, name: Option<&str>) -> Option<String> {
+        let name = name.map(CString::new).transpose().ok()?;
+        let name = name.as_ref().map_or(std::ptr::null(), |n| n.as_ptr());
+        // SAFETY: as above; the name is null or NUL-terminated.
+        let template = unsafe { sys::llama_model_chat_template(self.as_ptr(), name) };
+        if template.is_null() {
+            return None;
+        }
+        // SAFETY: not null, hence a string owned by the model.
+        let template = unsafe { CStr::from_ptr(template) };
+        Some(template.to_string_lossy().into_owned())
+    }
+
+    /// A metadata value of the file as text; arrays have none.
+    pub(crate) fn meta(&self, key: &str) -> Option<String> {
+        let key = CString::new(key).ok()?;
+        text(|buffer, room| {
+            // SAFETY: as above; the key is NUL-terminated, the buffer has `room` bytes.
+            unsafe { sys::llama_model_meta_val_str(self.as_ptr(), key.as_ptr(), buffer, room) }
+        })
+    }
+
+    /// Whether the model has an encoder, which this engine does not run.
+    pub(crate) fn has_encoder(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { sys::llama_model_has_encoder(self.as_ptr()) }
+    }
+
+    /// Whether the model has a decoder.
+    pub(crate) fn has_decoder(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { sys::llama_model_has_decoder(self.as_ptr()) }
+    }
+
+    /// Whether the model keeps a state instead of cells, such as Mamba.
+    pub(crate) fn is_recurrent(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { sys::llama_model_is_recurrent(self.as_ptr()) }
+    }
+
+    /// Whether the model mixes attention with recurrent layers.
+    pub(crate) fn is_hybrid(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { sys::llama_model_is_hybrid(self.as_ptr()) }
+    }
+
+    /// Layers that are on a device other than the CPU, the output counted as one.
+    pub(crate) fn n_gpu_layers(&self) -> u32 {
+        self.n_gpu_layers
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut sys::llama_model {
+        self.raw.as_ptr()
+    }
+
+    pub(super) fn vocab_ptr(&self) -> *const sys::llama_vocab {
+        // SAFETY: the pointer is valid for the life of `self`; the vocabulary is part of the model.
+        unsafe { sys::llama_model_get_vocab(self.as_ptr()) }
+    }
+
+    pub(super) fn vocab_kind(&self) -> VocabKind {
+        // SAFETY: the vocabulary lives as long as the model.
+        match unsafe { sys::llama_vocab_type(self.vocab_ptr()) } {
+            sys::LLAMA_VOCAB_TYPE_SPM => VocabKind::Spm,
+            sys::LLAMA_VOCAB_TYPE_BPE => VocabKind::Bpe,
+            sys::LLAMA_VOCAB_TYPE_WPM => VocabKind::Wpm,
+            sys::LLAMA_VOCAB_TYPE_UGM => VocabKind::Ugm,
+            sys::LLAMA_VOCAB_TYPE_RWKV => VocabKind::Rwkv,
+            sys::LLAMA_VOCAB_TYPE_PLAMO2 => VocabKind::Plamo,
+            _ => VocabKind::Other,
+        }
+    }
+
+    fn offloaded(&self, asked: Option<i32>) -> u32 {
+        let mut devices = 0;
+        let counted = ffi::guarded(|err, cap| {
+            // SAFETY: the model is valid; `devices` is written on success only.
+            unsafe { ffi::engine_model_devices(self.as_ptr(), &mut devices, err, cap) }
+        });
+        if counted.is_err() || devices <= 0 {
+            return 0;
+        }
+        let all = self.n_layer() + 1;
+        asked.map_or(all, |n| u32::try_from(n).map_or(all, |n| n.min(all)))
+    }
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        let freed = ffi::guarded(|err, cap| {
+            // SAFETY: `self` owns the pointer; contexts and vocabularies hold an `Arc` of it, so none is left.
+            unsafe { ffi::engine_model_free(self.as_ptr(), err, cap) }
+        });
+        if let Err(fault) = freed {
+            ::log::error!(target: "engine", "{}", fault.during("free model"));
+        }
+    }
+}
+
+/// The shares as llama.cpp wants them: one per possible device.
+fn tensor_split(params: &ModelParams) -> Result<Option<Vec<f32>>> {
+    if params.main_gpu < 0 {
+        return Err(Error::InvalidArgument(format!(
+            "main_gpu is {}, must be 0 or more",
+            params.main_gpu
+        )));
+    }
+    // SAFETY: no arguments; returns a constant of the build.
+    let devices = unsafe { sys::llama_max_devices() };
+    let shares = &params.tensor_split;
+    if shares.len() > devices {
+        return Err(Error::InvalidArgument(format!(
+            "tensor_split has {} shares, must have at most {devices}",
+            shares.len()
+        )));
+    }
+    if let Some(share) = shares.iter().find(|s| !s.is_finite() || **s < 0.0) {
+        return Err(Error::InvalidArgument(format!(
+            "tensor_split has the share {share}, must be 0 or more"
+        )));
+    }
+    if shares.iter().all(|share| *share == 0.0) {
+        return Ok(None);
+    }
+    let mut shares = shares.clone();
+    shares.resize(devices, 0.0);
+    Ok(Some(shares))
+}
+
+unsafe extern "C" fn report_progress(value: f32, data: *mut c_void) -> bool {
+    // SAFETY: `data` is the `Progress` on the stack of `Model::load`, which waits for llama.cpp and does not touch it
+    // meanwhile.
+    let progress = unsafe { &mut *data.cast::<Progress<'_>>() };
+    if progress.cancelled || progress.panicked {
+        return false;
+    }
+    match catch_unwind(AssertUnwindSafe(|| (progress.report)(value))) {
+        Ok(go_on) => progress.cancelled = !go_on,
+        Err(_) => progress.panicked = true,
+    }
+    !progress.cancelled && !progress.panicked
+}
+
+/// Calls a function of the snprintf kind until its text fits; `None` where it answers a negative number.
+fn text(mut fill: impl FnMut(*mut c_char, usize) -> i32) -> Option<String> {
+    let mut buffer = vec![0_u8; 256];
+    loop {
+        let length = fill(buffer.as_mut_ptr().cast(), buffer.len());
+        let length = usize::try_from(length).ok()?;
+        if length < buffer.len() {
+            buffer.truncate(length);
+            return Some(String::from_utf8_lossy(&buffer).into_owned());
+        }
+        buffer.resize(length + 1, 0);
+    }
+}
+
+fn unsigned(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}

@@ -1,0 +1,384 @@
+// Wraps every call into llama.cpp that may throw: an exception that reached Rust would end the process.
+
+#include "shim.h"
+
+#include <cfloat>
+#include <cmath>
+#include <cstdio>
+#include <exception>
+#include <map>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+// Declared in a header of llama.cpp that is not installed (src/llama-ext.h of the pinned version); both have C++
+// linkage. Weak, so that a build against another libllama links and the callers see the absence.
+struct llama_memory_breakdown_data {
+    size_t model;
+    size_t context;
+    size_t compute;
+};
+std::map<ggml_backend_buffer_type_t, llama_memory_breakdown_data> llama_get_memory_breakdown(
+    const struct llama_context * ctx) __attribute__((weak));
+int32_t llama_model_n_devices(const struct llama_model * model) __attribute__((weak));
+
+namespace {
+
+template <typename Call> int32_t guarded(char * err, size_t cap, Call && call) noexcept {
+    const char * text = "an exception that is not a std::exception";
+    try {
+        return call();
+    } catch (const std::bad_alloc &) {
+        return ENGINE_NO_MEMORY;
+    } catch (const std::exception & e) {
+        if (cap > 0) {
+            snprintf(err, cap, "%s", e.what());
+        }
+        return ENGINE_FAILED;
+    } catch (...) {
+        if (cap > 0) {
+            snprintf(err, cap, "%s", text);
+        }
+        return ENGINE_FAILED;
+    }
+}
+
+}  // namespace
+
+int32_t engine_model_load(const char * path, const llama_model_params * params, llama_model ** out, char * err,
+                          size_t cap) {
+    return guarded(err, cap, [&] {
+        *out = llama_model_load_from_file(path, *params);
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_model_free(llama_model * model, char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        llama_model_free(model);
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_model_devices(const llama_model * model, int32_t * out, char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        if (!llama_model_n_devices) {
+            return ENGINE_ABSENT;
+        }
+        *out = llama_model_n_devices(model);
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_context_new(llama_model * model, const llama_context_params * params, llama_context ** out, char * err,
+                           size_t cap) {
+    return guarded(err, cap, [&] {
+        *out = llama_init_from_model(model, *params);
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_context_free(llama_context * ctx, char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        llama_free(ctx);
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_tokenize(const llama_vocab * vocab, const char * text, int32_t len, llama_token * tokens, int32_t room,
+                        bool special, int32_t * out, char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        *out = llama_tokenize(vocab, text, len, tokens, room, false, special);
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_decode(llama_context * ctx, const llama_batch * batch, int32_t * out, char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        const int32_t status = llama_decode(ctx, *batch);
+        // A device may still be computing; its failure belongs to this call, not to the next reader of logits.
+        llama_synchronize(ctx);
+        *out = status;
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_logits(llama_context * ctx, int32_t index, const float ** out, char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        *out = llama_get_logits_ith(ctx, index);
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_memory_clear(llama_context * ctx, char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        llama_memory_clear(llama_get_memory(ctx), true);
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_seq_rm(llama_context * ctx, llama_seq_id seq, llama_pos from, llama_pos to, bool * out, char * err,
+                      size_t cap) {
+    return guarded(err, cap, [&] {
+        *out = llama_memory_seq_rm(llama_get_memory(ctx), seq, from, to);
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_seq_cp(llama_context * ctx, llama_seq_id src, llama_seq_id dst, llama_pos from, llama_pos to, char * err,
+                      size_t cap) {
+    return guarded(err, cap, [&] {
+        llama_memory_seq_cp(llama_get_memory(ctx), src, dst, from, to);
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_seq_add(llama_context * ctx, llama_seq_id seq, llama_pos from, llama_pos to, llama_pos delta, char * err,
+                       size_t cap) {
+    return guarded(err, cap, [&] {
+        llama_memory_seq_add(llama_get_memory(ctx), seq, from, to, delta);
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_state_size(llama_context * ctx, llama_seq_id seq, size_t * out, char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        *out = llama_state_seq_get_size_ext(ctx, seq, LLAMA_STATE_SEQ_FLAGS_NONE);
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_state_get(llama_context * ctx, llama_seq_id seq, uint8_t * dst, size_t size, size_t * out, char * err,
+                         size_t cap) {
+    return guarded(err, cap, [&] {
+        *out = llama_state_seq_get_data_ext(ctx, dst, size, seq, LLAMA_STATE_SEQ_FLAGS_NONE);
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_state_set(llama_context * ctx, llama_seq_id seq, const uint8_t * src, size_t size, size_t * out,
+                         char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        *out = llama_state_seq_set_data_ext(ctx, src, size, seq, LLAMA_STATE_SEQ_FLAGS_NONE);
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_memory_breakdown(const llama_context * ctx, uint64_t out[3], char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        if (!llama_get_memory_breakdown) {
+            return ENGINE_ABSENT;
+        }
+        uint64_t sum[3] = { 0, 0, 0 };
+        for (const auto & [type, bytes] : llama_get_memory_breakdown(ctx)) {
+            sum[0] += bytes.model;
+            sum[1] += bytes.context;
+            sum[2] += bytes.compute;
+        }
+        for (int i = 0; i < 3; ++i) {
+            out[i] = sum[i];
+        }
+        return ENGINE_OK;
+    });
+}
+
+namespace {
+
+struct free_sampler {
+    void operator()(llama_sampler * sampler) const { llama_sampler_free(sampler); }
+};
+using sampler_ptr = std::unique_ptr<llama_sampler, free_sampler>;
+
+struct stage {
+    sampler_ptr sampler;
+    // Whether the stage can set a logit to minus infinity, or overflow it.
+    bool masks;
+};
+
+struct no_candidate : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+struct bad_logits : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+}  // namespace
+
+struct engine_sampler {
+    const llama_vocab * vocab;
+    std::vector<stage> stages;
+    sampler_ptr grammar;
+    // Kept between calls: one allocation per sampler, not one per token.
+    std::vector<llama_token_data> candidates;
+};
+
+namespace {
+
+// Drops candidates of probability zero. Some stages (typical, mirostat) compute NaN from them, and an empty list
+// would be an assertion in the next softmax.
+void compact(llama_token_data_array & list) {
+    size_t kept = 0;
+    for (size_t i = 0; i < list.size; ++i) {
+        const float logit = list.data[i].logit;
+        if (!(logit <= FLT_MAX)) {
+            throw bad_logits("a sampler stage produced a logit that is not finite");
+        }
+        if (logit >= -FLT_MAX) {
+            list.data[kept++] = list.data[i];
+        }
+    }
+    list.size = kept;
+}
+
+llama_token choose(engine_sampler & sampler, const float * logits, int32_t n_vocab, bool constrained) {
+    auto & list = sampler.candidates;
+    list.resize(n_vocab);
+    for (int32_t i = 0; i < n_vocab; ++i) {
+        list[i] = llama_token_data{ i, logits[i], 0.0f };
+    }
+    llama_token_data_array array = { list.data(), list.size(), -1, false };
+    compact(array);
+    if (array.size == 0) {
+        throw bad_logits("every logit is minus infinity");
+    }
+    if (constrained) {
+        llama_sampler_apply(sampler.grammar.get(), &array);
+        compact(array);
+        if (array.size == 0) {
+            throw no_candidate("the grammar allows no token here");
+        }
+    }
+    for (auto & stage : sampler.stages) {
+        llama_sampler_apply(stage.sampler.get(), &array);
+        if (stage.masks) {
+            compact(array);
+        }
+        if (array.size == 0) {
+            throw no_candidate("no token is left after biases and filters");
+        }
+    }
+    if (array.selected < 0 || (size_t) array.selected >= array.size) {
+        throw std::runtime_error("the last stage selected nothing");
+    }
+    return array.data[array.selected].id;
+}
+
+bool allows(engine_sampler & sampler, llama_token token) {
+    llama_token_data one = { token, 1.0f, 0.0f };
+    llama_token_data_array array = { &one, 1, -1, false };
+    llama_sampler_apply(sampler.grammar.get(), &array);
+    return one.logit >= -FLT_MAX;
+}
+
+void accept_stages(engine_sampler & sampler, llama_token token) {
+    for (auto & stage : sampler.stages) {
+        llama_sampler_accept(stage.sampler.get(), token);
+    }
+}
+
+llama_sampler * make_stage(const engine_sampler & sampler, const engine_stage & s) {
+    const int32_t n_vocab = llama_vocab_n_tokens(sampler.vocab);
+    switch (s.kind) {
+        case ENGINE_STAGE_LOGIT_BIAS: return llama_sampler_init_logit_bias(n_vocab, (int32_t) s.n_bias, s.bias);
+        case ENGINE_STAGE_PENALTIES: return llama_sampler_init_penalties(n_vocab, s.i0, s.f0, s.f1, s.f2);
+        case ENGINE_STAGE_DRY:
+            return llama_sampler_init_dry(sampler.vocab, s.f0, s.f1, s.i0, s.i1, s.texts, s.n_texts);
+        case ENGINE_STAGE_TOP_N_SIGMA: return llama_sampler_init_top_n_sigma(s.f0);
+        case ENGINE_STAGE_TOP_K: return llama_sampler_init_top_k(s.i0);
+        case ENGINE_STAGE_TYPICAL: return llama_sampler_init_typical(s.f0, s.keep);
+        case ENGINE_STAGE_TOP_P: return llama_sampler_init_top_p(s.f0, s.keep);
+        case ENGINE_STAGE_MIN_P: return llama_sampler_init_min_p(s.f0, s.keep);
+        case ENGINE_STAGE_XTC: return llama_sampler_init_xtc(s.f0, s.f1, s.keep, s.seed);
+        case ENGINE_STAGE_TEMPERATURE: return llama_sampler_init_temp(s.f0);
+        case ENGINE_STAGE_DYNAMIC: return llama_sampler_init_temp_ext(s.f0, s.f1, s.f2);
+        case ENGINE_STAGE_GRAMMAR: return llama_sampler_init_grammar(sampler.vocab, s.texts[0], "root");
+        // 100 tokens for the estimate is the value of the paper (arXiv 2007.14966).
+        case ENGINE_STAGE_MIROSTAT: return llama_sampler_init_mirostat(n_vocab, s.seed, s.f0, s.f1, 100);
+        case ENGINE_STAGE_MIROSTAT_V2: return llama_sampler_init_mirostat_v2(s.seed, s.f0, s.f1);
+        case ENGINE_STAGE_DIST: return llama_sampler_init_dist(s.seed);
+        case ENGINE_STAGE_GREEDY: return llama_sampler_init_greedy();
+        default: return nullptr;
+    }
+}
+
+}  // namespace
+
+int32_t engine_sampler_new(const llama_vocab * vocab, engine_sampler ** out, char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        *out = new engine_sampler{ vocab, {}, nullptr, {} };
+        return ENGINE_OK;
+    });
+}
+
+void engine_sampler_free(engine_sampler * sampler) { delete sampler; }
+
+int32_t engine_sampler_add(engine_sampler * sampler, const engine_stage * s, char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        sampler_ptr made(make_stage(*sampler, *s));
+        if (!made) {
+            throw std::runtime_error("llama.cpp made no such sampler");
+        }
+        if (s->kind == ENGINE_STAGE_GRAMMAR) {
+            sampler->grammar = std::move(made);
+            return ENGINE_OK;
+        }
+        const bool masks = s->kind == ENGINE_STAGE_LOGIT_BIAS || s->kind == ENGINE_STAGE_PENALTIES ||
+                           s->kind == ENGINE_STAGE_DRY || s->kind == ENGINE_STAGE_TOP_N_SIGMA ||
+                           s->kind == ENGINE_STAGE_TEMPERATURE || s->kind == ENGINE_STAGE_DYNAMIC;
+        sampler->stages.push_back({ std::move(made), masks });
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_sampler_clone(const engine_sampler * sampler, engine_sampler ** out, char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        auto copy = std::unique_ptr<engine_sampler>(new engine_sampler{ sampler->vocab, {}, nullptr, {} });
+        for (const auto & stage : sampler->stages) {
+            copy->stages.push_back({ sampler_ptr(llama_sampler_clone(stage.sampler.get())), stage.masks });
+        }
+        if (sampler->grammar) {
+            copy->grammar.reset(llama_sampler_clone(sampler->grammar.get()));
+        }
+        *out = copy.release();
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_sampler_sample(engine_sampler * sampler, const float * logits, int32_t n_vocab, llama_token * out,
+                              char * err, size_t cap) {
+    return guarded(err, cap, [&]() -> int32_t {
+        try {
+            llama_token token = choose(*sampler, logits, n_vocab, false);
+            // Testing one token is cheap, masking a whole vocabulary is not: only a rejected choice pays for it.
+            if (sampler->grammar && !allows(*sampler, token)) {
+                token = choose(*sampler, logits, n_vocab, true);
+            }
+            accept_stages(*sampler, token);
+            if (sampler->grammar) {
+                llama_sampler_accept(sampler->grammar.get(), token);
+            }
+            *out = token;
+            return ENGINE_OK;
+        } catch (const bad_logits & e) {
+            if (cap > 0) {
+                snprintf(err, cap, "%s", e.what());
+            }
+            return ENGINE_BAD_LOGITS;
+        } catch (const no_candidate & e) {
+            if (cap > 0) {
+                snprintf(err, cap, "%s", e.what());
+            }
+            return ENGINE_DEAD_END;
+        }
+    });
+}
+
+int32_t engine_sampler_accept(engine_sampler * sampler, llama_token token, char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        accept_stages(*sampler, token);
+        return ENGINE_OK;
+    });
+}

@@ -1,0 +1,13 @@
+//! The room against real files: the committed pocket model, and small ones made by hand.
+//!
+//! What a file can do to the process is tried in a child process, so that an abort is a failed test and not the end of
+//! all of them. No test asserts a time.
+
+mod forge;
+mod support;
+
+mod context;
+mod files;
+mod hostile;
+mod sampling;
+mod vocab;

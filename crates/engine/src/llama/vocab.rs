@@ -1,0 +1,269 @@
+//! The vocabulary of a model: text to tokens and back, as bytes.
+//!
+//! Every token id that reaches llama.cpp is checked here. Never adds a token that the text does not hold: who places
+//! BOS and EOS is decided above. Knows no template.
+
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use llama_cpp_sys_2 as sys;
+
+use crate::error::{Error, Result};
+
+use super::{Model, Token, ffi};
+
+/// The longest run of one kind of character that a byte-pair vocabulary gets in one piece. Its splitter matches
+/// regular expressions recursively, so that an endless word would exhaust the stack.
+const RUN_LIMIT_BYTES: usize = 2048;
+
+/// What the text of special tokens inside a text means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Special {
+    /// It becomes the token: for template text only.
+    Parse,
+    /// It stays text, whatever it spells: for everything that a user wrote.
+    Plain,
+}
+
+/// The family of a tokenizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum VocabKind {
+    /// SentencePiece with byte fallback.
+    Spm,
+    /// Byte-pair encoding over bytes.
+    Bpe,
+    /// WordPiece.
+    Wpm,
+    /// Unigram.
+    Ugm,
+    /// Greedy, as in RWKV.
+    Rwkv,
+    /// As in PLaMo-2.
+    Plamo,
+    /// None, or one that the engine does not read.
+    Other,
+}
+
+/// The vocabulary of a model; cheap to clone, keeps the model alive. Any thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Vocab {
+    model: Arc<Model>,
+}
+
+impl Vocab {
+    pub(super) fn of(model: Arc<Model>) -> Vocab {
+        Vocab { model }
+    }
+
+    pub(super) fn as_ptr(&self) -> *const sys::llama_vocab {
+        self.model.vocab_ptr()
+    }
+
+    /// How many tokens there are; ids run from 0.
+    pub(crate) fn n_tokens(&self) -> usize {
+        // SAFETY: the vocabulary lives as long as the model that `self` holds.
+        let count = unsafe { sys::llama_vocab_n_tokens(self.as_ptr()) };
+        usize::try_from(count).unwrap_or(0)
+    }
+
+    /// Whether `token` is one of this vocabulary.
+    pub(crate) fn is_valid(&self, token: Token) -> bool {
+        usize::try_from(token.0).is_ok_and(|id| id < self.n_tokens())
+    }
+
+    /// The tokens of `text`; never BOS or EOS unless `special` is `Parse` and the text spells them.
+    ///
+    /// Errors: `TooLarge` above 2 GiB; `Engine` where the vocabulary cannot express the text.
+    pub(crate) fn tokenize(&self, text: &str, special: Special) -> Result<Vec<Token>> {
+        if self.kind() != VocabKind::Bpe {
+            return self.tokenize_piece(text, special);
+        }
+        let mut tokens = Vec::new();
+        let mut from = 0;
+        for to in cuts(text).into_iter().chain([text.len()]) {
+            tokens.append(&mut self.tokenize_piece(&text[from..to], special)?);
+            from = to;
+        }
+        Ok(tokens)
+    }
+
+    fn tokenize_piece(&self, text: &str, special: Special) -> Result<Vec<Token>> {
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        let too_large = || Error::TooLarge {
+            what: "text",
+            limit: i32::MAX as usize,
+        };
+        let len = i32::try_from(text.len()).map_err(|_| too_large())?;
+        // One token per byte and a leading blank is what most texts stay below; the exact count comes back otherwise.
+        let mut room = text.len() + 2;
+        loop {
+            let mut ids: Vec<sys::llama_token> = vec![0; room];
+            let capacity = i32::try_from(room).map_err(|_| too_large())?;
+            let mut count = 0;
+            ffi::guarded(|err, cap| {
+                // SAFETY: the text has `len` bytes and `ids` has room for `capacity` tokens; both outlive the call.
+                unsafe {
+                    ffi::engine_tokenize(
+                        self.as_ptr(),
+                        text.as_ptr().cast(),
+                        len,
+                        ids.as_mut_ptr(),
+                        capacity,
+                        special == Special::Parse,
+                        &mut count,
+                        err,
+                        cap,
+                    )
+                }
+            })
+            .map_err(|fault| fault.during("tokenize"))?;
+            if let Ok(count) = usize::try_from(count) {
+                ids.truncate(count);
+                return Ok(ids.into_iter().map(Token).collect());
+            }
+            if count == i32::MIN {
+                return Err(too_large());
+            }
+            room = count.unsigned_abs() as usize;
+        }
+    }
+
+    /// Appends the bytes of `token` to `out`; a control token has none. Not always whole characters.
+    ///
+    /// Errors: `InvalidArgument` for an id outside the vocabulary.
+    pub(crate) fn piece(&self, token: Token, out: &mut Vec<u8>) -> Result<()> {
+        self.render(token, false, out)
+    }
+
+    /// As `piece`, with the text of control tokens shown.
+    pub(crate) fn piece_special(&self, token: Token, out: &mut Vec<u8>) -> Result<()> {
+        self.render(token, true, out)
+    }
+
+    fn render(&self, token: Token, special: bool, out: &mut Vec<u8>) -> Result<()> {
+        self.check(token)?;
+        let start = out.len();
+        let mut room = 32;
+        loop {
+            out.resize(start + room as usize, 0);
+            let target = out[start..].as_mut_ptr().cast();
+            // SAFETY: the id is valid and `target` has `room` bytes.
+            let length = unsafe {
+                sys::llama_token_to_piece(self.as_ptr(), token.0, target, room, 0, special)
+            };
+            if let Ok(length) = usize::try_from(length) {
+                out.truncate(start + length);
+                return Ok(());
+            }
+            room = length.saturating_neg();
+        }
+    }
+
+    /// The text of `token` as the vocabulary stores it; empty for an id outside it.
+    pub(crate) fn token_text(&self, token: Token) -> String {
+        if !self.is_valid(token) {
+            return String::new();
+        }
+        // SAFETY: the id is valid; the string belongs to the vocabulary.
+        let text = unsafe { CStr::from_ptr(sys::llama_vocab_get_text(self.as_ptr(), token.0)) };
+        text.to_string_lossy().into_owned()
+    }
+
+    /// Whether generation ends at `token`.
+    pub(crate) fn is_eog(&self, token: Token) -> bool {
+        // SAFETY: the id is checked first.
+        self.is_valid(token) && unsafe { sys::llama_vocab_is_eog(self.as_ptr(), token.0) }
+    }
+
+    /// Whether `token` is a control token, such as BOS or a template marker.
+    pub(crate) fn is_control(&self, token: Token) -> bool {
+        // SAFETY: the id is checked first.
+        self.is_valid(token) && unsafe { sys::llama_vocab_is_control(self.as_ptr(), token.0) }
+    }
+
+    /// All tokens at which generation ends, in rising order. Walks the whole vocabulary.
+    pub(crate) fn eog_tokens(&self) -> Vec<Token> {
+        let count = i32::try_from(self.n_tokens()).unwrap_or(0);
+        (0..count)
+            .map(Token)
+            .filter(|token| self.is_eog(*token))
+            .collect()
+    }
+
+    /// The token that begins a sequence, if the model has one.
+    pub(crate) fn bos(&self) -> Option<Token> {
+        // SAFETY: the vocabulary lives as long as the model that `self` holds.
+        self.some(unsafe { sys::llama_vocab_bos(self.as_ptr()) })
+    }
+
+    /// The token that ends a sequence, if the model has one. Generation ends at any `is_eog`.
+    pub(crate) fn eos(&self) -> Option<Token> {
+        // SAFETY: as above.
+        self.some(unsafe { sys::llama_vocab_eos(self.as_ptr()) })
+    }
+
+    /// Whether a prompt of this model begins with BOS.
+    pub(crate) fn add_bos(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { sys::llama_vocab_get_add_bos(self.as_ptr()) }
+    }
+
+    /// The tokenizer's family.
+    pub(crate) fn kind(&self) -> VocabKind {
+        self.model.vocab_kind()
+    }
+
+    fn some(&self, id: sys::llama_token) -> Option<Token> {
+        Some(Token(id)).filter(|token| self.is_valid(*token))
+    }
+
+    pub(super) fn check(&self, token: Token) -> Result<()> {
+        if self.is_valid(token) {
+            return Ok(());
+        }
+        Err(Error::InvalidArgument(format!(
+            "token {} is outside the vocabulary of {}",
+            token.0,
+            self.n_tokens()
+        )))
+    }
+}
+
+/// Where `text` is cut so that no run of letters and digits, of blanks, or of other characters is longer than
+/// `RUN_LIMIT_BYTES`. Ordinary text is not cut at all, so its tokens are those of the whole.
+fn cuts(text: &str) -> Vec<usize> {
+    let class = |c: char| match c {
+        _ if c.is_alphanumeric() => 0,
+        _ if c.is_whitespace() => 1,
+        _ => 2,
+    };
+    let mut cuts = Vec::new();
+    let mut run = (3, 0);
+    for (at, c) in text.char_indices() {
+        if class(c) != run.0 {
+            run = (class(c), at);
+        } else if at - run.1 >= RUN_LIMIT_BYTES {
+            cuts.push(at);
+            run.1 = at;
+        }
+    }
+    cuts
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn ordinary_text_is_not_cut_and_an_endless_run_is() {
+        let check = |text: &str, expect: &[usize]| assert_eq!(cuts(text), expect);
+        check("", &[]);
+        check(&"some words, and more. ".repeat(1000), &[]);
+        check(&"x".repeat(5000), &[2048, 4096]);
+        check(&format!("a {}", " ".repeat(3000)), &[2049]);
+        check(&"\u{4e2d}".repeat(1000), &[2049]);
+        check(&"x-".repeat(5000), &[]);
+    }
+}

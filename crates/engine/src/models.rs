@@ -1,0 +1,9 @@
+//! Loaded models: bringing one up, and replacing it while its turns run.
+//!
+//! Does not know conversations or jobs: what serves a model is a type parameter here.
+
+mod load;
+mod registry;
+
+pub use load::{Brought, Plan, Source, bring_up};
+pub use registry::{Claim, Registry};

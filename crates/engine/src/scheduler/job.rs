@@ -1,0 +1,195 @@
+//! A turn prepared for the engine thread, and the caller's half of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use crate::error::{Error, Result};
+use crate::llama::{Sampler, Token};
+use crate::stopping::{Rules, Verdict};
+
+/// Names a conversation to the engine thread: jobs of one key find each other's cached tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionKey(pub u64);
+
+/// How urgent a job is. Classes share admissions by weight, so none of them starves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Background work.
+    Low,
+    /// The default.
+    Normal,
+    /// Interactive work.
+    High,
+    /// What an operator waits for.
+    Urgent,
+}
+
+impl Class {
+    /// All classes, lowest first.
+    pub const ALL: [Class; 4] = [Class::Low, Class::Normal, Class::High, Class::Urgent];
+
+    /// The class with this number in C: 0 low to 3 urgent.
+    pub fn from_number(number: u32) -> Option<Class> {
+        Class::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// Admissions out of 15 while all classes wait.
+    pub fn weight(self) -> i64 {
+        match self {
+            Class::Low => 1,
+            Class::Normal => 2,
+            Class::High => 4,
+            Class::Urgent => 8,
+        }
+    }
+
+    /// The word for documents and log lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Low => "low",
+            Class::Normal => "normal",
+            Class::High => "high",
+            Class::Urgent => "urgent",
+        }
+    }
+}
+
+/// When a job gives up.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// Latest moment to leave the queue.
+    pub queued: Instant,
+    /// Longest run, from the first prefill step; the turn fails then.
+    pub hard: Option<Duration>,
+}
+
+/// One turn's work: everything the engine thread needs, and nothing that needs text processing there.
+pub struct Job {
+    /// The conversation whose cached tokens may be continued.
+    pub session: SessionKey,
+    /// Its class in the queue.
+    pub class: Class,
+    /// The whole prompt; at least one token, each valid for the model.
+    pub tokens: Vec<Token>,
+    /// This turn's own sampler chain.
+    pub sampler: Sampler,
+    /// How many tokens at the prompt's end the penalties look back on.
+    pub penalty_window: usize,
+    /// When the turn ends and which text leaves.
+    pub rules: Arc<Rules>,
+    /// When it gives up.
+    pub deadlines: Deadlines,
+    /// Whether the conversation's tokens stay in the cache afterwards.
+    pub keep_cache: bool,
+    /// When the caller handed it in.
+    pub submitted: Instant,
+    pub(super) answer: Sender<Piece>,
+    pub(super) cancelled: Arc<AtomicBool>,
+}
+
+/// What a job's channel carries: text as it appears, then exactly one of the other two.
+pub enum Piece {
+    /// The job left the queue; so many tokens of its prompt were found in the cache.
+    Started {
+        /// Of the prompt.
+        cached_tokens: usize,
+    },
+    /// Whole characters of the answer.
+    Text {
+        /// The next of them.
+        text: String,
+        /// Tokens sampled so far.
+        completion_tokens: usize,
+    },
+    /// The turn ended with success.
+    Done(Box<Outcome>),
+    /// The turn failed.
+    Failed(Error),
+}
+
+/// A finished turn.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The whole answer after all cuts.
+    pub text: String,
+    /// Sampled tokens whose bytes lie whole inside `text`.
+    pub tokens: Vec<Token>,
+    /// Bytes of `text` that `tokens` make up.
+    pub token_bytes: usize,
+    /// Why it ended.
+    pub verdict: Verdict,
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Of those, the ones that were found in the cache.
+    pub cached_tokens: usize,
+    /// Tokens sampled, the end token included.
+    pub completion_tokens: usize,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// Where a turn's time went.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timings {
+    /// From submission to the first prefill step.
+    pub queued: Duration,
+    /// From the first prefill step to the first sampled token.
+    pub prefill: Duration,
+    /// From the first sampled token to the last.
+    pub decode: Duration,
+}
+
+/// The caller's half of a job. Dropping it cancels the job.
+pub struct Ticket {
+    answer: Receiver<Piece>,
+    cancelled: Arc<AtomicBool>,
+}
+
+/// The two ends of an answer of at most `most_tokens`. The channel holds all of it, so that the engine never waits for
+/// a reader; `cancelled` is set when the ticket is dropped, or by anyone who wants the job to end.
+pub(super) fn channel(most_tokens: usize, cancelled: Arc<AtomicBool>) -> (Sender<Piece>, Ticket) {
+    // The start, one piece per token, one released at the end, one final.
+    let (answer, receiver) = bounded(most_tokens + 3);
+    let ticket = Ticket {
+        answer: receiver,
+        cancelled,
+    };
+    (answer, ticket)
+}
+
+impl Ticket {
+    /// Waits for the next piece. Errors: `Internal` if the engine thread ended without an answer.
+    pub fn next(&self) -> Result<Piece> {
+        // The engine answers every job; a silent end is only possible when its thread died.
+        loop {
+            match self.answer.recv_timeout(Duration::from_secs(3600)) {
+                Ok(piece) => return Ok(piece),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::Internal("the engine thread ended".into()));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Job {
+    /// Whether nobody waits for the answer any more.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Answers with an error. The channel always has room for it; a caller that left does not mind.
+    pub(super) fn fail(self, error: Error) {
+        drop(self.answer.try_send(Piece::Failed(error)));
+    }
+}

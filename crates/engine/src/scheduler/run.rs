@@ -1,0 +1,347 @@
+//! The step loop of one engine thread: take in, drop, admit, evaluate, sample, deliver.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, TryRecvError};
+
+use super::batch;
+use super::job::{Class, Job, SessionKey};
+use super::pool::Pool;
+use super::queue::{Pushed, Queue};
+use super::slot::Slot;
+use super::stats::Stats;
+use crate::error::Error;
+use crate::llama::{Batch, Context, DecodeFailure, Vocab};
+use crate::stopping::Verdict;
+
+/// What callers tell the engine thread.
+pub(super) enum Command {
+    Submit(Box<Job>),
+    /// The conversation is gone: its idle tokens leave the cache.
+    Forget(SessionKey),
+    Stop,
+}
+
+/// Everything that an engine thread owns.
+pub(super) struct Loop {
+    pub(super) context: Context,
+    pub(super) batch: Batch,
+    pub(super) vocab: Vocab,
+    pub(super) queue: Queue<Job>,
+    pub(super) slots: Vec<Slot>,
+    pub(super) pool: Pool,
+    pub(super) inbox: Receiver<Command>,
+    pub(super) stats: Arc<Stats>,
+    /// Jobs that may run together.
+    pub(super) parallel: usize,
+    /// Tokens that one session may use.
+    pub(super) capacity: usize,
+}
+
+impl Loop {
+    /// Runs until told to stop, or until all callers have left and every accepted job is answered.
+    pub(super) fn run(mut self) {
+        while self.take_in() {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.step())) {
+                self.recover(&*panic);
+            }
+            self.publish();
+        }
+        self.fail_everything(&Error::Closing);
+    }
+
+    fn step(&mut self) {
+        let now = Instant::now();
+        self.drop_ended(now);
+        self.admit(now);
+        let budget = self.context.n_batch() as usize;
+        if let Err(error) = batch::fill(&mut self.batch, &mut self.slots, &self.pool, budget) {
+            return self.fail_slots(&error);
+        }
+        if self.batch.is_empty() {
+            return;
+        }
+        match self.decode() {
+            Ok(()) => self.deliver(),
+            Err(DecodeFailure::NoCells) => {
+                self.fail_slots(&Error::Engine("decode found no free cells".into()));
+            }
+            // The flag is raised only by a stop, whose command comes next.
+            Err(DecodeFailure::Aborted) => self.fail_slots(&Error::Closing),
+            Err(DecodeFailure::Failed(reason)) => self.fail_slots(&Error::Engine(reason)),
+        }
+    }
+
+    /// Takes commands in; blocks while there is nothing to do. False: stop.
+    fn take_in(&mut self) -> bool {
+        let mut idle = self.slots.is_empty() && self.queue.is_empty();
+        if idle {
+            self.context.pause_threads();
+        }
+        loop {
+            let command = if idle {
+                self.inbox.recv().map_err(|_| TryRecvError::Disconnected)
+            } else {
+                self.inbox.try_recv()
+            };
+            match command {
+                Ok(Command::Submit(job)) => {
+                    self.enqueue(*job);
+                    idle = false;
+                }
+                Ok(Command::Forget(session)) => self.forget(session),
+                Ok(Command::Stop) => return false,
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) if idle => return false,
+                Err(TryRecvError::Disconnected) => break,
+            }
+        }
+        true
+    }
+
+    fn enqueue(&mut self, job: Job) {
+        let (class, deadline) = (job.class, job.deadlines.queued);
+        match self.queue.push(job, class, deadline) {
+            Ok(Pushed::Admitted) => {}
+            Ok(Pushed::Warned) => {
+                log::warn!(target: "queue", "{} turns wait, the warning threshold is reached", self.queue.len());
+            }
+            Err(job) => {
+                let waiting = self.queue.len();
+                self.stats.rejected.count();
+                self.answer(|| job.fail(Error::QueueFull { waiting, limit: waiting }));
+            }
+        }
+    }
+
+    /// Jobs that nobody waits for any more, and jobs whose time is over.
+    fn drop_ended(&mut self, now: Instant) {
+        for job in self.queue.remove(Job::is_cancelled) {
+            self.stats.cancelled.count();
+            self.answer(|| job.fail(Error::Cancelled));
+        }
+        for job in self.queue.expire(now) {
+            self.stats.expired.count();
+            let waited = now.saturating_duration_since(job.submitted);
+            self.answer(|| job.fail(timeout("waited in the queue", waited)));
+        }
+        let mut at = 0;
+        while at < self.slots.len() {
+            let slot = &self.slots[at];
+            let elapsed = slot.elapsed(now);
+            let error = if slot.job.is_cancelled() {
+                self.stats.cancelled.count();
+                Error::Cancelled
+            } else if slot.job.deadlines.hard.is_some_and(|limit| elapsed >= limit) {
+                self.stats.expired.count();
+                timeout("the hard limit (timeout_config) ended the turn", elapsed)
+            } else if slot.is_out_of_time(now) {
+                self.stats.expired.count();
+                timeout("max_time_ms passed before the first token", elapsed)
+            } else {
+                at += 1;
+                continue;
+            };
+            let slot = self.slots.remove(at);
+            self.release(slot.sequence, slot.job.keep_cache, now);
+            self.answer(|| slot.fail(error));
+        }
+    }
+
+    /// Gives slots and cells to waiting jobs while there are any.
+    fn admit(&mut self, now: Instant) {
+        while self.slots.len() < self.parallel
+            && let Some(job) = self.queue.peek()
+        {
+            let room = self.capacity.saturating_sub(job.tokens.len());
+            let reserve = job.rules.token_limit().unwrap_or(room).min(room);
+            let Some(grant) = self.pool.admit(job.session, &job.tokens, reserve, now) else {
+                return;
+            };
+            let Some(job) = self.queue.pick() else { return };
+            for sequence in grant.evicted {
+                self.clear(sequence);
+                self.stats.evictions.count();
+            }
+            let waited = now.saturating_duration_since(job.submitted);
+            self.stats.longest_wait_us.set(u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
+            self.start(job, grant.sequence, grant.cached, now);
+        }
+    }
+
+    fn start(&mut self, job: Job, sequence: usize, cached: usize, now: Instant) {
+        let seq = self.seq(sequence);
+        let keep = u32::try_from(cached).expect("a sequence holds at most n_ctx tokens");
+        match Slot::new(job, sequence, seq, cached, now) {
+            Ok(mut slot) => {
+                if cached > 0 && self.context.seq_truncate(seq, keep) {
+                    self.stats.reuse_hits.count();
+                    self.stats.reused_tokens.add(cached as u64);
+                } else {
+                    self.context.seq_clear(seq);
+                    self.pool.restart(sequence);
+                    slot.restart();
+                }
+                slot.announce();
+                self.slots.push(slot);
+            }
+            Err((job, error)) => {
+                self.release(sequence, false, now);
+                self.stats.failed.count();
+                self.answer(|| job.fail(error));
+            }
+        }
+    }
+
+    /// Evaluates the batch. Without cells, which the accounting excludes, idle sequences give way once.
+    fn decode(&mut self) -> Result<(), DecodeFailure> {
+        let now = Instant::now();
+        for slot in &mut self.slots {
+            if !slot.planned.is_empty() {
+                slot.begin(now);
+            }
+        }
+        self.stats.steps.count();
+        self.context.resume_threads();
+        let result = self.context.decode(&self.batch);
+        if !matches!(result, Err(DecodeFailure::NoCells)) {
+            return result;
+        }
+        self.stats.accounting_errors.count();
+        log::error!(target: "memory", "decode found no cells although {} of them are accounted for", self.pool.used());
+        for sequence in self.pool.clear_idle() {
+            self.clear(sequence);
+        }
+        self.context.decode(&self.batch)
+    }
+
+    /// Samples every slot that has logits and ends the turns that are over.
+    fn deliver(&mut self) {
+        let mut at = 0;
+        while at < self.slots.len() {
+            let slot = &mut self.slots[at];
+            for &token in &slot.planned {
+                self.pool.filled(slot.sequence, token);
+            }
+            slot.advance();
+            let room = self.pool.len(slot.sequence) < self.capacity;
+            match slot.sample(&self.context, &self.vocab, room) {
+                Ok(None) => at += 1,
+                Ok(Some(verdict)) => {
+                    let slot = self.slots.remove(at);
+                    self.finish(slot, verdict);
+                }
+                Err(error) => {
+                    let slot = self.slots.remove(at);
+                    self.release(slot.sequence, false, Instant::now());
+                    self.stats.failed.count();
+                    self.answer(|| slot.fail(error));
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, slot: Slot, verdict: Verdict) {
+        let now = Instant::now();
+        let (evaluated, completion) = (slot.evaluated(), slot.completion());
+        self.release(slot.sequence, slot.job.keep_cache, now);
+        self.stats.done.count();
+        let stats = self.stats.clone();
+        self.answer(|| {
+            let timings = slot.finish(verdict, now);
+            stats.turn(evaluated, completion, &timings);
+        });
+    }
+
+    /// Ends a sequence's turn; its tokens stay for the next one unless they must not.
+    fn release(&mut self, sequence: usize, keep: bool, now: Instant) {
+        let mut cleared = self.pool.release(sequence, now);
+        if !keep {
+            self.pool.forget(sequence);
+            cleared.push(sequence);
+        }
+        for sequence in cleared {
+            self.clear(sequence);
+        }
+    }
+
+    fn forget(&mut self, session: SessionKey) {
+        if let Some(sequence) = self.pool.idle_of(session) {
+            self.pool.forget(sequence);
+            self.clear(sequence);
+        }
+    }
+
+    fn clear(&mut self, sequence: usize) {
+        let seq = self.seq(sequence);
+        self.context.seq_clear(seq);
+    }
+
+    fn seq(&self, sequence: usize) -> crate::llama::SeqId {
+        u32::try_from(sequence)
+            .ok()
+            .and_then(|index| self.context.seq(index))
+            .expect("the pool has n_seq_max sequences")
+    }
+
+    /// Every accepted job passes here exactly once: its place is given back before its caller wakes.
+    fn answer(&self, send: impl FnOnce()) {
+        self.stats.leave();
+        send();
+    }
+
+    /// The step failed as a whole: what its sequences hold is unknown, so they are cleared.
+    fn fail_slots(&mut self, error: &Error) {
+        log::error!(target: "inference", "a step of {} turns failed: {error}", self.slots.len());
+        for slot in std::mem::take(&mut self.slots) {
+            self.pool.forget(slot.sequence);
+            self.clear(slot.sequence);
+            self.stats.failed.count();
+            self.answer(|| slot.fail(error.clone()));
+        }
+        self.batch.clear();
+    }
+
+    fn recover(&mut self, panic: &(dyn std::any::Any + Send)) {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|s| (*s).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        self.fail_slots(&Error::Internal(format!("a step panicked: {text}")));
+    }
+
+    fn fail_everything(&mut self, error: &Error) {
+        let running = std::mem::take(&mut self.slots);
+        for slot in running {
+            self.stats.cancelled.count();
+            self.answer(|| slot.fail(error.clone()));
+        }
+        for job in self.queue.remove(|_| true) {
+            self.stats.cancelled.count();
+            self.answer(|| job.fail(error.clone()));
+        }
+        // Jobs that were accepted and not taken in yet.
+        while let Ok(command) = self.inbox.try_recv() {
+            if let Command::Submit(job) = command {
+                self.stats.cancelled.count();
+                self.answer(|| job.fail(error.clone()));
+            }
+        }
+    }
+
+    fn publish(&self) {
+        for class in Class::ALL {
+            self.stats.waiting[class as usize].set(self.queue.waiting(class) as u64);
+        }
+        self.stats.running.set(self.slots.len() as u64);
+        self.stats.used_tokens.set(self.pool.used() as u64);
+        self.stats.idle_tokens.set(self.pool.idle_tokens() as u64);
+    }
+}
+
+fn timeout(what: &str, after: Duration) -> Error {
+    Error::Timeout(format!("{what} after {} ms", after.as_millis()))
+}

@@ -1,0 +1,99 @@
+//! Greedy text against llama.cpp itself, called directly and not through our engine.
+
+#![expect(clippy::unwrap_used, reason = "the direct calls fail by panicking")]
+#![expect(clippy::undocumented_unsafe_blocks, reason = "the reference is plain llama.cpp, as its examples call it")]
+
+mod common;
+
+use std::ffi::CString;
+
+use common::*;
+use llama_cpp_sys_2 as sys;
+
+/// Tokenises `prompt` with special tokens parsed, decodes it in one batch and samples greedily to the end of generation.
+fn reference(model: &std::path::Path, prompt: &str, most: usize) -> String {
+    let path = CString::new(model.to_str().unwrap()).unwrap();
+    unsafe {
+        sys::llama_backend_init();
+        let model = sys::llama_model_load_from_file(path.as_ptr(), sys::llama_model_default_params());
+        assert!(!model.is_null());
+        let vocab = sys::llama_model_get_vocab(model);
+        let mut params = sys::llama_context_default_params();
+        params.n_ctx = 1024;
+        params.n_batch = 1024;
+        params.n_threads = 2;
+        params.n_threads_batch = 2;
+        let context = sys::llama_init_from_model(model, params);
+        assert!(!context.is_null());
+        let mut tokens = vec![0; prompt.len() + 8];
+        let n = sys::llama_tokenize(
+            vocab,
+            prompt.as_ptr().cast(),
+            prompt.len() as i32,
+            tokens.as_mut_ptr(),
+            tokens.len() as i32,
+            true,
+            true,
+        );
+        tokens.truncate(usize::try_from(n).unwrap());
+        let sampler = sys::llama_sampler_init_greedy();
+        let mut bytes = Vec::new();
+        for _ in 0..most {
+            let batch = sys::llama_batch_get_one(tokens.as_mut_ptr(), tokens.len() as i32);
+            assert_eq!(sys::llama_decode(context, batch), 0);
+            let token = sys::llama_sampler_sample(sampler, context, -1);
+            if sys::llama_vocab_is_eog(vocab, token) {
+                break;
+            }
+            let mut piece = [0u8; 256];
+            let length = sys::llama_token_to_piece(vocab, token, piece.as_mut_ptr().cast(), 256, 0, false);
+            bytes.extend_from_slice(&piece[..usize::try_from(length).unwrap()]);
+            tokens = vec![token];
+        }
+        sys::llama_sampler_free(sampler);
+        sys::llama_free(context);
+        sys::llama_model_free(model);
+        String::from_utf8(bytes).unwrap()
+    }
+}
+
+#[test]
+fn greedy_text_equals_that_of_llama_cpp_turn_by_turn() {
+    let backend = backend(GREEDY);
+    let c = open(&backend);
+    let mut prompt = String::new();
+    for text in [
+        "Hello",
+        "My name is Zorvath.",
+        "Count to 9.",
+        "Repeat after me: tok mar vel",
+        "What is my name?",
+        "Answer in JSON: what is my name?",
+    ] {
+        prompt += &format!("<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n");
+        let expect = reference(&pocket("a"), &prompt, 64);
+        let answer = say(&backend, c, text).unwrap();
+        assert_eq!(*answer, *expect, "after {text:?}");
+        prompt += &format!("{answer}<|im_end|>\n");
+    }
+}
+
+#[test]
+fn a_base_model_without_a_template_continues_like_llama_cpp() {
+    // A larger model than the pockets, with a SentencePiece vocabulary, where it is at hand.
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/models/stories260K.gguf");
+    if !path.exists() {
+        return;
+    }
+    let config = GREEDY.replace("\"threads\": 2", "\"threads\": 2, \"chat_template\": \"raw\"");
+    let backend = engine::Backend::open(engine::Options {
+        config: Some(config.as_bytes()),
+        run_inference_args: None,
+    })
+    .unwrap();
+    backend.load_file(&path, None, None).unwrap();
+    let c = open(&backend);
+    let text = "Once upon a time, there was a little girl";
+    let answer = say(&backend, c, text).unwrap();
+    assert_eq!(*answer, *reference(&path, text, 64));
+}

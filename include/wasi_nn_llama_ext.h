@@ -1,0 +1,173 @@
+/*
+ * What goes beyond the wasi-nn interface: answers in pieces, the text of errors, conversations as JSON, priorities.
+ *
+ * All of it is optional. Functions are added here, never changed and never removed.
+ *
+ * Generated from the sources of the library.
+ */
+
+#ifndef WASI_NN_LLAMA_EXT_H
+#define WASI_NN_LLAMA_EXT_H
+
+#include <stdint.h>
+#include "wasi_nn_llama.h"
+
+/**
+ * Takes a piece of an answer as it appears. Returns 0 to go on, anything else to end the answer here.
+ *
+ * The piece consists of whole UTF-8 characters, is not ended by a NUL and is gone after the call. The function runs on
+ * the thread that called the library. It must return normally (no exception, no longjmp), must not use the context it
+ * is called for (such calls answer invalid_argument) and cannot destroy its backend.
+ */
+typedef int32_t (*wasi_nn_piece_callback)(void *user_data, const char *piece, uint32_t piece_len);
+
+/**
+ * Hears how far a load has come, from 0 to 1. Returns 0 to go on, anything else to cancel the load.
+ *
+ * The function runs on the thread that called the library. It must return normally and cannot destroy its backend.
+ */
+typedef int32_t (*wasi_nn_progress_callback)(void *user_data, float progress);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The versions of this interface, the library and its engine, and the devices it was built for. A static text; never
+ * free it.
+ */
+WASI_NN_API
+const char *wasi_nn_version(void);
+
+/**
+ * Writes the text of the last failure, with a NUL: function, cause, value or path. A text that does not fit is cut after
+ * a whole character.
+ *
+ * ctx: the failure of the calling thread, if it came from this backend, else the backend's latest, else an empty text.
+ * NULL: the failure of the calling thread, wherever it came from; the only way to learn why an init failed. Success does
+ * not clear the text, and this function never sets it.
+ *
+ * Answers: invalid_argument for a buffer that is NULL or has no bytes, or for a ctx that is no backend and whose failure
+ * was not the calling thread's last.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_get_last_error(void *ctx,
+                                     char *buffer,
+                                     uint32_t buffer_size);
+
+/**
+ * Stops the turn of a context that runs or waits. Its call answers runtime_error.
+ *
+ * Answers: success also if there is none; invalid_argument for a bad ctx or context.
+ */
+WASI_NN_API wasi_nn_error wasi_nn_cancel(void *ctx, graph_execution_context exec_ctx);
+
+/**
+ * Runs a turn as run_inference and hands its text out in pieces as they appear. Returns when the turn has ended.
+ *
+ * Text that may still turn out to be the start of a stop string is held back. When callback ends the answer, the turn
+ * counts with what was said so far, and its finish_reason is "callback". get_output has the whole text afterwards.
+ *
+ * input, runtime_config, config_len: as for run_inference. user_data: passed to callback as it is.
+ *
+ * Answers: as run_inference; invalid_argument also for a callback that is NULL.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_run_inference_stream(void *ctx,
+                                           graph_execution_context exec_ctx,
+                                           tensor *input,
+                                           const char *runtime_config,
+                                           uint32_t config_len,
+                                           wasi_nn_piece_callback callback,
+                                           void *user_data);
+
+/**
+ * Sets how urgent the turns of a context are from now on: 0 low, 1 normal, 2 high, 3 urgent. A new context is normal.
+ *
+ * Answers: invalid_argument for a bad ctx or context, or another priority.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_set_session_priority(void *ctx,
+                                           graph_execution_context exec_ctx,
+                                           uint32_t priority);
+
+/**
+ * Forgets the conversation of a context and what the model has cached of it. The context stays open.
+ *
+ * Answers: invalid_argument for a bad ctx or context.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_clear_context(void *ctx,
+                                    graph_execution_context exec_ctx);
+
+/**
+ * Tells how many tokens the conversation of a context uses and how many there is room for.
+ *
+ * used, capacity: written on success only.
+ *
+ * Answers: invalid_argument for a bad ctx, context, used or capacity, or no model.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_get_context_usage(void *ctx,
+                                        graph_execution_context exec_ctx,
+                                        uint32_t *used,
+                                        uint32_t *capacity);
+
+/**
+ * Writes the conversation of a context with a NUL, as a JSON array of objects with role and content.
+ *
+ * size: on entry the bytes of buffer, on success the bytes written. If the text does not fit, the answer is too_large,
+ * only a NUL is written and size receives the bytes needed; after any other error it keeps its value.
+ *
+ * Answers: invalid_argument for a bad ctx or context, a buffer or size that is NULL, or a size of 0; too_large.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_get_history(void *ctx,
+                                  graph_execution_context exec_ctx,
+                                  char *buffer,
+                                  uint32_t *size);
+
+/**
+ * Frees the model. Contexts stay open; their turns answer invalid_argument until a model is loaded again.
+ *
+ * Answers: invalid_argument for a bad ctx or no model.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_unload_model(void *ctx);
+
+/**
+ * Counts the tokens that the model makes of a text, without template and without a beginning-of-text token.
+ *
+ * text, len: up to its first NUL or len bytes; with len 0 it is empty and may be NULL. count: written on success only.
+ *
+ * Answers: invalid_argument for a bad ctx, text or count, or no model; too_large for a text above 4 MiB.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_count_tokens(void *ctx,
+                                   const char *text,
+                                   uint32_t len,
+                                   uint32_t *count);
+
+/**
+ * Loads a model as load_by_name_with_config and tells callback how far it has come.
+ *
+ * callback: may be NULL. When it cancels, the answer is runtime_error with the last error "load cancelled", and a model
+ * that was loaded before goes on serving. user_data: passed to callback as it is.
+ *
+ * Answers: as load_by_name_with_config.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_load_by_name_with_progress(void *ctx,
+                                                 const char *filename,
+                                                 uint32_t filename_len,
+                                                 const char *config,
+                                                 uint32_t config_len,
+                                                 wasi_nn_progress_callback callback,
+                                                 void *user_data,
+                                                 graph *g);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* WASI_NN_LLAMA_EXT_H */
