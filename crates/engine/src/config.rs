@@ -5,25 +5,25 @@
 //! the model (ids outside its vocabulary, its training context) nor the machine (cores, devices): whoever has those
 //! clamps. Texts that need a compiler (grammar, regular expressions) are taken as they are.
 
-mod document;
-mod layers;
 mod backend;
-mod model;
-mod sampling;
-mod stopping;
-mod memory;
-mod logging;
-mod performance;
-mod events;
 mod combinations;
+mod document;
+mod events;
 mod finding;
 mod key;
+mod layers;
 mod list;
+mod logging;
+mod memory;
+mod model;
+mod performance;
 mod reading;
+mod sampling;
 mod spelling;
-mod value;
+mod stopping;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use serde_json::{Map, Value};
 
@@ -163,7 +163,11 @@ static ROOT: Section = Section {
     name: "",
     aliases: &[],
     keys: &[
-        Key::bool("strict", |config| config.strict, |config, on| config.strict = on)
+        Key::bool(
+            "strict",
+            |config| config.strict,
+            |config, on| config.strict = on,
+        )
         .per_call(),
         Key::new("stream_stdout", Kind::NoEffect),
     ],

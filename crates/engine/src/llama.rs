@@ -5,18 +5,18 @@
 //! configuration, no sessions and no policy. Written against llama.cpp as shipped with llama-cpp-sys-2 0.1.161: a new
 //! version touches this folder only.
 
-pub(crate) mod runtime;
-mod log;
+pub(crate) mod batch;
+mod capacity;
+pub(crate) mod context;
 mod ffi;
 pub(crate) mod gguf;
-pub(crate) mod model;
-pub(crate) mod vocab;
-mod capacity;
-mod threads;
-pub(crate) mod batch;
-pub(crate) mod context;
 mod grammar;
+mod log;
+pub(crate) mod model;
+pub(crate) mod runtime;
 pub(crate) mod sampler;
+mod threads;
+pub(crate) mod vocab;
 
 #[cfg(test)]
 mod tests;

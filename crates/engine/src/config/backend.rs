@@ -11,15 +11,15 @@ use super::value::{Wrong, integer, type_of};
 #[derive(Debug, Clone, PartialEq)]
 pub struct BackendLimits {
     /// Named sessions kept, open or detached.
-    pub max_sessions: usize,
+    pub max_sessions: u32,
     /// Idle time after which a session may be cleaned up.
     pub idle_timeout: Duration,
     /// Clean up when a context is opened; off: the limits refuse.
     pub auto_cleanup: bool,
     /// Open anonymous contexts.
-    pub max_concurrent: usize,
+    pub max_concurrent: u32,
     /// Turns waiting to run.
-    pub queue_size: usize,
+    pub queue_size: u32,
     /// Longest wait in the queue; never cuts a running turn.
     pub default_task_timeout: Duration,
     /// Turns of higher priority go first; off: in order of arrival.
@@ -27,9 +27,9 @@ pub struct BackendLimits {
     /// Turns of one priority share by token cost; off: in order of arrival.
     pub fair_scheduling_enabled: bool,
     /// Waiting turns from which on the queue warns; at most `queue_reject_threshold`.
-    pub queue_warning_threshold: usize,
+    pub queue_warning_threshold: u32,
     /// Waiting turns from which on the queue refuses; at most `queue_size`.
-    pub queue_reject_threshold: usize,
+    pub queue_reject_threshold: u32,
     /// Expired turns leave the queue at once.
     pub auto_queue_cleanup: bool,
     /// How arguments 7 and 8 of `run_inference` are taken.
@@ -86,26 +86,77 @@ pub(super) static SECTION: Section = Section {
     name: "backend",
     aliases: &[],
     keys: &[
-        Key::int("max_sessions", Ints::new(1, 10_000), |config| config.backend.max_sessions as i64, |config, count| config.backend.max_sessions = count as usize),
-        Key::int("idle_timeout_ms", Ints::new(10, 86_400_000), |config| config.backend.idle_timeout.as_millis() as i64, |config, ms| config.backend.idle_timeout = Duration::from_millis(ms as u64)),
-        Key::bool("auto_cleanup", |config| config.backend.auto_cleanup, |config, on| config.backend.auto_cleanup = on)
+        Key::int(
+            "max_sessions",
+            Ints::new(1, 10_000),
+            |config| config.backend.max_sessions.into(),
+            |config, count| config.backend.max_sessions = count as u32,
+        ),
+        Key::int(
+            "idle_timeout_ms",
+            Ints::new(10, 86_400_000),
+            |config| config.backend.idle_timeout.as_millis() as i64,
+            |config, ms| config.backend.idle_timeout = Duration::from_millis(ms as u64),
+        ),
+        Key::bool(
+            "auto_cleanup",
+            |config| config.backend.auto_cleanup,
+            |config, on| config.backend.auto_cleanup = on,
+        )
         .read_as(&[
             "auto_cleanup_sessions",
             "auto_cleanup_enabled",
             "auto_cleanup",
         ]),
-        Key::int("max_concurrent", Ints::new(1, 4096), |config| config.backend.max_concurrent as i64, |config, count| config.backend.max_concurrent = count as usize),
-        Key::int("queue_size", Ints::new(1, 10_000), |config| config.backend.queue_size as i64, |config, count| config.backend.queue_size = count as usize),
-        Key::int("default_task_timeout_ms", Ints::new(1000, 3_600_000), |config| config.backend.default_task_timeout.as_millis() as i64, |config, ms| {
-                    config.backend.default_task_timeout = Duration::from_millis(ms as u64);
-                }),
-        Key::bool("priority_scheduling_enabled", |config| config.backend.priority_scheduling_enabled, |config, on| config.backend.priority_scheduling_enabled = on),
-        Key::bool("fair_scheduling_enabled", |config| config.backend.fair_scheduling_enabled, |config, on| config.backend.fair_scheduling_enabled = on)
+        Key::int(
+            "max_concurrent",
+            Ints::new(1, 4096),
+            |config| config.backend.max_concurrent.into(),
+            |config, count| config.backend.max_concurrent = count as u32,
+        ),
+        Key::int(
+            "queue_size",
+            Ints::new(1, 10_000),
+            |config| config.backend.queue_size.into(),
+            |config, count| config.backend.queue_size = count as u32,
+        ),
+        Key::int(
+            "default_task_timeout_ms",
+            Ints::new(1000, 3_600_000),
+            |config| config.backend.default_task_timeout.as_millis() as i64,
+            |config, ms| {
+                config.backend.default_task_timeout = Duration::from_millis(ms as u64);
+            },
+        ),
+        Key::bool(
+            "priority_scheduling_enabled",
+            |config| config.backend.priority_scheduling_enabled,
+            |config, on| config.backend.priority_scheduling_enabled = on,
+        ),
+        Key::bool(
+            "fair_scheduling_enabled",
+            |config| config.backend.fair_scheduling_enabled,
+            |config, on| config.backend.fair_scheduling_enabled = on,
+        )
         .available(Available::BuiltInOnly),
         // Their real upper bound is `queue_size`, which is checked when all layers are merged.
-        Key::int("queue_warning_threshold", Ints::new(1, 10_000), |config| config.backend.queue_warning_threshold as i64, |config, count| config.backend.queue_warning_threshold = count as usize),
-        Key::int("queue_reject_threshold", Ints::new(1, 10_000), |config| config.backend.queue_reject_threshold as i64, |config, count| config.backend.queue_reject_threshold = count as usize),
-        Key::bool("auto_queue_cleanup", |config| config.backend.auto_queue_cleanup, |config, on| config.backend.auto_queue_cleanup = on),
+        Key::int(
+            "queue_warning_threshold",
+            Ints::new(1, 10_000),
+            |config| config.backend.queue_warning_threshold.into(),
+            |config, count| config.backend.queue_warning_threshold = count as u32,
+        ),
+        Key::int(
+            "queue_reject_threshold",
+            Ints::new(1, 10_000),
+            |config| config.backend.queue_reject_threshold.into(),
+            |config, count| config.backend.queue_reject_threshold = count as u32,
+        ),
+        Key::bool(
+            "auto_queue_cleanup",
+            |config| config.backend.auto_queue_cleanup,
+            |config, on| config.backend.auto_queue_cleanup = on,
+        ),
         Key::new(
             "run_inference_args",
             Kind::Special {
@@ -124,15 +175,20 @@ pub(super) static SECTION: Section = Section {
                 },
             },
         ),
-        Key::int("max_output_bytes", Ints::zero_or(256, 1 << 30), |config| config.backend.max_output_bytes.unwrap_or(0) as i64, |config, bytes| {
-                    config.backend.max_output_bytes = (bytes != 0).then_some(bytes as usize);
-                }),
+        Key::int(
+            "max_output_bytes",
+            Ints::zero_or(256, 1 << 30),
+            |config| config.backend.max_output_bytes.unwrap_or(0) as i64,
+            |config, bytes| {
+                config.backend.max_output_bytes = (bytes != 0).then_some(bytes as usize);
+            },
+        ),
     ],
 };
 
 fn read_mode(reading: &mut Reading<'_>, expected: &str) -> Option<ArgumentsMode> {
     let accepted = || "auto, 6, 8".to_owned();
-    reading.last(expected, 6 or 8", accepted, |value| match value {
+    reading.last(expected, accepted, |value| match value {
         Value::String(word) if word.eq_ignore_ascii_case("auto") => Ok(ArgumentsMode::Auto),
         Value::String(_) => Err(Wrong::Range),
         Value::Number(_) => match integer(value)? {

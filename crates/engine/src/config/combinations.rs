@@ -3,10 +3,11 @@
 
 use serde_json::Value;
 
-use super::finding::{Code, Finding, Findings};
+use super::finding::{Code, Finding, Findings, shortened};
 use super::layers::{Origin, Origins, Setting};
 use super::model::{CacheType, FlashAttention};
-use super::{Config, Overflow};
+use super::value::Word;
+use super::{Config, Level, Overflow};
 
 const N_PREDICT: Setting = ("model", "n_predict");
 const MAX_TOKENS: Setting = ("stopping", "max_tokens");
@@ -25,7 +26,7 @@ const CACHE_TYPE_V: Setting = ("model", "cache_type_v");
 const N_PARALLEL: Setting = ("performance", "n_parallel");
 
 /// Turns decoded together at most unless configuration says more.
-const MOST_PARALLEL: usize = 32;
+const MOST_PARALLEL: u32 = 32;
 
 /// Brings the settings that one text has `taken` in line with each other, so that a higher layer's word for a thing
 /// beats a lower layer's other word for it.
@@ -40,7 +41,7 @@ pub(super) fn within_text(config: &mut Config, taken: &Origins, findings: &mut F
         config.stopping.ignore_eos = config.sampling.ignore_eos;
     }
     if has(ENABLE_DEBUG) && config.logging.enable_debug {
-        config.logging.level = super::Level::Debug;
+        config.logging.level = Level::Debug;
     } else if has(LEVEL) {
         config.logging.enable_debug = false;
     }
@@ -54,7 +55,7 @@ fn one_constraint(config: &mut Config, taken: &Origins, findings: &mut Findings)
     match (taken.get(&GRAMMAR), taken.get(&JSON_SCHEMA)) {
         (Some(origin), Some(_)) if sampling.json_schema.is_some() => {
             if let Some(grammar) = sampling.grammar.take() {
-                let given = super::finding::shortened(&grammar.into());
+                let given = shortened(&grammar.into());
                 let said = "not together with json_schema, which is used";
                 let code = Code::BadCombination;
                 findings.add(code, &origin.path, given, Value::Null, said);
@@ -99,14 +100,12 @@ pub(super) fn settle(config: &mut Config, origins: &Origins, findings: &mut Vec<
         model.threads_batch = model.threads;
     }
     if !origins.contains_key(&N_PARALLEL) {
-        // At most 32, so it fits.
-        config.performance.n_parallel = config.backend.max_concurrent.min(MOST_PARALLEL) as u32;
+        config.performance.n_parallel = config.backend.max_concurrent.min(MOST_PARALLEL);
     }
     if model.cache_type_v.is_quantised()
         && model.flash_attn == FlashAttention::Off
         && let Some(origin) = origins.get(&CACHE_TYPE_V)
     {
-        use super::value::Word;
         let given = model.cache_type_v.word();
         model.cache_type_v = CacheType::F16;
         let said = format!("{given} needs flash attention, which is off, keeping \"f16\"");
@@ -154,8 +153,12 @@ fn thresholds(config: &mut Config, origins: &Origins, findings: &mut Vec<Finding
 }
 
 fn contradiction(origin: &Origin, given: Value, used: Value, said: &str) -> Finding {
-    let mut findings = Findings::new(origin.door);
-    findings.add(Code::BadCombination, &origin.path, given, used, said);
-    let mut list = findings.into_vec();
-    list.remove(0)
+    Finding {
+        code: Code::BadCombination,
+        door: origin.door,
+        path: origin.path.clone(),
+        given,
+        used,
+        message: format!("{}: {said}", origin.path),
+    }
 }

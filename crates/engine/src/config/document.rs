@@ -39,7 +39,11 @@ impl RawConfig {
     ///
     /// Errors: the reason why this is no configuration (too long, not UTF-8, not JSON, too deep, not an object).
     pub fn parse(door: Door, text: &[u8]) -> Result<RawConfig, String> {
-        let longest = if door == Door::Run { LONGEST_AT_RUN } else { LONGEST };
+        let longest = if door == Door::Run {
+            LONGEST_AT_RUN
+        } else {
+            LONGEST
+        };
         if text.len() > longest {
             return Err(format!("{} bytes, at most {longest} are read", text.len()));
         }

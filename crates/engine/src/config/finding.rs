@@ -82,38 +82,33 @@ impl Finding {
 /// Findings of one text, capped: a hostile text of a million bad keys must not become a million sentences.
 #[derive(Debug)]
 pub(super) struct Findings {
-    list: Vec<Finding>,
-    limit: usize,
-    dropped: usize,
     door: Door,
+    list: Vec<Finding>,
+    /// Code of those beyond the cap.
+    beyond: Option<Code>,
 }
 
-/// Findings that one text may bring before the rest is only counted.
+/// Findings that one text may bring before the rest is only mentioned.
 const MOST_PER_TEXT: usize = 200;
 
 impl Findings {
     pub(super) fn new(door: Door) -> Self {
         Findings {
-            list: Vec::new(),
-            limit: MOST_PER_TEXT,
-            dropped: 0,
             door,
+            list: Vec::new(),
+            beyond: None,
         }
     }
 
-    /// True when further findings are only counted, so that nobody spends time on their words.
+    /// True when further findings are only mentioned, so that nobody spends time on their words.
     pub(super) fn is_full(&self) -> bool {
-        self.list.len() >= self.limit
+        self.list.len() >= MOST_PER_TEXT
     }
 
     /// Adds a finding; `said` is its message without the path.
     pub(super) fn add(&mut self, code: Code, path: &str, given: Value, used: Value, said: &str) {
         if self.is_full() {
-            // One that strict refuses must stay visible behind any number of harmless ones.
-            if self.dropped == 0 || code.is_refused_under_strict() {
-                self.overflow_code(code);
-            }
-            self.dropped += 1;
+            self.add_beyond(code);
             return;
         }
         self.list.push(Finding {
@@ -126,30 +121,26 @@ impl Findings {
         });
     }
 
-    /// The findings, with a last one that counts those beyond the cap.
-    pub(super) fn into_vec(mut self) -> Vec<Finding> {
-        if self.dropped > 0
-            && let Some(last) = self.list.last_mut()
-        {
-            last.message = format!("$: {} more findings, not listed", self.dropped);
+    /// Notes that there is one more; one that `strict` refuses stays visible behind any number of harmless ones.
+    pub(super) fn add_beyond(&mut self, code: Code) {
+        if self.beyond.is_none() || code.is_refused_under_strict() {
+            self.beyond = Some(code);
         }
-        self.list
     }
 
-    fn overflow_code(&mut self, code: Code) {
-        let summary = Finding {
-            code,
-            door: self.door,
-            path: "$".into(),
-            given: Value::Null,
-            used: Value::Null,
-            message: String::new(),
-        };
-        if self.dropped == 0 {
-            self.list.push(summary);
-        } else if let Some(last) = self.list.last_mut() {
-            last.code = code;
+    /// The findings, with a last one that stands for those beyond the cap.
+    pub(super) fn into_vec(mut self) -> Vec<Finding> {
+        if let Some(code) = self.beyond {
+            self.list.push(Finding {
+                code,
+                door: self.door,
+                path: "$".into(),
+                given: Value::Null,
+                used: Value::Null,
+                message: "$: more findings, not listed".into(),
+            });
         }
+        self.list
     }
 }
 

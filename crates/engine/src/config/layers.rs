@@ -178,7 +178,10 @@ impl<'c> Pass<'c> {
         for section in sections() {
             for key in section.keys {
                 let mut written = Vec::new();
-                for scope in scopes.iter().filter(|scope| self.reads(scope, section, key)) {
+                for scope in scopes
+                    .iter()
+                    .filter(|scope| self.reads(scope, section, key))
+                {
                     collect(key, self.door, scope.object, &scope.prefix, &mut written);
                 }
                 self.key((section.name, key.name), key, written);
@@ -350,9 +353,7 @@ impl<'c> Pass<'c> {
                 continue;
             }
             if self.findings.is_full() {
-                // Their words would not be kept; one is enough to say so.
-                self.findings
-                    .add(Code::UnknownKey, "$", Value::Null, Value::Null, "");
+                self.findings.add_beyond(Code::UnknownKey);
                 return;
             }
             let meant = elsewhere(written)
@@ -403,7 +404,9 @@ fn elsewhere(written: &str) -> Option<String> {
     sections().into_iter().skip(1).find_map(|section| {
         let has = |key: &Key| {
             let spellings = key.spellings(Door::Load);
-            spellings.iter().any(|name| spelling::is_same(written, name))
+            spellings
+                .iter()
+                .any(|name| spelling::is_same(written, name))
         };
         let key = section.keys.iter().find(|key| has(key))?;
         Some(format!("{}.{}", section.name, key.name))

@@ -137,8 +137,8 @@ pub(super) fn words(
         };
         let mut list = Vec::new();
         for (at, item) in items.iter().enumerate() {
-            let word = value::text(item)
-                .and_then(|text| word_of(accepted, text).ok_or(Wrong::Range));
+            let word =
+                value::text(item).and_then(|text| word_of(accepted, text).ok_or(Wrong::Range));
             match word {
                 Ok(word) => list.push(word),
                 Err(wrong) => {

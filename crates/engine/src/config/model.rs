@@ -157,18 +157,48 @@ pub(super) static SECTION: Section = Section {
     name: "model",
     aliases: &[],
     keys: &[
-        Key::int("n_predict", Ints::new(-1, 1_048_576), |config| config.model.n_predict.to_int(), |config, count| config.model.n_predict = TokenLimit::from_int(count))
+        Key::int(
+            "n_predict",
+            Ints::new(-1, 1_048_576),
+            |config| config.model.n_predict.to_int(),
+            |config, count| config.model.n_predict = TokenLimit::from_int(count),
+        )
         .read_as(&["n_predict", "max_tokens"])
         .flat(Flat::NotPerCall),
-        Key::int("ctx_size", Ints::zero_or(128, 4_194_304), |config| config.model.ctx_size.into(), |config, count| config.model.ctx_size = count as u32)
+        Key::int(
+            "ctx_size",
+            Ints::zero_or(128, 4_194_304),
+            |config| config.model.ctx_size.into(),
+            |config, count| config.model.ctx_size = count as u32,
+        )
         .read_as(&["ctx_size", "n_ctx"]),
-        Key::int("batch_size", Ints::new(1, 65_536), |config| config.model.batch_size.into(), |config, count| config.model.batch_size = count as u32)
+        Key::int(
+            "batch_size",
+            Ints::new(1, 65_536),
+            |config| config.model.batch_size.into(),
+            |config, count| config.model.batch_size = count as u32,
+        )
         .read_as(&["batch_size", "n_batch"]),
-        Key::int("ubatch_size", Ints::new(1, 65_536), |config| config.model.ubatch_size.into(), |config, count| config.model.ubatch_size = count as u32)
+        Key::int(
+            "ubatch_size",
+            Ints::new(1, 65_536),
+            |config| config.model.ubatch_size.into(),
+            |config, count| config.model.ubatch_size = count as u32,
+        )
         .read_as(&["n_ubatch", "ubatch_size"]),
-        Key::int("threads", Ints::new(0, 1024), |config| config.model.threads.into(), |config, count| config.model.threads = count as u32)
+        Key::int(
+            "threads",
+            Ints::new(0, 1024),
+            |config| config.model.threads.into(),
+            |config, count| config.model.threads = count as u32,
+        )
         .read_as(&["n_threads", "threads"]),
-        Key::int("threads_batch", Ints::new(0, 1024), |config| config.model.threads_batch.into(), |config, count| config.model.threads_batch = count as u32)
+        Key::int(
+            "threads_batch",
+            Ints::new(0, 1024),
+            |config| config.model.threads_batch.into(),
+            |config, count| config.model.threads_batch = count as u32,
+        )
         .read_as(&["n_threads_batch", "threads_batch"]),
         Key::new(
             "n_gpu_layers",
@@ -184,7 +214,12 @@ pub(super) static SECTION: Section = Section {
                 },
             },
         ),
-        Key::int("main_gpu", Ints::new(0, MAX_DEVICES as i64 - 1), |config| config.model.main_gpu.into(), |config, device| config.model.main_gpu = device as i32),
+        Key::int(
+            "main_gpu",
+            Ints::new(0, MAX_DEVICES as i64 - 1),
+            |config| config.model.main_gpu.into(),
+            |config, device| config.model.main_gpu = device as i32,
+        ),
         Key::new(
             "tensor_split",
             Kind::Special {
@@ -202,20 +237,44 @@ pub(super) static SECTION: Section = Section {
                 },
             },
         ),
-        Key::bool("use_mmap", |config| config.model.use_mmap, |config, on| config.model.use_mmap = on),
-        Key::bool("use_mlock", |config| config.model.use_mlock, |config, on| config.model.use_mlock = on),
-        Key::word("cache_type_k", words::<CacheType>, |config| config.model.cache_type_k.word(), |config, word| put(&mut config.model.cache_type_k, word)),
-        Key::word("cache_type_v", words::<CacheType>, |config| config.model.cache_type_v.word(), |config, word| put(&mut config.model.cache_type_v, word)),
+        Key::bool(
+            "use_mmap",
+            |config| config.model.use_mmap,
+            |config, on| config.model.use_mmap = on,
+        ),
+        Key::bool(
+            "use_mlock",
+            |config| config.model.use_mlock,
+            |config, on| config.model.use_mlock = on,
+        ),
+        Key::word(
+            "cache_type_k",
+            words::<CacheType>,
+            |config| config.model.cache_type_k.word(),
+            |config, word| put(&mut config.model.cache_type_k, word),
+        ),
+        Key::word(
+            "cache_type_v",
+            words::<CacheType>,
+            |config| config.model.cache_type_v.word(),
+            |config, word| put(&mut config.model.cache_type_v, word),
+        ),
         Key::new(
             "flash_attn",
             Kind::Special {
                 expected: "string or boolean",
                 get: |config| config.model.flash_attn.word().into(),
                 read: |config, reading, expected| {
-                    let good = read_word_or_bool(reading, expected, words::<FlashAttention>, |on| {
-                        Some(if on { FlashAttention::On } else { FlashAttention::Off })
-                    });
-                    good.map(|choice| config.model.flash_attn = choice).is_some()
+                    let good =
+                        read_word_or_bool(reading, expected, words::<FlashAttention>, |on| {
+                            Some(if on {
+                                FlashAttention::On
+                            } else {
+                                FlashAttention::Off
+                            })
+                        });
+                    good.map(|choice| config.model.flash_attn = choice)
+                        .is_some()
                 },
             },
         ),
@@ -233,14 +292,26 @@ pub(super) static SECTION: Section = Section {
                         accepted.extend(words::<Numa>());
                         accepted
                     };
-                    let good =
-                        read_word_or_bool(reading, expected, accepted, |on| (!on).then_some(Numa::Off));
-                    good.map(|placement| config.model.numa = placement).is_some()
+                    let good = read_word_or_bool(reading, expected, accepted, |on| {
+                        (!on).then_some(Numa::Off)
+                    });
+                    good.map(|placement| config.model.numa = placement)
+                        .is_some()
                 },
             },
         ),
-        Key::text("chat_template", 1 << 20, |config| config.model.chat_template.as_deref(), |config, text| config.model.chat_template = text),
-        Key::text("system_prompt", MAX_SYSTEM_PROMPT, |config| config.model.system_prompt.as_deref(), |config, text| config.model.system_prompt = text),
+        Key::text(
+            "chat_template",
+            1 << 20,
+            |config| config.model.chat_template.as_deref(),
+            |config, text| config.model.chat_template = text,
+        ),
+        Key::text(
+            "system_prompt",
+            MAX_SYSTEM_PROMPT,
+            |config| config.model.system_prompt.as_deref(),
+            |config, text| config.model.system_prompt = text,
+        ),
         Key::new("embedding", Kind::NoEffect),
         Key::new("image", Kind::NoEffect),
         Key::new("mmproj", Kind::NoEffect),

@@ -110,10 +110,7 @@ fn explain(given: &Value, expected: &str, range: &str, wrong: Wrong) -> (Code, S
             Code::OutOfRange,
             format!("{} not in {range}", shortened(given)),
         ),
-        Wrong::Length(bytes) => (
-            Code::OutOfRange,
-            format!("{bytes} bytes not in {range}"),
-        ),
+        Wrong::Length(bytes) => (Code::OutOfRange, format!("{bytes} bytes not in {range}")),
         Wrong::Parse(reason) => (Code::NoCompile, reason),
     }
 }

@@ -12,7 +12,10 @@ pub(super) fn find<'a>(
     }
     let dashed = object.iter().find(|(key, _)| {
         key.len() == name.len()
-            && key.bytes().zip(name.bytes()).all(|(key, name)| dash_as_underscore(key) == name)
+            && key
+                .bytes()
+                .zip(name.bytes())
+                .all(|(key, name)| dash_as_underscore(key) == name)
     });
     dashed.or_else(|| object.iter().find(|(key, _)| is_same(key, name)))
 }

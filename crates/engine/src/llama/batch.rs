@@ -160,7 +160,9 @@ impl Batch {
 
     /// The sequences of the batch with their positions.
     pub(super) fn spans(&self) -> impl Iterator<Item = (u32, Span)> + '_ {
-        (0..).zip(&self.spans).filter_map(|(index, span)| Some((index, (*span)?)))
+        (0..)
+            .zip(&self.spans)
+            .filter_map(|(index, span)| Some((index, (*span)?)))
     }
 
     /// Calls `work` with the batch as llama.cpp reads it; the pointers are good during the call only.
@@ -209,19 +211,68 @@ mod unit {
     #[test]
     fn a_batch_refuses_each_thing_that_llama_cpp_would_assert() {
         let mut batch = batch();
-        refused(&mut batch, 10, 0, 0, false, "token 10 is outside the vocabulary of 10");
-        refused(&mut batch, -1, 0, 0, false, "token -1 is outside the vocabulary of 10");
-        refused(&mut batch, 0, 0, 2, false, "sequence 2 is unknown, the context has 2");
-        refused(&mut batch, 0, u32::MAX, 0, false, "position 4294967295 is beyond any context");
+        refused(
+            &mut batch,
+            10,
+            0,
+            0,
+            false,
+            "token 10 is outside the vocabulary of 10",
+        );
+        refused(
+            &mut batch,
+            -1,
+            0,
+            0,
+            false,
+            "token -1 is outside the vocabulary of 10",
+        );
+        refused(
+            &mut batch,
+            0,
+            0,
+            2,
+            false,
+            "sequence 2 is unknown, the context has 2",
+        );
+        refused(
+            &mut batch,
+            0,
+            u32::MAX,
+            0,
+            false,
+            "position 4294967295 is beyond any context",
+        );
         assert_eq!(batch.push(Token(0), 7, SeqId(0), true), Ok(0));
-        refused(&mut batch, 0, 9, 0, false, "position 9 of sequence 0 follows 7, must be 8");
-        refused(&mut batch, 0, 7, 0, false, "position 7 of sequence 0 follows 7, must be 8");
+        refused(
+            &mut batch,
+            0,
+            9,
+            0,
+            false,
+            "position 9 of sequence 0 follows 7, must be 8",
+        );
+        refused(
+            &mut batch,
+            0,
+            7,
+            0,
+            false,
+            "position 7 of sequence 0 follows 7, must be 8",
+        );
         assert_eq!(batch.push(Token(0), 3, SeqId(1), true), Ok(1));
         let text = "batch has 2 outputs and the context takes no more";
         refused(&mut batch, 0, 8, 0, true, text);
         assert_eq!(batch.push(Token(0), 8, SeqId(0), false), Ok(2));
         assert_eq!(batch.push(Token(9), 9, SeqId(0), false), Ok(3));
-        refused(&mut batch, 0, 10, 0, false, "batch is full, it holds 4 tokens");
+        refused(
+            &mut batch,
+            0,
+            10,
+            0,
+            false,
+            "batch is full, it holds 4 tokens",
+        );
         assert_eq!((batch.len(), batch.room()), (4, 0));
     }
 

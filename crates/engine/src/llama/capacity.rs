@@ -74,7 +74,7 @@ fn blocks(kind: KvType, head: u64, name: &str) -> Result<()> {
     // SAFETY: reads a constant table; every `KvType` is a ggml type.
     let block = unsafe { sys::ggml_blck_size(kind.raw()) };
     let block = u64::try_from(block).unwrap_or(1).max(1);
-    if head % block == 0 {
+    if head.is_multiple_of(block) {
         return Ok(());
     }
     Err(Error::Load(format!(
@@ -106,7 +106,10 @@ fn cells(params: &ContextParams) -> u64 {
         return total.next_multiple_of(256);
     }
     let sequences = u64::from(params.n_seq_max);
-    (total.next_multiple_of(256) / sequences).max(1).next_multiple_of(256) * sequences
+    (total.next_multiple_of(256) / sequences)
+        .max(1)
+        .next_multiple_of(256)
+        * sequences
 }
 
 fn estimate(model: &Model, params: &ContextParams) -> u64 {

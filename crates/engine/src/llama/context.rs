@@ -3,8 +3,8 @@
 //! Owns the `llama_context` pointer, its threadpool and a share of its model, and frees them in that order. One thread
 //! at a time. Knows no sessions: it is told which tokens to decode and which cells to drop.
 
-mod params;
 mod memory;
+mod params;
 mod state;
 
 use std::ffi::c_void;
@@ -255,7 +255,9 @@ impl Context {
             2 => Err(DecodeFailure::Aborted),
             code => {
                 let reason = log::reason(&lines).unwrap_or_default();
-                Err(DecodeFailure::Failed(format!("decode: code {code} {reason}")))
+                Err(DecodeFailure::Failed(format!(
+                    "decode: code {code} {reason}"
+                )))
             }
         }
     }

@@ -173,7 +173,10 @@ mod unit {
         let check = |lines: &str, expect: Option<&str>| {
             assert_eq!(reason(lines).as_deref(), expect);
         };
-        check("llama_load: no such thing\nlater: x\n", Some("no such thing"));
+        check(
+            "llama_load: no such thing\nlater: x\n",
+            Some("no such thing"),
+        );
         check("two words: stay\n", Some("two words: stay"));
         check("\n", None);
     }

@@ -60,7 +60,11 @@ pub(crate) enum Stage {
     /// Divides the logits; 0 keeps the best only.
     Temperature(f32),
     /// A temperature that follows the entropy, within `range` of `temp`.
-    DynamicTemperature { temp: f32, range: f32, exponent: f32 },
+    DynamicTemperature {
+        temp: f32,
+        range: f32,
+        exponent: f32,
+    },
     /// A GBNF grammar with the root `root`; at most one. Its place in the list does not matter.
     Grammar(String),
     /// Chooses by Mirostat.
@@ -235,7 +239,11 @@ impl Stage {
                 vocab.check(*token)?;
                 match bias.is_finite() || *bias == f32::NEG_INFINITY {
                     true => Ok(()),
-                    false => Err(out_of_range("logit_bias", *bias, "finite or minus infinity")),
+                    false => Err(out_of_range(
+                        "logit_bias",
+                        *bias,
+                        "finite or minus infinity",
+                    )),
                 }
             }),
             Stage::Penalties {
@@ -259,11 +267,19 @@ impl Stage {
                 within("dry_multiplier", *multiplier, from_zero.clone())?;
                 within("dry_base", *base, from_zero)?;
                 if *allowed_length < 1 {
-                    return Err(out_of_range("dry_allowed_length", *allowed_length, "1 or more"));
+                    return Err(out_of_range(
+                        "dry_allowed_length",
+                        *allowed_length,
+                        "1 or more",
+                    ));
                 }
                 if breakers.len() > BREAKERS_LIMIT {
                     let limit = format!("at most {BREAKERS_LIMIT}");
-                    return Err(out_of_range("dry_sequence_breakers", breakers.len(), &limit));
+                    return Err(out_of_range(
+                        "dry_sequence_breakers",
+                        breakers.len(),
+                        &limit,
+                    ));
                 }
                 if let Some(text) = breakers.iter().find(|text| text.contains('\0')) {
                     return Err(out_of_range(

@@ -39,7 +39,8 @@ pub(in crate::config) static SECTION: Section = Section {
             |config| config.sampling.temp,
             |config, value| config.sampling.temp = value,
         )
-        .per_call().minus_one_as_loaded()
+        .per_call()
+        .minus_one_as_loaded()
         .read_as(&["temp", "temperature"])
         .read_at_run_as(&["temperature", "temp"]),
         Key::int(
@@ -56,7 +57,8 @@ pub(in crate::config) static SECTION: Section = Section {
             |config| config.sampling.top_p,
             |config, value| config.sampling.top_p = value,
         )
-        .per_call().minus_one_as_loaded()
+        .per_call()
+        .minus_one_as_loaded()
         .read_as(&["topP", "top_p"]),
         Key::number(
             "min_p",
@@ -64,56 +66,64 @@ pub(in crate::config) static SECTION: Section = Section {
             |config| config.sampling.min_p,
             |config, value| config.sampling.min_p = value,
         )
-        .per_call().minus_one_as_loaded(),
+        .per_call()
+        .minus_one_as_loaded(),
         Key::number(
             "typical_p",
             (0.0, 1.0),
             |config| config.sampling.typical_p,
             |config, value| config.sampling.typical_p = value,
         )
-        .per_call().minus_one_as_loaded(),
+        .per_call()
+        .minus_one_as_loaded(),
         Key::number(
             "top_n_sigma",
             (-1.0, 100.0),
             |config| config.sampling.top_n_sigma,
             |config, value| config.sampling.top_n_sigma = value,
         )
-        .per_call().minus_one_as_loaded(),
+        .per_call()
+        .minus_one_as_loaded(),
         Key::number(
             "xtc_probability",
             (0.0, 1.0),
             |config| config.sampling.xtc_probability,
             |config, value| config.sampling.xtc_probability = value,
         )
-        .per_call().minus_one_as_loaded(),
+        .per_call()
+        .minus_one_as_loaded(),
         Key::number(
             "xtc_threshold",
             (0.0, 1.0),
             |config| config.sampling.xtc_threshold,
             |config, value| config.sampling.xtc_threshold = value,
         )
-        .per_call().minus_one_as_loaded(),
+        .per_call()
+        .minus_one_as_loaded(),
         Key::number(
             "dynatemp_range",
             (0.0, 100.0),
             |config| config.sampling.dynatemp_range,
             |config, value| config.sampling.dynatemp_range = value,
         )
-        .per_call().minus_one_as_loaded(),
+        .per_call()
+        .minus_one_as_loaded(),
         Key::number(
             "dynatemp_exponent",
             (0.0, 100.0),
             |config| config.sampling.dynatemp_exponent,
             |config, value| config.sampling.dynatemp_exponent = value,
         )
-        .per_call().minus_one_as_loaded(),
+        .per_call()
+        .minus_one_as_loaded(),
         Key::number(
             "repeat_penalty",
             (0.1, 10.0),
             |config| config.sampling.repeat_penalty,
             |config, value| config.sampling.repeat_penalty = value,
         )
-        .per_call().minus_one_as_loaded(),
+        .per_call()
+        .minus_one_as_loaded(),
         Key::number(
             "presence_penalty",
             (-10.0, 10.0),
@@ -151,28 +161,32 @@ pub(in crate::config) static SECTION: Section = Section {
             |config| config.sampling.mirostat_tau,
             |config, value| config.sampling.mirostat_tau = value,
         )
-        .per_call().minus_one_as_loaded(),
+        .per_call()
+        .minus_one_as_loaded(),
         Key::number(
             "mirostat_eta",
             (0.0, 1.0),
             |config| config.sampling.mirostat_eta,
             |config, value| config.sampling.mirostat_eta = value,
         )
-        .per_call().minus_one_as_loaded(),
+        .per_call()
+        .minus_one_as_loaded(),
         Key::number(
             "dry_multiplier",
             (0.0, 100.0),
             |config| config.sampling.dry_multiplier,
             |config, value| config.sampling.dry_multiplier = value,
         )
-        .per_call().minus_one_as_loaded(),
+        .per_call()
+        .minus_one_as_loaded(),
         Key::number(
             "dry_base",
             (1.0, 100.0),
             |config| config.sampling.dry_base,
             |config, value| config.sampling.dry_base = value,
         )
-        .per_call().minus_one_as_loaded(),
+        .per_call()
+        .minus_one_as_loaded(),
         Key::int(
             "dry_allowed_length",
             Ints::new(0, 1_048_576),
@@ -223,14 +237,16 @@ pub(in crate::config) static SECTION: Section = Section {
             |config| config.sampling.deterministic,
             |config, on| config.sampling.deterministic = on,
         )
-        .per_call().available(Available::BuiltInOnly),
+        .per_call()
+        .available(Available::BuiltInOnly),
         // Flat, it is the one of `stopping`.
         Key::bool(
             "ignore_eos",
             |config| config.sampling.ignore_eos,
             |config, on| config.sampling.ignore_eos = on,
         )
-        .per_call().flat(Flat::Never),
+        .per_call()
+        .flat(Flat::Never),
         Key::text(
             "grammar",
             usize::MAX,
@@ -243,7 +259,8 @@ pub(in crate::config) static SECTION: Section = Section {
             |config| config.sampling.grammar_lazy,
             |config, on| config.sampling.grammar_lazy = on,
         )
-        .per_call().available(Available::BuiltInOnly),
+        .per_call()
+        .available(Available::BuiltInOnly),
         Key::new(
             "json_schema",
             Kind::Special {
@@ -283,7 +300,9 @@ pub(in crate::config) static SECTION: Section = Section {
             Kind::Special {
                 expected: "array of [token, bias] pairs or object",
                 get: |config| logit_bias::show(&config.sampling.logit_bias),
-                read: |config, reading, expected| logit_bias::read(&mut config.sampling.logit_bias, reading, expected),
+                read: |config, reading, expected| {
+                    logit_bias::read(&mut config.sampling.logit_bias, reading, expected)
+                },
             },
         )
         .per_call(),

@@ -23,7 +23,11 @@ pub(super) fn show(list: &[(TokenRef, Bias)]) -> Value {
 }
 
 /// Merges every written list over `list`; bad pairs are skipped. Returns whether there was a list at all.
-pub(super) fn read(list: &mut Vec<(TokenRef, Bias)>, reading: &mut Reading<'_>, expected: &str) -> bool {
+pub(super) fn read(
+    list: &mut Vec<(TokenRef, Bias)>,
+    reading: &mut Reading<'_>,
+    expected: &str,
+) -> bool {
     let mut read = false;
     for written in std::mem::take(&mut reading.written) {
         let pairs = match written.value {

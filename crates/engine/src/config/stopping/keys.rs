@@ -31,7 +31,12 @@ pub(in crate::config) static SECTION: Section = Section {
         Key::int(
             "max_time_ms",
             Ints::new(0, 86_400_000),
-            |config| config.stopping.max_time.map_or(0, |time| time.as_millis() as i64),
+            |config| {
+                config
+                    .stopping
+                    .max_time
+                    .map_or(0, |time| time.as_millis() as i64)
+            },
             |config, ms| {
                 config.stopping.max_time = (ms != 0).then(|| Duration::from_millis(ms as u64));
             },
@@ -258,16 +263,30 @@ static SEMANTIC_STOPPING: &[Key] = &[
     Key::int(
         "max_repetition_count",
         Ints::new(1, 100),
-        |config| config.stopping.semantic_stopping.max_repetition_count.into(),
+        |config| {
+            config
+                .stopping
+                .semantic_stopping
+                .max_repetition_count
+                .into()
+        },
         |config, count| config.stopping.semantic_stopping.max_repetition_count = count as u32,
     )
     .per_call(),
     Key::number(
         "completion_confidence_threshold",
         (0.0, 1.0),
-        |config| config.stopping.semantic_stopping.completion_confidence_threshold,
+        |config| {
+            config
+                .stopping
+                .semantic_stopping
+                .completion_confidence_threshold
+        },
         |config, share| {
-            config.stopping.semantic_stopping.completion_confidence_threshold = share;
+            config
+                .stopping
+                .semantic_stopping
+                .completion_confidence_threshold = share;
         },
     )
     .per_call(),
@@ -304,5 +323,3 @@ fn read_triggers(reading: &mut Reading<'_>, expected: &str) {
         }
     }
 }
-
-

@@ -7,8 +7,8 @@ use llama_cpp_sys_2 as sys;
 
 use crate::error::{Error, Result};
 
-use super::super::ffi;
 use super::super::SeqId;
+use super::super::ffi;
 use super::{Context, MemoryBreakdown, signed};
 
 /// How a sequence of this context can be cut back.
@@ -83,9 +83,7 @@ impl Context {
         ffi::guarded(|err, cap| {
             let to = to.map_or(-1, signed);
             // SAFETY: the context is valid and the sequence is one of its own; `done` is written on success only.
-            unsafe {
-                ffi::engine_seq_rm(self.as_ptr(), seq, signed(from), to, &mut done, err, cap)
-            }
+            unsafe { ffi::engine_seq_rm(self.as_ptr(), seq, signed(from), to, &mut done, err, cap) }
         })
         .map_err(|fault| fault.during("remove cells"))?;
         Ok(done)
@@ -163,9 +161,7 @@ impl Context {
         };
         ffi::guarded(|err, cap| {
             // SAFETY: the context is valid and both sequences are its own; the range is whole in split mode.
-            unsafe {
-                ffi::engine_seq_cp(self.as_ptr(), raw_src, raw_dst, from, to, err, cap)
-            }
+            unsafe { ffi::engine_seq_cp(self.as_ptr(), raw_src, raw_dst, from, to, err, cap) }
         })
         .map_err(|fault| fault.during("copy sequence"))
     }

@@ -50,11 +50,7 @@ impl Context {
         }
         bytes.truncate(HEADER_BYTES + written);
         let sum = checksum(&bytes[HEADER_BYTES..]);
-        for (at, value) in [
-            (8, self.fingerprint),
-            (16, written as u64),
-            (24, sum),
-        ] {
+        for (at, value) in [(8, self.fingerprint), (16, written as u64), (24, sum)] {
             bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
         }
         bytes[..8].copy_from_slice(&MAGIC);
@@ -67,9 +63,9 @@ impl Context {
     /// `Engine` where they do not fit: the sequence is empty then.
     pub(crate) fn restore_seq(&mut self, seq: SeqId, bytes: &[u8]) -> Result<usize> {
         let raw = self.check_seq(seq)?;
-        let payload = self.payload(bytes).map_err(|reason| {
-            Error::InvalidEncoding(format!("the saved sequence {reason}"))
-        })?;
+        let payload = self
+            .payload(bytes)
+            .map_err(|reason| Error::InvalidEncoding(format!("the saved sequence {reason}")))?;
         let mut read = 0;
         let restored = ffi::guarded(|err, cap| {
             // SAFETY: the context is valid, the sequence its own, and the bytes are as this module saved them.
@@ -97,9 +93,7 @@ impl Context {
     }
 
     fn payload<'a>(&self, bytes: &'a [u8]) -> std::result::Result<&'a [u8], &'static str> {
-        let (header, payload) = bytes
-            .split_at_checked(HEADER_BYTES)
-            .ok_or("is too short")?;
+        let (header, payload) = bytes.split_at_checked(HEADER_BYTES).ok_or("is too short")?;
         let word = |at: usize| {
             let mut word = [0; 8];
             word.copy_from_slice(&header[at..at + 8]);
@@ -132,7 +126,9 @@ pub(super) fn fingerprint(model: &Model, params: &ContextParams) -> u64 {
     (params.type_k.name(), params.type_v.name()).hash(&mut hasher);
     (params.flash_attention == FlashAttention::Off).hash(&mut hasher);
     // A split context writes one stream per sequence.
-    (!params.kv_unified).then_some(params.n_seq_max).hash(&mut hasher);
+    (!params.kv_unified)
+        .then_some(params.n_seq_max)
+        .hash(&mut hasher);
     hasher.finish()
 }
 
@@ -144,7 +140,9 @@ fn checksum(bytes: &[u8]) -> u64 {
     for chunk in &mut words {
         let mut word = [0; 8];
         word.copy_from_slice(chunk);
-        sum = (sum ^ u64::from_le_bytes(word)).wrapping_mul(ODD).rotate_left(29);
+        sum = (sum ^ u64::from_le_bytes(word))
+            .wrapping_mul(ODD)
+            .rotate_left(29);
     }
     for byte in words.remainder() {
         sum = (sum ^ u64::from(*byte)).wrapping_mul(ODD).rotate_left(29);

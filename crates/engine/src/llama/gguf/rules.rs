@@ -89,7 +89,13 @@ fn tokenizer(header: &Header) -> Checked {
 /// Counts and extents: the ones that are asserted, divided by, or multiplied without a check.
 fn sizes(header: &Header) -> Checked {
     let layers = within(header, "block_count", 1.0, LAYERS_LIMIT, true)?;
-    within(header, "nextn_predict_layers", 0.0, layers.unwrap_or(0.0), false)?;
+    within(
+        header,
+        "nextn_predict_layers",
+        0.0,
+        layers.unwrap_or(0.0),
+        false,
+    )?;
     within(header, "context_length", 1.0, f64::from(i32::MAX), true)?;
     within(header, "embedding_length", 1.0, EXTENT_LIMIT, true)?;
     for key in [
@@ -109,10 +115,9 @@ fn sizes(header: &Header) -> Checked {
     }
     let heads = header.of_architecture("attention.head_count");
     let shared = header.of_architecture("attention.head_count_kv");
-    if let (Some(heads), Some(shared)) = (
-        heads.and_then(Value::whole),
-        shared.and_then(Value::whole),
-    ) && shared > 0
+    if let (Some(heads), Some(shared)) =
+        (heads.and_then(Value::whole), shared.and_then(Value::whole))
+        && shared > 0
         && heads % shared != 0
     {
         return Err(format!(
@@ -202,9 +207,16 @@ fn tensor(tensor: &Tensor) -> Checked {
         return Err(format!("has a tensor name of {} bytes", name.len()));
     }
     // Tables of token ids are the only whole numbers; they are no weights of the layers named here.
-    let weight = ["token_embd.", "output", ".attn_", ".ffn_gate.", ".ffn_up.", ".ffn_down."]
-        .iter()
-        .any(|part| name.contains(part));
+    let weight = [
+        "token_embd.",
+        "output",
+        ".attn_",
+        ".ffn_gate.",
+        ".ffn_up.",
+        ".ffn_down.",
+    ]
+    .iter()
+    .any(|part| name.contains(part));
     let fits = match shape.len() {
         _ if whole_number => !weight && !name.contains("norm"),
         1 => *kind == sys::GGML_TYPE_F32,

@@ -27,6 +27,7 @@ pub(super) fn check(rules: &Rules) -> std::result::Result<(), String> {
     let bodies: Vec<&[Element]> = rules.bodies.iter().flatten().map(Vec::as_slice).collect();
     let mut search = Search {
         states: vec![State::New; bodies.len()],
+        empty: nullable(&bodies).ok_or("rules lead to each other over too many steps")?,
         bodies,
     };
     for id in 0..search.bodies.len() {
@@ -43,7 +44,10 @@ enum State {
     New,
     Open,
     /// Visits that llama.cpp's search needs from here, and how deep it goes.
-    Done { visits: u64, depth: u32 },
+    Done {
+        visits: u64,
+        depth: u32,
+    },
 }
 
 enum Fault {
@@ -53,6 +57,8 @@ enum Fault {
 
 struct Search<'a> {
     bodies: Vec<&'a [Element]>,
+    /// By rule, whether it can match nothing.
+    empty: Vec<bool>,
     states: Vec<State>,
 }
 
@@ -98,8 +104,9 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// The rules that llama.cpp follows from the front of `id`: the first of each alternative, and the next one as
-    /// long as the rules before it have an empty alternative.
+    /// The rules that can stand at the front of `id`: the first of each alternative, and the next one as long as the
+    /// rules before it can match nothing. llama.cpp sees fewer of them, because it takes a rule for empty only if one
+    /// of its alternatives has no elements; what it misses would grow its stacks without end.
     fn fronts(&self, id: usize) -> Vec<usize> {
         let mut fronts = Vec::new();
         let mut at_front = true;
@@ -108,20 +115,42 @@ impl Search<'_> {
                 Element::Or => at_front = true,
                 Element::Rule(rule) if at_front => {
                     fronts.push(*rule);
-                    at_front = self.may_be_empty(*rule);
+                    at_front = self.empty[*rule];
                 }
                 Element::Rule(_) | Element::Terminal => at_front = false,
             }
         }
         fronts
     }
+}
 
-    /// Whether some alternative has no elements, which is what llama.cpp calls empty.
-    fn may_be_empty(&self, id: usize) -> bool {
-        let body = self.bodies[id];
-        body.split(|element| *element == Element::Or)
-            .any(<[Element]>::is_empty)
+/// By rule, whether some alternative consists of rules that can match nothing; `None` where that takes more rounds
+/// than the depth that is allowed anyway.
+fn nullable(bodies: &[&[Element]]) -> Option<Vec<bool>> {
+    let mut empty = vec![false; bodies.len()];
+    // Each round but the last finds one more. Rules are mostly defined after their users, hence the order.
+    for _ in 0..=DEPTH_LIMIT {
+        let mut changed = false;
+        for (id, body) in bodies.iter().enumerate().rev() {
+            let matches_nothing = |alternative: &[Element]| {
+                alternative
+                    .iter()
+                    .all(|element| matches!(element, Element::Rule(rule) if empty[*rule]))
+            };
+            let found = !empty[id]
+                && body
+                    .split(|element| *element == Element::Or)
+                    .any(matches_nothing);
+            if found {
+                empty[id] = true;
+                changed = true;
+            }
+        }
+        if !changed {
+            return Some(empty);
+        }
     }
+    None
 }
 
 #[cfg(test)]
@@ -135,7 +164,8 @@ mod unit {
 
     #[test]
     fn a_usable_grammar_passes() {
-        let text = "root ::= ws item (\",\" ws item)*\nitem ::= \"a\" | \"(\" root \")\"\nws ::= \" \"*";
+        let text =
+            "root ::= ws item (\",\" ws item)*\nitem ::= \"a\" | \"(\" root \")\"\nws ::= \" \"*";
         assert_eq!(verdict(text), Ok(()));
     }
 
@@ -148,7 +178,10 @@ mod unit {
         check("a ::= \"x\"", "no rule is called root");
         check("root ::= b", "rule b is used and not defined");
         check("root ::= root \"x\"", "rule root begins with itself");
-        check("root ::= e b\nb ::= root\ne ::= \"x\"?", "begins with itself");
+        check(
+            "root ::= e b\nb ::= root\ne ::= \"x\"?",
+            "begins with itself",
+        );
         let mut bomb = String::from("root ::= r0\n");
         for i in 0..40 {
             bomb += &format!("r{i} ::= r{0} | r{0} \"x\"\n", i + 1);

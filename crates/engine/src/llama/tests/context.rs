@@ -13,7 +13,10 @@ const TEXT: &str = "Hello there. What is your name? My name is Anna and I like t
 fn a_context_has_the_shape_that_was_asked_for() {
     let ctx = context(&context_params());
     assert_eq!((ctx.n_ctx(), ctx.n_ctx_seq()), (512, 512));
-    assert_eq!((ctx.n_batch(), ctx.n_ubatch(), ctx.n_seq_max()), (64, 32, 4));
+    assert_eq!(
+        (ctx.n_batch(), ctx.n_ubatch(), ctx.n_seq_max()),
+        (64, 32, 4)
+    );
     assert_eq!(ctx.removal(), Removal::Anywhere);
     assert!(ctx.can_shift());
     assert!(ctx.seq(3).is_some() && ctx.seq(4).is_none());
@@ -79,7 +82,10 @@ fn only_entries_that_asked_have_logits_and_none_after_a_refused_decode() {
     }
     ctx.decode(&batch).unwrap();
     assert!(ctx.logits(0).is_none() && ctx.logits(2).is_none() && ctx.logits(9).is_none());
-    assert_eq!(ctx.logits(1).map(<[f32]>::len), Some(pocket().vocab().n_tokens()));
+    assert_eq!(
+        ctx.logits(1).map(<[f32]>::len),
+        Some(pocket().vocab().n_tokens())
+    );
     // The same positions again do not continue the sequence.
     let refused = ctx.decode(&batch).unwrap_err();
     let text = "position 0 of sequence 1 does not continue the context, must be 3";
@@ -121,7 +127,10 @@ fn a_full_context_answers_no_cells_and_keeps_what_it_has() {
         batch.push(Token(6), pos, second, pos == 19).unwrap();
     }
     assert_eq!(ctx.decode(&batch), Err(DecodeFailure::NoCells));
-    assert_eq!((ctx.seq_next_pos(first), ctx.seq_next_pos(second)), (250, 0));
+    assert_eq!(
+        (ctx.seq_next_pos(first), ctx.seq_next_pos(second)),
+        (250, 0)
+    );
     assert!(ctx.seq_truncate(first, 200));
     assert_eq!(ctx.decode(&batch), Ok(()));
 }
@@ -168,8 +177,13 @@ fn saved_bytes_that_are_cut_changed_or_foreign_are_refused() {
         kv_unified: false,
         ..context_params()
     });
-    let error = split.restore_seq(split.seq(0).unwrap(), &saved).unwrap_err();
-    assert!(error.to_string().contains("another model or context shape"), "{error}");
+    let error = split
+        .restore_seq(split.seq(0).unwrap(), &saved)
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("another model or context shape"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -183,7 +197,10 @@ fn a_sequence_that_does_not_fit_is_refused_and_left_empty() {
     let saved = ctx.save_seq(first).unwrap();
     let error = ctx.restore_seq(second, &saved).unwrap_err();
     assert!(error.to_string().contains("restore sequence"), "{error}");
-    assert_eq!((ctx.seq_next_pos(first), ctx.seq_next_pos(second)), (200, 0));
+    assert_eq!(
+        (ctx.seq_next_pos(first), ctx.seq_next_pos(second)),
+        (200, 0)
+    );
 }
 
 #[test]
@@ -281,7 +298,10 @@ fn threads_change_pause_and_resume_between_steps() {
     }
     for (decode, batch) in [(0, 1), (1, 0), (513, 1)] {
         let error = ctx.set_threads(ThreadCounts { decode, batch }).unwrap_err();
-        assert!(error.to_string().contains("must be between 1 and 512"), "{error}");
+        assert!(
+            error.to_string().contains("must be between 1 and 512"),
+            "{error}"
+        );
     }
 }
 
@@ -302,19 +322,78 @@ fn a_context_moves_between_threads() {
 fn shapes_that_cannot_exist_are_refused_with_a_reason() {
     let good = context_params();
     let check = |params: ContextParams, expect: &str| {
-        let error = Context::new(pocket(), &params).expect_err("a refusal").to_string();
+        let error = Context::new(pocket(), &params)
+            .expect_err("a refusal")
+            .to_string();
         assert!(error.contains(expect), "{error}");
     };
-    check(ContextParams { n_ctx: 0, ..good.clone() }, "n_ctx is 0");
-    check(ContextParams { n_ctx: u32::MAX, ..good.clone() }, "n_ctx is 4294967295");
-    check(ContextParams { n_ctx: 1 << 30, ..good.clone() }, "this machine has");
-    check(ContextParams { n_batch: 0, ..good.clone() }, "n_batch is 0");
-    check(ContextParams { n_ubatch: 0, ..good.clone() }, "n_ubatch is 0");
-    check(ContextParams { n_seq_max: 0, ..good.clone() }, "n_seq_max is 0");
-    check(ContextParams { n_seq_max: 257, ..good.clone() }, "n_seq_max is 257");
-    check(ContextParams { poll: 101, ..good.clone() }, "poll is 101");
-    let threads = ThreadCounts { decode: 0, batch: 1 };
-    check(ContextParams { threads, ..good.clone() }, "threads is 0");
+    check(
+        ContextParams {
+            n_ctx: 0,
+            ..good.clone()
+        },
+        "n_ctx is 0",
+    );
+    check(
+        ContextParams {
+            n_ctx: u32::MAX,
+            ..good.clone()
+        },
+        "n_ctx is 4294967295",
+    );
+    check(
+        ContextParams {
+            n_ctx: 1 << 30,
+            ..good.clone()
+        },
+        "this machine has",
+    );
+    check(
+        ContextParams {
+            n_batch: 0,
+            ..good.clone()
+        },
+        "n_batch is 0",
+    );
+    check(
+        ContextParams {
+            n_ubatch: 0,
+            ..good.clone()
+        },
+        "n_ubatch is 0",
+    );
+    check(
+        ContextParams {
+            n_seq_max: 0,
+            ..good.clone()
+        },
+        "n_seq_max is 0",
+    );
+    check(
+        ContextParams {
+            n_seq_max: 257,
+            ..good.clone()
+        },
+        "n_seq_max is 257",
+    );
+    check(
+        ContextParams {
+            poll: 101,
+            ..good.clone()
+        },
+        "poll is 101",
+    );
+    let threads = ThreadCounts {
+        decode: 0,
+        batch: 1,
+    };
+    check(
+        ContextParams {
+            threads,
+            ..good.clone()
+        },
+        "threads is 0",
+    );
     check(
         ContextParams {
             type_v: KvType::F16,
@@ -331,7 +410,9 @@ fn quantised_values_without_flash_attention_are_refused() {
     let mut params = context_params();
     params.type_v = KvType::Q8_0;
     params.flash_attention = FlashAttention::Off;
-    let error = Context::new(pocket(), &params).expect_err("a refusal").to_string();
+    let error = Context::new(pocket(), &params)
+        .expect_err("a refusal")
+        .to_string();
     // A model with short heads is refused for its heads first.
     let known = ["needs flash attention, which is off", "stores blocks of 32"];
     assert!(known.iter().any(|text| error.contains(text)), "{error}");
@@ -351,7 +432,11 @@ fn every_cache_type_computes_or_is_refused() {
         KvType::Q4_1,
         KvType::Iq4Nl,
     ];
-    for flash_attention in [FlashAttention::Off, FlashAttention::On, FlashAttention::Auto] {
+    for flash_attention in [
+        FlashAttention::Off,
+        FlashAttention::On,
+        FlashAttention::Auto,
+    ] {
         for (type_k, type_v) in kinds.iter().flat_map(|k| [(*k, *k), (*k, KvType::F16)]) {
             let params = ContextParams {
                 type_k,

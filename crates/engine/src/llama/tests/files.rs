@@ -141,10 +141,22 @@ fn a_header_that_llama_cpp_would_abort_on_is_refused() {
         Forge::model().without("tokenizer.ggml.tokens"),
         "has no tokens",
     );
-    check("layers.gguf", number("llama.block_count", 513), "block_count 513");
-    check("no-layer.gguf", number("llama.block_count", 0), "block_count 0");
+    check(
+        "layers.gguf",
+        number("llama.block_count", 513),
+        "block_count 513",
+    );
+    check(
+        "no-layer.gguf",
+        number("llama.block_count", 0),
+        "block_count 0",
+    );
     check("experts.gguf", number("llama.expert_count", 4), "uses none");
-    check("used.gguf", number("llama.expert_used_count", 4), "expert_used_count 4");
+    check(
+        "used.gguf",
+        number("llama.expert_used_count", 4),
+        "expert_used_count 4",
+    );
     check(
         "heads.gguf",
         number("llama.attention.head_count_kv", 3),
@@ -155,7 +167,11 @@ fn a_header_that_llama_cpp_would_abort_on_is_refused() {
         number("llama.attention.value_length", 4),
         "must be equal",
     );
-    check("align.gguf", number("general.alignment", 33), "no power of two");
+    check(
+        "align.gguf",
+        number("general.alignment", 33),
+        "no power of two",
+    );
     check(
         "epsilon.gguf",
         with(&|forge| forge.float("llama.attention.layer_norm_rms_epsilon", -1.0)),
@@ -176,7 +192,11 @@ fn a_header_that_llama_cpp_would_abort_on_is_refused() {
         with(&|forge| forge.pair("x", 9, [9_u32.to_le_bytes().to_vec(), vec![1; 8]].concat())),
         "unknown element type 9",
     );
-    check("parts.gguf", with(&|forge| forge.pair("split.count", 2, vec![3, 0])), "part 1 of 3");
+    check(
+        "parts.gguf",
+        with(&|forge| forge.pair("split.count", 2, vec![3, 0])),
+        "part 1 of 3",
+    );
 }
 
 #[test]
@@ -199,7 +219,10 @@ fn absurd_counts_and_lengths_are_refused_without_allocating() {
     let mut forge = Forge::model();
     let endless = [8_u32.to_le_bytes().to_vec(), vec![0xff; 8]].concat();
     forge.pair("tokenizer.ggml.tokens", 9, endless);
-    refused(&forge.write("tokens.gguf"), "elements in tokenizer.ggml.tokens");
+    refused(
+        &forge.write("tokens.gguf"),
+        "elements in tokenizer.ggml.tokens",
+    );
 }
 
 #[test]

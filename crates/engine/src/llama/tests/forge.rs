@@ -57,11 +57,13 @@ impl Forge {
         let mut tokens: Vec<String> = ["<unk>", "<s>", "</s>"].map(str::to_owned).into();
         tokens.extend((0..256).map(|byte| format!("<0x{byte:02X}>")));
         tokens.extend(('a'..='z').map(String::from));
-        let kinds = (0..TOKENS as i32).map(|id| match id {
-            0 => 2,
-            1 | 2 => 3,
-            3..=258 => 6,
-            _ => 1,
+        let kinds = (0..TOKENS).map(|id| -> i32 {
+            match id {
+                0 => 2,
+                1 | 2 => 3,
+                3..=258 => 6,
+                _ => 1,
+            }
         });
         let mut value = array(8, TOKENS);
         for token in &tokens {
@@ -110,7 +112,8 @@ impl Forge {
             1 => vec![1.0; count as usize],
             _ => (0..count).map(weight).collect(),
         };
-        self.tensors.push((name.to_owned(), shape.to_vec(), weights));
+        self.tensors
+            .push((name.to_owned(), shape.to_vec(), weights));
     }
 
     /// Replaces a tensor's values.

@@ -19,7 +19,9 @@ fn use_file(path: &Path) {
     let _ = vocab.tokenize("hello, <s>world\n", Special::Parse);
     for token in 0..vocab.n_tokens().min(8) {
         let mut bytes = Vec::new();
-        vocab.piece(Token(token as i32), &mut bytes).expect("a valid token");
+        vocab
+            .piece(Token(token as i32), &mut bytes)
+            .expect("a valid token");
     }
     let params = ContextParams {
         n_ctx: 256,
@@ -63,7 +65,10 @@ fn no_flipped_bit_in_a_header_ends_the_process() {
     if let Ok(step) = std::env::var(CHILD) {
         return flip(step.parse().expect("a step"));
     }
-    let this = format!("{}::no_flipped_bit_in_a_header_ends_the_process", module_path!());
+    let this = format!(
+        "{}::no_flipped_bit_in_a_header_ends_the_process",
+        module_path!()
+    );
     let name = this.split_once("::").expect("a module path").1;
     let mut child = Command::new(std::env::current_exe().expect("this test program"))
         .args([name, "--exact", "--nocapture"])

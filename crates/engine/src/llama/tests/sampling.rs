@@ -19,7 +19,10 @@ fn chain(stages: &[Stage]) -> Sampler {
 
 fn refused(stages: &[Stage], expect: &str) {
     let error = Sampler::new(&pocket().vocab(), stages).expect_err("a refusal");
-    assert!(matches!(error, Error::InvalidArgument(_) | Error::TooLarge { .. }), "{error:?}");
+    assert!(
+        matches!(error, Error::InvalidArgument(_) | Error::TooLarge { .. }),
+        "{error:?}"
+    );
     assert!(error.to_string().contains(expect), "{error}");
 }
 
@@ -43,7 +46,12 @@ fn every_stage_samples_from_the_model() {
     let index = prompt("Hello.").len() - 1;
     let stages = [
         Stage::LogitBias(vec![(Token(5), f32::NEG_INFINITY), (Token(6), 1.5)]),
-        Stage::Penalties { last_n: 64, repeat: 1.1, frequency: 0.1, presence: 0.1 },
+        Stage::Penalties {
+            last_n: 64,
+            repeat: 1.1,
+            frequency: 0.1,
+            presence: 0.1,
+        },
         Stage::Dry {
             multiplier: 0.8,
             base: 1.75,
@@ -53,18 +61,44 @@ fn every_stage_samples_from_the_model() {
         },
         Stage::TopNSigma(3.0),
         Stage::TopK(40),
-        Stage::Typical { p: 0.9, min_keep: 1 },
-        Stage::TopP { p: 0.95, min_keep: 1 },
-        Stage::MinP { p: 0.05, min_keep: 1 },
-        Stage::Xtc { probability: 0.5, threshold: 0.1, min_keep: 1, seed: 1 },
-        Stage::DynamicTemperature { temp: 0.8, range: 0.5, exponent: 1.0 },
+        Stage::Typical {
+            p: 0.9,
+            min_keep: 1,
+        },
+        Stage::TopP {
+            p: 0.95,
+            min_keep: 1,
+        },
+        Stage::MinP {
+            p: 0.05,
+            min_keep: 1,
+        },
+        Stage::Xtc {
+            probability: 0.5,
+            threshold: 0.1,
+            min_keep: 1,
+            seed: 1,
+        },
+        Stage::DynamicTemperature {
+            temp: 0.8,
+            range: 0.5,
+            exponent: 1.0,
+        },
         Stage::Temperature(0.8),
     ];
     let lasts = [
         Stage::Greedy,
         Stage::Dist(1),
-        Stage::Mirostat { seed: 1, tau: 5.0, eta: 0.1 },
-        Stage::MirostatV2 { seed: 1, tau: 5.0, eta: 0.1 },
+        Stage::Mirostat {
+            seed: 1,
+            tau: 5.0,
+            eta: 0.1,
+        },
+        Stage::MirostatV2 {
+            seed: 1,
+            tau: 5.0,
+            eta: 0.1,
+        },
     ];
     for last in lasts {
         let mut sampler = chain(&[&stages[..], &[last]].concat());
@@ -80,7 +114,12 @@ fn every_stage_samples_from_the_model() {
 #[test]
 fn a_token_is_counted_once_per_sample_and_once_per_accept() {
     // Each time that a token was seen takes 0.6 from its lead of 1 over the next.
-    let stage = Stage::Penalties { last_n: 8, repeat: 1.0, frequency: 0.6, presence: 0.0 };
+    let stage = Stage::Penalties {
+        last_n: 8,
+        repeat: 1.0,
+        frequency: 0.6,
+        presence: 0.0,
+    };
     let logits = row(&[7, 8]);
     let mut sampler = chain(&[stage.clone(), Stage::Greedy]);
     let chosen: Vec<i32> = (0..4).map(|_| sampler.choose(&logits).unwrap().0).collect();
@@ -90,7 +129,11 @@ fn a_token_is_counted_once_per_sample_and_once_per_accept() {
     sampler.accept(Token(7)).unwrap();
     let mut twin = sampler.try_clone().unwrap();
     assert_eq!(sampler.choose(&logits), Ok(Token(8)));
-    assert_eq!(twin.choose(&logits), Ok(Token(8)), "a clone has the same state");
+    assert_eq!(
+        twin.choose(&logits),
+        Ok(Token(8)),
+        "a clone has the same state"
+    );
     assert!(sampler.accept(Token(-1)).is_err());
 }
 
@@ -104,7 +147,9 @@ fn a_grammar_allows_its_own_text_only_and_does_not_count_the_prompt() {
     }
     let mut text = Vec::new();
     for step in 0..8 {
-        let logits: Vec<f32> = (0..vocab.n_tokens()).map(|i| ((i * 31 + step) % 97) as f32).collect();
+        let logits: Vec<f32> = (0..vocab.n_tokens())
+            .map(|i| ((i * 31 + step) % 97) as f32)
+            .collect();
         let token = sampler.choose(&logits).unwrap();
         if vocab.is_eog(token) {
             break;
@@ -124,11 +169,19 @@ fn a_grammar_that_does_not_parse_is_refused_with_line_and_reason() {
     let grammar = |text: &str| [Stage::Grammar(text.to_owned()), Stage::Greedy];
     refused(&grammar(""), "no rules");
     refused(&grammar("root ::= \"a"), "line 1: unexpected end");
-    refused(&grammar("root ::= \"a\"\nb ::= (\n"), "line 3: expected ')'");
+    refused(
+        &grammar("root ::= \"a\"\nb ::= (\n"),
+        "line 3: expected ')'",
+    );
     refused(&grammar("root ::= root"), "rule root begins with itself");
     refused(&grammar("root ::= <no such token>"), "not one token");
     refused(&grammar(&"a".repeat(300_000)), "more than 262144 bytes");
-    let two = [&grammar("root ::= \"a\"")[..], &grammar("root ::= \"b\"")[..1], &[]].concat();
+    let two = [
+        &grammar("root ::= \"a\"")[..],
+        &grammar("root ::= \"b\"")[..1],
+        &[],
+    ]
+    .concat();
     let two = [two[0].clone(), two[2].clone(), Stage::Greedy];
     refused(&two, "takes one grammar");
 }
@@ -169,14 +222,41 @@ fn numbers_that_llama_cpp_does_not_check_are_refused() {
     };
     check(penalties(64, 0.0, 0.0), "repeat_penalty is 0");
     check(penalties(64, f32::NAN, 0.0), "repeat_penalty is NaN");
-    check(penalties(64, 1.0, f32::INFINITY), "frequency_penalty is inf");
-    check(penalties(i32::MAX, 1.1, 0.0), "penalty_last_n is 2147483647");
-    check(Stage::LogitBias(vec![(Token(1), f32::NAN)]), "logit_bias is NaN");
-    check(Stage::LogitBias(vec![(Token(1), f32::INFINITY)]), "logit_bias is inf");
-    check(Stage::LogitBias(vec![(Token(-1), 0.0)]), "outside the vocabulary");
+    check(
+        penalties(64, 1.0, f32::INFINITY),
+        "frequency_penalty is inf",
+    );
+    check(
+        penalties(i32::MAX, 1.1, 0.0),
+        "penalty_last_n is 2147483647",
+    );
+    check(
+        Stage::LogitBias(vec![(Token(1), f32::NAN)]),
+        "logit_bias is NaN",
+    );
+    check(
+        Stage::LogitBias(vec![(Token(1), f32::INFINITY)]),
+        "logit_bias is inf",
+    );
+    check(
+        Stage::LogitBias(vec![(Token(-1), 0.0)]),
+        "outside the vocabulary",
+    );
     check(Stage::Temperature(-1.0), "temperature is -1");
-    check(Stage::TopP { p: 1.5, min_keep: 1 }, "top_p is 1.5");
-    check(Stage::Typical { p: f32::NAN, min_keep: 1 }, "typical_p is NaN");
+    check(
+        Stage::TopP {
+            p: 1.5,
+            min_keep: 1,
+        },
+        "top_p is 1.5",
+    );
+    check(
+        Stage::Typical {
+            p: f32::NAN,
+            min_keep: 1,
+        },
+        "typical_p is NaN",
+    );
     check(Stage::TopNSigma(f32::NAN), "top_n_sigma is NaN");
     let dry = |last_n, breakers: usize| Stage::Dry {
         multiplier: 1.0,

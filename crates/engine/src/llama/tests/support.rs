@@ -8,14 +8,18 @@ use crate::error::Result;
 
 /// The committed model.
 pub(super) fn pocket_path() -> PathBuf {
-    if let Some(path) = option_env!("POCKET_OVERRIDE") { return path.into(); }
+    if let Some(path) = option_env!("POCKET_OVERRIDE") {
+        return path.into();
+    }
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/pocket-a.gguf")
 }
 
 /// The committed model, loaded once per test process.
 pub(super) fn pocket() -> Arc<Model> {
     static POCKET: OnceLock<Arc<Model>> = OnceLock::new();
-    Arc::clone(POCKET.get_or_init(|| Arc::new(load(&pocket_path()).expect("the pocket model loads"))))
+    Arc::clone(
+        POCKET.get_or_init(|| Arc::new(load(&pocket_path()).expect("the pocket model loads"))),
+    )
 }
 
 pub(super) fn load(path: &Path) -> Result<Model> {
@@ -81,7 +85,9 @@ pub(super) fn feed(ctx: &mut Context, seq: SeqId, tokens: &[Token]) -> Vec<f32> 
         let next = ctx.seq_next_pos(seq);
         for (i, token) in tokens.iter().enumerate() {
             let last = i + 1 == tokens.len();
-            batch.push(*token, next + i as u32, seq, last).expect("room in the batch");
+            batch
+                .push(*token, next + i as u32, seq, last)
+                .expect("room in the batch");
         }
         ctx.decode(&batch).expect("a decode");
         logits = ctx.logits(tokens.len() - 1).map(<[f32]>::to_vec);
@@ -96,7 +102,12 @@ pub(super) fn best(logits: &[f32]) -> Token {
 }
 
 /// Greedy continuation of what `logits` follow.
-pub(super) fn greedy(ctx: &mut Context, seq: SeqId, mut logits: Vec<f32>, count: usize) -> Vec<Token> {
+pub(super) fn greedy(
+    ctx: &mut Context,
+    seq: SeqId,
+    mut logits: Vec<f32>,
+    count: usize,
+) -> Vec<Token> {
     let mut tokens = Vec::new();
     for _ in 0..count {
         let token = best(&logits);
