@@ -69,7 +69,7 @@ fn files(extensions: &[&str]) -> Vec<PathBuf> {
     let relative = |p: PathBuf| p.strip_prefix(root()).unwrap().to_owned();
     let mut found: Vec<PathBuf> = found.into_iter().map(relative).collect();
     found.sort();
-    assert!(found.len() > 3, "the tree was not found");
+    assert!(!found.is_empty(), "the tree was not found");
     found
 }
 

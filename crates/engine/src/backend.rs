@@ -85,7 +85,7 @@ impl Backend {
     /// the configuration is strict.
     pub fn open(options: Options<'_>) -> Result<Backend> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let (settings, opening) = Settings::open(options)?;
+        let (settings, opening) = workers::apart(|| Settings::open(options))?;
         let (journal, problem) = Journal::open(&settings.config.logging);
         let journal = Arc::new(journal);
         logging::open(&journal);

@@ -10,6 +10,5 @@ pub mod template;
 pub mod turnstile;
 
 pub use history::{History, Message, Role};
-pub use ledger::Prompt;
 pub use session::{Session, TurnResult};
 pub use template::Template;

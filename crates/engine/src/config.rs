@@ -28,15 +28,15 @@ mod value;
 use serde_json::{Map, Value};
 
 pub use backend::{ArgumentsMode, BackendLimits};
-pub use document::{RawConfig, until_nul};
+pub use document::RawConfig;
 pub use events::Events;
 pub use finding::{Code, Finding};
-pub use logging::{Category, Level, Logging};
-pub use memory::{CacheStrategy, Memory, Overflow};
+pub use logging::{Level, Logging};
+pub use memory::{Memory, Overflow};
 pub use model::{CacheType, FlashAttention, ModelSettings, Numa};
 pub use performance::{KvMode, Performance};
 pub use sampling::{Bias, SamplerName, Sampling, Seed};
-pub use stopping::{HardTimeout, RepetitionGuard, SemanticStopping, Stopping, TokenFilters};
+pub use stopping::Stopping;
 pub use value::{TokenLimit, TokenRef};
 
 use key::{Key, Kind, Section};

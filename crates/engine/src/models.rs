@@ -5,5 +5,5 @@
 mod load;
 mod registry;
 
-pub use load::{Brought, Plan, Source, bring_up};
-pub use registry::{Claim, Registry};
+pub use load::{Brought, Source, bring_up};
+pub use registry::Registry;

@@ -70,6 +70,18 @@ pub fn resolve(reference: &TokenRef, vocab: &Vocab) -> Option<Token> {
     }
 }
 
+/// The first token of `references` that `vocab` does not have, in words.
+pub fn unresolved<'a>(
+    mut references: impl Iterator<Item = &'a TokenRef>,
+    vocab: &Vocab,
+) -> Option<String> {
+    let missing = references.find(|reference| resolve(reference, vocab).is_none())?;
+    Some(match missing {
+        TokenRef::Id(id) => format!("token {id} is not in the vocabulary of {}", vocab.n_tokens()),
+        TokenRef::Text(text) => format!("{text:?} is not one token of this model"),
+    })
+}
+
 fn grammar(settings: &Sampling) -> Result<Option<String>> {
     if let Some(schema) = &settings.json_schema {
         return json_schema_to_grammar(&schema.to_string()).map(Some);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::scheduler::{Class, Limits, Stats};
 
 /// Queue depths and totals. `limit`: `queue_size`; `bounds`: the thresholds in force.
-pub fn queue(stats: &Stats, limit: usize, bounds: &Limits) -> Value {
+pub fn queue(stats: &Stats, limit: u32, bounds: &Limits) -> Value {
     let waiting: serde_json::Map<String, Value> = Class::ALL
         .iter()
         .map(|&class| (class.name().into(), stats.waiting[class as usize].get().into()))

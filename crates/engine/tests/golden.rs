@@ -86,11 +86,7 @@ fn a_base_model_without_a_template_continues_like_llama_cpp() {
         return;
     }
     let config = GREEDY.replace("\"threads\": 2", "\"threads\": 2, \"chat_template\": \"raw\"");
-    let backend = engine::Backend::open(engine::Options {
-        config: Some(config.as_bytes()),
-        run_inference_args: None,
-    })
-    .unwrap();
+    let backend = unloaded(&config);
     backend.load_file(&path, None, None).unwrap();
     let c = open(&backend);
     let text = "Once upon a time, there was a little girl";

@@ -3,15 +3,7 @@
 mod common;
 
 use common::*;
-use engine::{Backend, Error, Options, StatusKind, Target};
-
-fn empty() -> Backend {
-    Backend::open(Options {
-        config: Some(GREEDY.as_bytes()),
-        run_inference_args: None,
-    })
-    .unwrap()
-}
+use engine::{Error, StatusKind, Target};
 
 #[test]
 fn a_second_load_keeps_sessions_and_changes_who_answers() {
@@ -44,7 +36,7 @@ fn a_failed_load_leaves_the_old_model_serving_with_its_settings() {
 
 #[test]
 fn a_model_from_bytes_answers_like_the_file() {
-    let backend = empty();
+    let backend = unloaded(GREEDY);
     let bytes = std::fs::read(pocket("a")).unwrap();
     backend.load_bytes(&bytes, None, Target::Cpu).unwrap();
     drop(bytes);
@@ -73,7 +65,7 @@ fn after_an_unload_turns_fail_and_contexts_stay() {
 
 #[test]
 fn a_load_reports_progress_and_can_be_cancelled() {
-    let backend = empty();
+    let backend = unloaded(GREEDY);
     let mut parts = Vec::new();
     let mut progress = |part: f32| {
         parts.push(part);
@@ -101,7 +93,7 @@ fn a_grammar_or_pattern_that_does_not_compile_fails_the_load() {
         r#"{"stopping": {"stop_regex": "("}}"#,
         r#"{"sampling": {"json_schema": {"type": 7}}}"#,
     ] {
-        let backend = empty();
+        let backend = unloaded(GREEDY);
         let error = backend
             .load_file(&pocket("a"), Some(bad.as_bytes()), None)
             .unwrap_err();

@@ -110,10 +110,12 @@ impl Backend {
                 match event {
                     Event::Ended(result) => return result,
                     Event::Progress(part) => {
-                        if let Some(progress) = progress.as_mut()
-                            && !progress(part)
+                        if let Some(report) = progress.as_mut()
+                            && !report(part)
                         {
                             cancelled.store(true, Ordering::Relaxed);
+                            // Whoever has cancelled is not asked again.
+                            progress = None;
                         }
                     }
                 }

@@ -50,6 +50,7 @@ pub fn prepare(
     text: &str,
     settings: &CallSettings,
 ) -> Result<(Conversation, Ready)> {
+    check_tokens(settings, &serving.vocab)?;
     let rules = Arc::new(rules(settings, &serving.vocab)?);
     let capacity = serving.engine.capacity();
     let recipe = sampling::recipe(&settings.sampling, &serving.vocab, entropy(), capacity)?;
@@ -116,6 +117,20 @@ pub fn rules(settings: &CallSettings, vocab: &Vocab) -> Result<Rules> {
         TokenLimit::AtMost(n) => Some(n as usize),
     };
     Rules::compile(&settings.stopping, stop_tokens, limit).map_err(Error::InvalidArgument)
+}
+
+/// Tokens that the settings name and the model lacks are skipped, or refused under `strict`.
+fn check_tokens(settings: &CallSettings, vocab: &Vocab) -> Result<()> {
+    let biased = settings.sampling.logit_bias.iter().map(|(token, _)| token);
+    let named = biased.chain(&settings.stopping.stop_tokens);
+    match sampling::unresolved(named, vocab) {
+        None => Ok(()),
+        Some(text) if settings.strict => Err(Error::InvalidArgument(text)),
+        Some(text) => {
+            log::warn!(target: "sampling", "{text}, skipped");
+            Ok(())
+        }
+    }
 }
 
 fn hard_limit(settings: &CallSettings) -> Option<Duration> {

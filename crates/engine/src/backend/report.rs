@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
-use super::Backend;
+use super::{Backend, workers};
 use super::contexts::Listed;
 use super::serving::{Serving, limits};
 use crate::config::Config;
@@ -39,7 +39,10 @@ impl Backend {
             StatusKind::Memory => self.memory(lease, &config),
             StatusKind::Sessions => self.sessions(&config),
             StatusKind::Performance => self.performance(lease),
-            StatusKind::Model => self.model(lease, &config),
+            // The settings in it may be nested as deep as a schema is.
+            StatusKind::Model => {
+                return workers::apart(|| Ok(self.model(lease, &config).to_string()));
+            }
         };
         Ok(document.to_string())
     }

@@ -56,7 +56,9 @@ impl Settings {
         });
         let layers: Vec<_> = init.iter().map(|raw| (Door::Init, raw)).collect();
         let (config, findings) = Config::from_layers(&layers);
-        refuse(&findings, config.strict)?;
+        // What does not compile is recorded here and refused by the load.
+        let refusable = findings.iter().filter(|f| f.code != Code::NoCompile);
+        refuse(refusable, config.strict)?;
         let settings = Settings {
             config: Arc::new(config),
             init,
@@ -72,7 +74,7 @@ impl Settings {
     /// says why a text is no configuration.
     pub fn pend(&self, text: Option<&[u8]>) -> Result<(Pending, Option<String>)> {
         let mut ignored = None;
-        let load = match text {
+        let load = match text.filter(|text| !text.is_empty()) {
             None => self.load.clone(),
             Some(text) => match RawConfig::parse(Door::Load, text) {
                 Ok(raw) => Some(raw),
@@ -173,10 +175,12 @@ fn log_finding(finding: &Finding) {
     }
 }
 
-fn refuse(findings: &[Finding], strict: bool) -> Result<()> {
-    let refused = findings
-        .iter()
-        .find(|f| strict && f.code.is_refused_under_strict());
+/// Errors: `InvalidArgument` with the first finding that does not compile, or that `strict` refuses.
+fn refuse<'a>(findings: impl IntoIterator<Item = &'a Finding>, strict: bool) -> Result<()> {
+    let mut findings = findings.into_iter();
+    let refused = findings.find(|f| {
+        f.code == Code::NoCompile || (strict && f.code.is_refused_under_strict())
+    });
     refused.map_or(Ok(()), |finding| {
         Err(Error::InvalidArgument(finding.message.clone()))
     })

@@ -12,7 +12,7 @@ use super::serving::Serving;
 use super::{Backend, OnPiece};
 use crate::chat::history::ContentTokens;
 use crate::chat::{Message, Role, Session, TurnResult};
-use crate::config::{ArgumentsMode, CallSettings, Door, RawConfig, TokenLimit};
+use crate::config::{ArgumentsMode, CallSettings, Config, Door, Finding, RawConfig, TokenLimit};
 use crate::error::{Error, Result};
 use crate::scheduler::{Class, Deadlines, Outcome, Piece, SessionKey, Ticket, Timings, Turn};
 use crate::stopping::Verdict;
@@ -116,19 +116,18 @@ impl Backend {
             ArgumentsMode::Six => None,
             ArgumentsMode::Auto | ArgumentsMode::Eight => call(),
         };
-        let raw = match bytes.map(|b| RawConfig::parse(Door::Run, &b)) {
-            None => None,
-            Some(Ok(raw)) => Some(raw),
-            // Without a proven object this may as well be a caller of six arguments.
-            Some(Err(reason)) if mode == ArgumentsMode::Eight && lease.config.strict => {
-                return Err(Error::InvalidArgument(format!("runtime config: {reason}")));
-            }
-            Some(Err(reason)) => {
-                log::debug!(target: "config", "arguments 7 and 8 are no runtime config: {reason}");
-                None
-            }
+        let Some(mut bytes) = bytes else {
+            return Ok(lease.config.for_call(None).0);
         };
-        let (settings, findings) = lease.config.for_call(raw.as_ref());
+        if mode == ArgumentsMode::Eight {
+            // Believed arguments may be a buffer that is longer than its text.
+            bytes.truncate(bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len()));
+        }
+        // Nested text takes more stack than a host's thread may have.
+        let config = lease.config.clone();
+        let (settings, findings) = self
+            .workers
+            .run(move || read_call(&config, mode, &bytes))?;
         self.note_findings(&findings, settings.strict)?;
         Ok(settings)
     }
@@ -143,6 +142,25 @@ impl Backend {
             own.map(|(_, id)| *id)
         });
         inner.map_or(Ok(()), |id| Err(Error::Reentrant(id)))
+    }
+}
+
+/// Reads the configuration of one call. Text that is none means none, because without a proven object the caller may as
+/// well be one of six arguments; where the arguments are believed, `strict` refuses it.
+fn read_call(
+    config: &Config,
+    mode: ArgumentsMode,
+    bytes: &[u8],
+) -> Result<(CallSettings, Vec<Finding>)> {
+    match RawConfig::parse(Door::Run, bytes) {
+        Ok(raw) => Ok(config.for_call(Some(&raw))),
+        Err(reason) if mode == ArgumentsMode::Eight && config.strict && !bytes.is_empty() => {
+            Err(Error::InvalidArgument(format!("runtime config: {reason}")))
+        }
+        Err(reason) => {
+            log::debug!(target: "config", "arguments 7 and 8 are no runtime config: {reason}");
+            Ok(config.for_call(None))
+        }
     }
 }
 

@@ -97,6 +97,20 @@ fn worker(inbox: Receiver<Task>) -> impl FnOnce() + Send {
     }
 }
 
+/// Runs `work` on a thread of its own with our stack and waits for it: for the few calls that may come before the first
+/// load, when no worker may exist. Errors: `Internal` when it panicked, `Engine` when the system has no thread for us.
+pub fn apart<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("wasi-nn-apart".into())
+            .stack_size(STACK)
+            .spawn_scoped(scope, work)
+            .map_err(|e| Error::Engine(format!("no thread to read a configuration: {e}")))?
+            .join()
+            .unwrap_or_else(|panic| Err(panicked(&*panic)))
+    })
+}
+
 /// Starts a thread with our stack whose log lines go to `journal`.
 pub fn spawn(
     name: &str,

@@ -92,11 +92,6 @@ impl History {
         self.dropped
     }
 
-    /// Whether the list begins with a system message.
-    pub fn has_system(&self) -> bool {
-        self.system.is_some()
-    }
-
     /// Appends a complete turn.
     pub fn push(&mut self, user: Message, answer: Message) {
         self.turns.push([user, answer]);

@@ -35,7 +35,7 @@ impl RawConfig {
     ///
     /// At [`Door::Run`] the object must fill the whole text: a NUL is allowed as the last byte only and nothing but
     /// white space may follow the object, since the bytes may be no configuration at all. A caller that knows that
-    /// they are one passes them through [`until_nul`] first.
+    /// they are one cuts them at their first NUL before.
     ///
     /// Errors: the reason why this is no configuration (too long, not UTF-8, not JSON, too deep, not an object).
     pub fn parse(door: Door, text: &[u8]) -> Result<RawConfig, String> {
@@ -75,7 +75,7 @@ impl RawConfig {
 }
 
 /// The bytes before the first NUL.
-pub fn until_nul(text: &[u8]) -> &[u8] {
+fn until_nul(text: &[u8]) -> &[u8] {
     text.split(|&byte| byte == 0).next().unwrap_or(text)
 }
 

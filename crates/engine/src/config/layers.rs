@@ -373,7 +373,7 @@ impl<'c> Pass<'c> {
     fn finish(mut self) -> (Origins, Vec<Finding>) {
         combinations::within_text(self.config, &self.taken, &mut self.findings);
         self.config.strict |= self.config.strict_for_life;
-        if self.door == Door::Init {
+        if self.door == Door::Init && self.form == Form::Base {
             self.config.strict_for_life = self.config.strict;
         }
         (self.taken, self.findings.into_vec())

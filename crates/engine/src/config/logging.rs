@@ -71,17 +71,26 @@ impl Word for Level {
 
 /// What a log line is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Category {
+    /// Opening and closing.
     Backend,
+    /// Findings.
     Config,
+    /// Loads and swaps.
     Model,
+    /// Contexts and their histories.
     Session,
+    /// Waiting turns.
     Queue,
+    /// Running turns.
     Inference,
+    /// Chains and seeds.
     Sampling,
+    /// Caches and shifts.
     Memory,
+    /// llama.cpp's own lines.
     Engine,
+    /// Records of the event log.
     Events,
 }
 

@@ -72,18 +72,26 @@ impl Default for ModelSettings {
     }
 }
 
-/// Number format of the KV cache.
+/// Number format of the KV cache, under ggml's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are ggml's own")]
 pub enum CacheType {
+    /// IEEE half.
     F16,
+    /// Brain float.
     Bf16,
+    /// IEEE single.
     F32,
+    /// 8 bits, scale.
     Q8_0,
+    /// 4 bits, scale.
     Q4_0,
+    /// 4 bits, scale and offset.
     Q4_1,
+    /// 5 bits, scale.
     Q5_0,
+    /// 5 bits, scale and offset.
     Q5_1,
+    /// 4 bits, levels that are not evenly spaced.
     Iq4Nl,
 }
 

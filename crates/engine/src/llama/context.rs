@@ -183,11 +183,6 @@ impl Context {
         )))
     }
 
-    /// The model of this context.
-    pub(crate) fn model(&self) -> &Arc<Model> {
-        &self.model
-    }
-
     /// Cells of all sequences.
     pub(crate) fn n_ctx(&self) -> u32 {
         // SAFETY: the pointer is valid for the life of `self`.

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 use super::{Model, Token, ffi};
 
-/// The longest run of one kind of character that a byte-pair vocabulary gets in one piece. Its splitter matches
+/// The longest stretch without a blank that a byte-pair vocabulary gets in one piece. Its splitter matches
 /// regular expressions recursively, so that an endless word would exhaust the stack.
 const RUN_LIMIT_BYTES: usize = 2048;
 
@@ -231,25 +231,41 @@ impl Vocab {
     }
 }
 
-/// Where `text` is cut so that no run of letters and digits, of blanks, or of other characters is longer than
-/// `RUN_LIMIT_BYTES`. Ordinary text is not cut at all, so its tokens are those of the whole.
+/// Where `text` is cut so that no stretch without blanks, or of blanks, is longer than `RUN_LIMIT_BYTES`: between
+/// letters or digits and other characters if it can be, since tokens seldom reach over that border. Ordinary text is
+/// not cut at all, so its tokens are those of the whole.
 fn cuts(text: &str) -> Vec<usize> {
     let class = |c: char| match c {
-        _ if c.is_alphanumeric() => 0,
-        _ if c.is_whitespace() => 1,
-        _ => 2,
+        _ if c.is_whitespace() => Class::Blank,
+        _ if c.is_alphanumeric() => Class::Word,
+        _ => Class::Other,
     };
     let mut cuts = Vec::new();
-    let mut run = (3, 0);
+    let (mut start, mut border) = (0, 0);
+    let mut before = Class::Blank;
     for (at, c) in text.char_indices() {
-        if class(c) != run.0 {
-            run = (class(c), at);
-        } else if at - run.1 >= RUN_LIMIT_BYTES {
-            cuts.push(at);
-            run.1 = at;
+        let now = class(c);
+        if (now == Class::Blank) != (before == Class::Blank) {
+            (start, border) = (at, at);
+        } else {
+            if now != before {
+                border = at;
+            }
+            if at - start >= RUN_LIMIT_BYTES {
+                start = if border > start { border } else { at };
+                cuts.push(start);
+            }
         }
+        before = now;
     }
     cuts
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Blank,
+    Word,
+    Other,
 }
 
 #[cfg(test)]
@@ -264,6 +280,6 @@ mod unit {
         check(&"x".repeat(5000), &[2048, 4096]);
         check(&format!("a {}", " ".repeat(3000)), &[2049]);
         check(&"\u{4e2d}".repeat(1000), &[2049]);
-        check(&"x-".repeat(5000), &[]);
+        check(&"xxxx-".repeat(1000), &[2045, 4090]);
     }
 }

@@ -164,12 +164,7 @@ impl Engine {
         self.capacity
     }
 
-    /// Jobs that may run together.
-    pub fn parallel(&self) -> usize {
-        self.parallel
-    }
-
-    /// Tells the thread to answer everything with `Closing`; the step that is running is cut short.
+    /// Tells the thread to answer everything with `Cancelled`; the step that is running is cut short.
     pub fn stop(&self) {
         self.abort.store(true, Ordering::Relaxed);
         drop(self.inbox.send(Command::Stop));

@@ -131,11 +131,6 @@ impl<J> Queue<J> {
         self.remove_if(|job, _| gone(job))
     }
 
-    /// The earliest deadline of a waiting job.
-    pub fn next_deadline(&self) -> Option<Instant> {
-        self.lanes.iter().flatten().map(|w| w.deadline).min()
-    }
-
     fn remove_if(&mut self, mut gone: impl FnMut(&J, Instant) -> bool) -> Vec<J> {
         let mut removed = Vec::new();
         for lane in &mut self.lanes {
@@ -269,7 +264,6 @@ mod tests {
                     },
                 }
                 prop_assert_eq!(queue.len(), inside.len());
-                prop_assert_eq!(queue.next_deadline(), inside.values().min().copied());
             }
         }
 

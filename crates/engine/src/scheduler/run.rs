@@ -49,7 +49,7 @@ impl Loop {
             }
             self.publish();
         }
-        self.fail_everything(&Error::Closing);
+        self.fail_everything(&Error::Cancelled);
     }
 
     fn step(&mut self) {
@@ -69,7 +69,7 @@ impl Loop {
                 self.fail_slots(&Error::Engine("decode found no free cells".into()));
             }
             // The flag is raised only by a stop, whose command comes next.
-            Err(DecodeFailure::Aborted) => self.fail_slots(&Error::Closing),
+            Err(DecodeFailure::Aborted) => self.fail_slots(&Error::Cancelled),
             Err(DecodeFailure::Failed(reason)) => self.fail_slots(&Error::Engine(reason)),
         }
     }
@@ -294,7 +294,11 @@ impl Loop {
 
     /// The step failed as a whole: what its sequences hold is unknown, so they are cleared.
     fn fail_slots(&mut self, error: &Error) {
-        log::error!(target: "inference", "a step of {} turns failed: {error}", self.slots.len());
+        let level = match error {
+            Error::Cancelled => log::Level::Debug,
+            _ => log::Level::Error,
+        };
+        log::log!(target: "inference", level, "a step of {} turns failed: {error}", self.slots.len());
         for slot in std::mem::take(&mut self.slots) {
             self.pool.forget(slot.sequence);
             self.clear(slot.sequence);

@@ -1,6 +1,6 @@
 //! A backend with a pocket model, for tests that judge the engine by what the model says.
 
-#![expect(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, reason = "each test file uses a part of it")]
 #![expect(clippy::unwrap_used, reason = "a test fixture fails by panicking")]
 
 use std::path::PathBuf;
@@ -22,13 +22,18 @@ pub fn pocket(which: &str) -> PathBuf {
     root.join(format!("../../models/pocket-{which}.gguf"))
 }
 
-/// A backend with pocket model `a`, configured by `config` at init.
-pub fn backend(config: &str) -> Backend {
-    let backend = Backend::open(Options {
+/// A backend without a model, configured by `config` at init.
+pub fn unloaded(config: &str) -> Backend {
+    Backend::open(Options {
         config: Some(config.as_bytes()),
         run_inference_args: None,
     })
-    .unwrap();
+    .unwrap()
+}
+
+/// A backend with pocket model `a`.
+pub fn backend(config: &str) -> Backend {
+    let backend = unloaded(config);
     backend.load_file(&pocket("a"), None, None).unwrap();
     backend
 }

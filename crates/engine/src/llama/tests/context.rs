@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::support::*;
 use crate::error::Error;
+use crate::llama::context::Removal;
 use crate::llama::*;
 
 /// A text of some length that the pocket model reads.

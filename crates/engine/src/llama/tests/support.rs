@@ -8,9 +8,6 @@ use crate::error::Result;
 
 /// The committed model.
 pub(super) fn pocket_path() -> PathBuf {
-    if let Some(path) = option_env!("POCKET_OVERRIDE") {
-        return path.into();
-    }
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/pocket-a.gguf")
 }
 
