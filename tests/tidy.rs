@@ -19,19 +19,36 @@ const LAYERS: &[(u8, &str, &[&str])] = &[
     (2, "memory", &["config", "error"]),
     (2, "sampling", &["config", "error", "llama"]),
     (2, "chat", &["calendar", "config", "error", "llama"]),
-    (2, "models", &["config", "error", "llama", "memory", "metrics"]),
+    (
+        2,
+        "models",
+        &["config", "error", "llama", "memory", "metrics"],
+    ),
     (
         3,
         "scheduler",
-        &["config", "error", "llama", "memory", "metrics", "models", "sampling", "stopping"],
+        &[
+            "config", "error", "llama", "memory", "metrics", "models", "sampling", "stopping",
+        ],
     ),
     (4, "status", &["metrics", "models", "scheduler"]),
     (
         5,
         "backend",
         &[
-            "chat", "config", "error", "handles", "llama", "logging", "memory", "metrics", "models", "sampling",
-            "scheduler", "status", "stopping",
+            "chat",
+            "config",
+            "error",
+            "handles",
+            "llama",
+            "logging",
+            "memory",
+            "metrics",
+            "models",
+            "sampling",
+            "scheduler",
+            "status",
+            "stopping",
         ],
     ),
 ];
@@ -55,7 +72,8 @@ fn files(extensions: &[&str]) -> Vec<PathBuf> {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            let is_ours = !name.starts_with('.') && !["target", "build", "install", "corpus", "artifacts"].contains(&name.as_str());
+            let is_ours = !name.starts_with('.')
+                && !["target", "build", "install", "corpus", "artifacts"].contains(&name.as_str());
             if path.is_dir() && is_ours {
                 walk(&path, found);
             } else if path.is_file() {
@@ -65,7 +83,10 @@ fn files(extensions: &[&str]) -> Vec<PathBuf> {
     }
     let mut found = Vec::new();
     walk(&root(), &mut found);
-    found.retain(|p| p.extension().is_some_and(|e| extensions.iter().any(|x| e == *x)));
+    found.retain(|p| {
+        p.extension()
+            .is_some_and(|e| extensions.iter().any(|x| e == *x))
+    });
     let relative = |p: PathBuf| p.strip_prefix(root()).unwrap().to_owned();
     let mut found: Vec<PathBuf> = found.into_iter().map(relative).collect();
     found.sort();
@@ -86,7 +107,8 @@ fn code(path: &Path) -> String {
 }
 
 fn is_test(path: &Path) -> bool {
-    path.iter().any(|part| part == "tests" || part == "tests.rs")
+    path.iter()
+        .any(|part| part == "tests" || part == "tests.rs")
 }
 
 /// The engine module that a file belongs to.
@@ -107,7 +129,9 @@ fn imports(code: &str) -> Vec<String> {
         };
         for name in names {
             let name = name.trim();
-            let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+            let end = name
+                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .unwrap_or(name.len());
             found.push(name[..end].to_owned());
         }
     }
@@ -119,7 +143,9 @@ fn imports(code: &str) -> Vec<String> {
 fn engine_modules_import_only_what_their_row_allows() {
     let mut wrong = Vec::new();
     for path in files(&["rs"]) {
-        let Some(module) = module(&path) else { continue };
+        let Some(module) = module(&path) else {
+            continue;
+        };
         if module == "lib" || is_test(&path) {
             continue;
         }
@@ -141,7 +167,10 @@ fn rows_import_only_from_rows_above_them() {
     for (at, (layer, name, allowed)) in LAYERS.iter().enumerate() {
         for import in *allowed {
             let below = LAYERS[..at].iter().find(|(_, n, _)| n == import);
-            assert!(below.is_some_and(|(l, _, _)| l <= layer), "{name} imports {import}");
+            assert!(
+                below.is_some_and(|(l, _, _)| l <= layer),
+                "{name} imports {import}"
+            );
         }
     }
 }
@@ -151,7 +180,10 @@ fn pure_policies_stay_free_of_llama_and_channels() {
     for (path, allowed) in PURE {
         let code = code(Path::new(path));
         let inner = imports(&code);
-        assert!(inner.iter().all(|i| allowed.contains(&i.as_str())), "{path}: {inner:?}");
+        assert!(
+            inner.iter().all(|i| allowed.contains(&i.as_str())),
+            "{path}: {inner:?}"
+        );
         for word in ["llama", "crossbeam", "Instant::now", "SystemTime::now"] {
             assert!(!code.contains(word), "{path} names {word}");
         }
@@ -187,7 +219,13 @@ fn c_and_python_files_keep_the_line_limit() {
 
 #[test]
 fn unsafe_stands_only_in_its_rooms() {
-    let rooms = ["crates/engine/src/llama", "crates/boundary", "src/", "fuzz/", "crates/engine/tests/golden.rs"];
+    let rooms = [
+        "crates/engine/src/llama",
+        "crates/boundary",
+        "src/",
+        "fuzz/",
+        "crates/engine/tests/golden.rs",
+    ];
     for path in files(&["rs"]) {
         let shown = path.to_string_lossy().into_owned();
         if rooms.iter().any(|room| shown.starts_with(room)) || shown == "tests/tidy.rs" {
@@ -195,7 +233,10 @@ fn unsafe_stands_only_in_its_rooms() {
         }
         let code = code(&path);
         let words = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        assert!(words.into_iter().all(|w| w != "unsafe"), "{shown} has unsafe code");
+        assert!(
+            words.into_iter().all(|w| w != "unsafe"),
+            "{shown} has unsafe code"
+        );
     }
 }
 
@@ -203,7 +244,9 @@ fn unsafe_stands_only_in_its_rooms() {
 fn libraries_write_nothing_to_stdout_and_stderr_by_themselves() {
     for path in files(&["rs"]) {
         let shown = path.to_string_lossy().into_owned();
-        let is_library = shown.starts_with("crates/engine/src") || shown.starts_with("crates/boundary/src") || shown.starts_with("src/");
+        let is_library = shown.starts_with("crates/engine/src")
+            || shown.starts_with("crates/boundary/src")
+            || shown.starts_with("src/");
         if !is_library || is_test(&path) {
             continue;
         }
@@ -222,8 +265,13 @@ fn paths_named_in_documents_exist() {
             let is_path = word.contains('/')
                 && !word.contains(|c: char| c.is_whitespace() || "<>{}*$()=:\"|~\\".contains(c))
                 && !word.starts_with(['/', '.', '-'])
-                && word.rsplit('/').next().is_some_and(|n| n.is_empty() || n.contains('.'));
-            let made = ["build/", "install/", "target/"].iter().any(|f| word.starts_with(f));
+                && word
+                    .rsplit('/')
+                    .next()
+                    .is_some_and(|n| n.is_empty() || n.contains('.'));
+            let made = ["build/", "install/", "target/"]
+                .iter()
+                .any(|f| word.starts_with(f));
             let beside = root().join(path.parent().unwrap()).join(word);
             if is_path && !made && !root().join(word).exists() && !beside.exists() {
                 missing.push(format!("{}: {word}", path.display()));

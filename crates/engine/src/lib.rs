@@ -6,8 +6,8 @@
 
 #![deny(unsafe_code)]
 
-mod error;
 mod calendar;
+mod error;
 mod metrics;
 
 mod config;

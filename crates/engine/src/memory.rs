@@ -184,10 +184,7 @@ mod tests {
     #[test]
     fn a_turn_that_alone_exceeds_the_context_is_too_long_whatever_the_policy() {
         for p in [policy(|_| ()), policy(|m| m.overflow = Overflow::Error)] {
-            assert!(matches!(
-                fit(&demand(&[], 1020), &p),
-                Fit::PromptTooLong(_)
-            ));
+            assert!(matches!(fit(&demand(&[], 1020), &p), Fit::PromptTooLong(_)));
         }
     }
 

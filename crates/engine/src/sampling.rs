@@ -77,7 +77,10 @@ pub fn unresolved<'a>(
 ) -> Option<String> {
     let missing = references.find(|reference| resolve(reference, vocab).is_none())?;
     Some(match missing {
-        TokenRef::Id(id) => format!("token {id} is not in the vocabulary of {}", vocab.n_tokens()),
+        TokenRef::Id(id) => format!(
+            "token {id} is not in the vocabulary of {}",
+            vocab.n_tokens()
+        ),
         TokenRef::Text(text) => format!("{text:?} is not one token of this model"),
     })
 }
@@ -112,7 +115,12 @@ fn biases(settings: &Sampling, vocab: &Vocab) -> Option<Stage> {
         })
         .collect();
     if settings.ignore_eos {
-        biases.extend(vocab.eog_tokens().into_iter().map(|t| (t, f32::NEG_INFINITY)));
+        biases.extend(
+            vocab
+                .eog_tokens()
+                .into_iter()
+                .map(|t| (t, f32::NEG_INFINITY)),
+        );
     }
     (!biases.is_empty()).then_some(Stage::LogitBias(biases))
 }
@@ -144,9 +152,12 @@ impl Plan<'_> {
                 last_n: self.window(s.dry_penalty_last_n),
                 breakers: s.dry_sequence_breakers.clone(),
             }),
-            SamplerName::TopNSigma => (s.top_n_sigma > 0.0).then_some(Stage::TopNSigma(s.top_n_sigma)),
-            SamplerName::TopK => (free && s.top_k > 0)
-                .then(|| Stage::TopK(s.top_k.max(int(s.min_keep)))),
+            SamplerName::TopNSigma => {
+                (s.top_n_sigma > 0.0).then_some(Stage::TopNSigma(s.top_n_sigma))
+            }
+            SamplerName::TopK => {
+                (free && s.top_k > 0).then(|| Stage::TopK(s.top_k.max(int(s.min_keep))))
+            }
             SamplerName::TypicalP => (free && s.typical_p < 1.0).then_some(Stage::Typical {
                 p: s.typical_p,
                 min_keep: s.min_keep as usize,
@@ -209,7 +220,9 @@ impl Plan<'_> {
         } else {
             0
         };
-        let penalties = self.penalties().map_or(0, |_| self.window(s.penalty_last_n));
+        let penalties = self
+            .penalties()
+            .map_or(0, |_| self.window(s.penalty_last_n));
         usize::try_from(dry.max(penalties)).unwrap_or(0)
     }
 

@@ -10,7 +10,12 @@ use crate::scheduler::{Class, Limits, Stats};
 pub fn queue(stats: &Stats, limit: u32, bounds: &Limits) -> Value {
     let waiting: serde_json::Map<String, Value> = Class::ALL
         .iter()
-        .map(|&class| (class.name().into(), stats.waiting[class as usize].get().into()))
+        .map(|&class| {
+            (
+                class.name().into(),
+                stats.waiting[class as usize].get().into(),
+            )
+        })
         .collect();
     json!({
         "limit": limit,

@@ -64,18 +64,25 @@ fn the_second_turn_evaluates_only_the_new_tokens() {
     say(&backend, c, "What is my name?").unwrap();
     let second = metadata(&backend, c);
     // Everything but the end token of the first answer was evaluated: that token is sampled, not decoded.
-    let known = first["prompt_tokens"].as_u64().unwrap() + first["completion_tokens"].as_u64().unwrap() - 1;
+    let known =
+        first["prompt_tokens"].as_u64().unwrap() + first["completion_tokens"].as_u64().unwrap() - 1;
     assert_eq!(second["cached_tokens"], known);
     let new = second["prompt_tokens"].as_u64().unwrap() - known;
     assert_eq!(second["evaluated_tokens"], new);
     let glue = 12;
     let text = backend.count_tokens("What is my name?").unwrap();
-    assert!(new <= u64::from(text) + glue, "{new} tokens for {text} of text");
+    assert!(
+        new <= u64::from(text) + glue,
+        "{new} tokens for {text} of text"
+    );
 }
 
 #[test]
 fn a_system_prompt_names_the_model() {
-    let config = GREEDY.replace("\"threads\": 2", "\"threads\": 2, \"system_prompt\": \"Your name is Veldin.\"");
+    let config = GREEDY.replace(
+        "\"threads\": 2",
+        "\"threads\": 2, \"system_prompt\": \"Your name is Veldin.\"",
+    );
     let backend = backend(&config);
     let c = open(&backend);
     let answer = say(&backend, c, "What is your name?").unwrap();
@@ -103,7 +110,10 @@ fn a_named_session_is_found_again_after_its_context_was_closed() {
     let c = backend.open_named_context(b"alice").unwrap().0;
     say(&backend, c, "My name is Zorvath.").unwrap();
     backend.close_context(c).unwrap();
-    assert_eq!(say(&backend, c, "Hello").unwrap_err(), Error::UnknownContext(c));
+    assert_eq!(
+        say(&backend, c, "Hello").unwrap_err(),
+        Error::UnknownContext(c)
+    );
     let c = backend.open_named_context(b"alice").unwrap().0;
     let answer = say(&backend, c, "What is my name?").unwrap();
     assert!(answer.contains("Zorvath"), "{answer}");
@@ -138,10 +148,12 @@ fn a_conversation_without_end_is_trimmed_and_never_fails() {
 
 #[test]
 fn without_shifting_a_full_context_is_an_error_that_leaves_no_trace() {
-    let config = GREEDY.replace("\"ctx_size\": 1024", "\"ctx_size\": 256").replace(
-        "\"logging\"",
-        "\"memory\": {\"overflow\": \"error\"}, \"logging\"",
-    );
+    let config = GREEDY
+        .replace("\"ctx_size\": 1024", "\"ctx_size\": 256")
+        .replace(
+            "\"logging\"",
+            "\"memory\": {\"overflow\": \"error\"}, \"logging\"",
+        );
     let backend = backend(&config);
     let c = open(&backend);
     let error = loop {
@@ -151,9 +163,15 @@ fn without_shifting_a_full_context_is_an_error_that_leaves_no_trace() {
             break error;
         }
     };
-    assert!(matches!(error, Error::ContextFull(need) if need.capacity == 256), "{error}");
+    assert!(
+        matches!(error, Error::ContextFull(need) if need.capacity == 256),
+        "{error}"
+    );
     let long = "word ".repeat(400);
-    assert!(matches!(say(&backend, c, &long), Err(Error::PromptTooLong(_))));
+    assert!(matches!(
+        say(&backend, c, &long),
+        Err(Error::PromptTooLong(_))
+    ));
 }
 
 #[test]

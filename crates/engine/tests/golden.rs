@@ -1,7 +1,10 @@
 //! Greedy text against llama.cpp itself, called directly and not through our engine.
 
 #![expect(clippy::unwrap_used, reason = "the direct calls fail by panicking")]
-#![expect(clippy::undocumented_unsafe_blocks, reason = "the reference is plain llama.cpp, as its examples call it")]
+#![expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "the reference is plain llama.cpp, as its examples call it"
+)]
 
 mod common;
 
@@ -15,7 +18,8 @@ fn reference(model: &std::path::Path, prompt: &str, most: usize) -> String {
     let path = CString::new(model.to_str().unwrap()).unwrap();
     unsafe {
         sys::llama_backend_init();
-        let model = sys::llama_model_load_from_file(path.as_ptr(), sys::llama_model_default_params());
+        let model =
+            sys::llama_model_load_from_file(path.as_ptr(), sys::llama_model_default_params());
         assert!(!model.is_null());
         let vocab = sys::llama_model_get_vocab(model);
         let mut params = sys::llama_context_default_params();
@@ -46,7 +50,8 @@ fn reference(model: &std::path::Path, prompt: &str, most: usize) -> String {
                 break;
             }
             let mut piece = [0u8; 256];
-            let length = sys::llama_token_to_piece(vocab, token, piece.as_mut_ptr().cast(), 256, 0, false);
+            let length =
+                sys::llama_token_to_piece(vocab, token, piece.as_mut_ptr().cast(), 256, 0, false);
             bytes.extend_from_slice(&piece[..usize::try_from(length).unwrap()]);
             tokens = vec![token];
         }
@@ -81,11 +86,15 @@ fn greedy_text_equals_that_of_llama_cpp_turn_by_turn() {
 #[test]
 fn a_base_model_without_a_template_continues_like_llama_cpp() {
     // A larger model than the pockets, with a SentencePiece vocabulary, where it is at hand.
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/models/stories260K.gguf");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/models/stories260K.gguf");
     if !path.exists() {
         return;
     }
-    let config = GREEDY.replace("\"threads\": 2", "\"threads\": 2, \"chat_template\": \"raw\"");
+    let config = GREEDY.replace(
+        "\"threads\": 2",
+        "\"threads\": 2, \"chat_template\": \"raw\"",
+    );
     let backend = unloaded(&config);
     backend.load_file(&path, None, None).unwrap();
     let c = open(&backend);

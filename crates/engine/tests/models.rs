@@ -27,7 +27,11 @@ fn a_failed_load_leaves_the_old_model_serving_with_its_settings() {
     say(&backend, c, "My name is Zorvath.").unwrap();
     let config = br#"{"model": {"n_predict": 1}}"#;
     let error = backend
-        .load_file(std::path::Path::new("/nonexistent.gguf"), Some(config), None)
+        .load_file(
+            std::path::Path::new("/nonexistent.gguf"),
+            Some(config),
+            None,
+        )
         .unwrap_err();
     assert!(error.to_string().contains("file not found"), "{error}");
     let answer = say(&backend, c, "What is my name?").unwrap();
@@ -97,7 +101,10 @@ fn a_grammar_or_pattern_that_does_not_compile_fails_the_load() {
         let error = backend
             .load_file(&pocket("a"), Some(bad.as_bytes()), None)
             .unwrap_err();
-        assert!(matches!(error, Error::InvalidArgument(_)), "{bad}: {error:?}");
+        assert!(
+            matches!(error, Error::InvalidArgument(_)),
+            "{bad}: {error:?}"
+        );
     }
 }
 
@@ -139,7 +146,12 @@ fn closing_ends_turns_of_other_threads_and_is_done_once() {
             scope.spawn(move || {
                 loop {
                     if let Err(error) = say(backend, c, "Count to 20.") {
-                        let expected = [Error::Cancelled, Error::Closing, Error::NoModel, Error::UnknownContext(c)];
+                        let expected = [
+                            Error::Cancelled,
+                            Error::Closing,
+                            Error::NoModel,
+                            Error::UnknownContext(c),
+                        ];
                         assert!(expected.contains(&error), "{error:?}");
                         break;
                     }

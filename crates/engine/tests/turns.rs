@@ -25,14 +25,23 @@ fn a_stop_string_ends_the_text_before_it() {
     let answer = say_with(&backend, c, "Count to 9.", r#"{"stop": ["6"]}"#).unwrap();
     assert_eq!(&*answer, "1 2 3 4 5 ");
     let metadata = metadata(&backend, c);
-    assert_eq!((&metadata["finish_reason"], &metadata["finish_detail"]), (&"stop".into(), &"6".into()));
+    assert_eq!(
+        (&metadata["finish_reason"], &metadata["finish_detail"]),
+        (&"stop".into(), &"6".into())
+    );
 }
 
 #[test]
 fn a_stop_pattern_ends_the_text_before_its_match() {
     let backend = backend(GREEDY);
     let c = open(&backend);
-    let answer = say_with(&backend, c, "Count to 9.", r#"{"stop_regex": "4 .", "n_predict": 30}"#).unwrap();
+    let answer = say_with(
+        &backend,
+        c,
+        "Count to 9.",
+        r#"{"stop_regex": "4 .", "n_predict": 30}"#,
+    )
+    .unwrap();
     assert_eq!(&*answer, "1 2 3 ");
 }
 
@@ -40,7 +49,13 @@ fn a_stop_pattern_ends_the_text_before_its_match() {
 fn a_grammar_constrains_the_answer_and_a_bad_one_fails_the_call_alone() {
     let backend = backend(GREEDY);
     let c = open(&backend);
-    let answer = say_with(&backend, c, "Hello", r#"{"grammar": "root ::= \"yes\" | \"no\""}"#).unwrap();
+    let answer = say_with(
+        &backend,
+        c,
+        "Hello",
+        r#"{"grammar": "root ::= \"yes\" | \"no\""}"#,
+    )
+    .unwrap();
     assert!(["yes", "no"].contains(&&*answer), "{answer}");
     let before = backend.history(c).unwrap();
     let error = say_with(&backend, c, "Hello", r#"{"grammar": "root ::= ("}"#).unwrap_err();
@@ -113,10 +128,12 @@ fn a_callback_cannot_use_its_own_context_but_may_use_another() {
 
 #[test]
 fn cancel_ends_a_turn_without_a_trace() {
-    let config = GREEDY.replace("\"n_predict\": 64", "\"n_predict\": -1").replace(
-        "\"repeat_penalty\": 1.0",
-        "\"repeat_penalty\": 1.0, \"ignore_eos\": true",
-    );
+    let config = GREEDY
+        .replace("\"n_predict\": 64", "\"n_predict\": -1")
+        .replace(
+            "\"repeat_penalty\": 1.0",
+            "\"repeat_penalty\": 1.0, \"ignore_eos\": true",
+        );
     let backend = backend(&config);
     let c = open(&backend);
     let pieces = AtomicUsize::new(0);
@@ -168,7 +185,10 @@ fn the_queue_refuses_what_it_cannot_hold_and_answers_the_rest() {
             });
         }
     });
-    assert_eq!(done.load(Ordering::SeqCst) + full.load(Ordering::SeqCst), 24);
+    assert_eq!(
+        done.load(Ordering::SeqCst) + full.load(Ordering::SeqCst),
+        24
+    );
     assert!(full.load(Ordering::SeqCst) > 0);
     let queue = status(&backend, StatusKind::Queue);
     assert_eq!(queue["rejected"], full.load(Ordering::SeqCst));
@@ -216,7 +236,10 @@ fn set_input_compute_and_output_are_a_turn_cut_in_three() {
     backend.compute(c).unwrap();
     assert_eq!(&*backend.output(c, 0).unwrap(), "1 2 3 4");
     assert_eq!(&*backend.output(c, 0).unwrap(), "1 2 3 4");
-    assert!(matches!(backend.output(c, 2), Err(Error::InvalidArgument(_))));
+    assert!(matches!(
+        backend.output(c, 2),
+        Err(Error::InvalidArgument(_))
+    ));
 }
 
 #[test]

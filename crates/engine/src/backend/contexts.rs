@@ -306,7 +306,10 @@ mod tests {
         ));
         contexts.close(first).unwrap();
         assert!(anonymous(&contexts, &limits).is_ok());
-        assert_eq!(contexts.close(first).unwrap_err(), Error::UnknownContext(first));
+        assert_eq!(
+            contexts.close(first).unwrap_err(),
+            Error::UnknownContext(first)
+        );
     }
 
     #[test]

@@ -181,7 +181,8 @@ impl Backend {
         let graph = old.graph;
         let is_idle = Arc::into_inner(old).is_some();
         let mut threads = self.threads.lock();
-        let is_over = |(g, t): &mut (GraphId, JoinHandle<()>)| (is_idle && *g == graph) || t.is_finished();
+        let is_over =
+            |(g, t): &mut (GraphId, JoinHandle<()>)| (is_idle && *g == graph) || t.is_finished();
         let over: Vec<_> = threads.extract_if(.., is_over).collect();
         drop(threads);
         for (_, thread) in over {

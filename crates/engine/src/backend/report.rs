@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
-use super::{Backend, workers};
 use super::contexts::Listed;
 use super::serving::{Serving, limits};
+use super::{Backend, workers};
 use crate::config::Config;
 use crate::error::Result;
 use crate::{llama, status};
@@ -85,7 +85,10 @@ impl Backend {
             document["weights_bytes"] = memory.weights.into();
             document["cache_bytes"] = memory.cache.into();
             document["compute_bytes"] = memory.compute.into();
-            merge(&mut document, status::cache(serving.engine.stats(), memory.cells));
+            merge(
+                &mut document,
+                status::cache(serving.engine.stats(), memory.cells),
+            );
         }
         document
     }

@@ -88,7 +88,9 @@ impl Settings {
             },
         };
         let init = self.init.iter().map(|raw| (Door::Init, raw));
-        let layers: Vec<_> = init.chain(load.iter().map(|raw| (Door::Load, raw))).collect();
+        let layers: Vec<_> = init
+            .chain(load.iter().map(|raw| (Door::Load, raw)))
+            .collect();
         let (config, findings) = Config::from_layers(&layers);
         refuse(&findings, config.strict)?;
         let pending = Pending {
@@ -178,9 +180,8 @@ fn log_finding(finding: &Finding) {
 /// Errors: `InvalidArgument` with the first finding that does not compile, or that `strict` refuses.
 fn refuse<'a>(findings: impl IntoIterator<Item = &'a Finding>, strict: bool) -> Result<()> {
     let mut findings = findings.into_iter();
-    let refused = findings.find(|f| {
-        f.code == Code::NoCompile || (strict && f.code.is_refused_under_strict())
-    });
+    let refused = findings
+        .find(|f| f.code == Code::NoCompile || (strict && f.code.is_refused_under_strict()));
     refused.map_or(Ok(()), |finding| {
         Err(Error::InvalidArgument(finding.message.clone()))
     })

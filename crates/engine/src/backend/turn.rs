@@ -125,9 +125,7 @@ impl Backend {
         }
         // Nested text takes more stack than a host's thread may have.
         let config = lease.config.clone();
-        let (settings, findings) = self
-            .workers
-            .run(move || read_call(&config, mode, &bytes))?;
+        let (settings, findings) = self.workers.run(move || read_call(&config, mode, &bytes))?;
         self.note_findings(&findings, settings.strict)?;
         Ok(settings)
     }
@@ -174,7 +172,11 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Waits for the answer and hands its pieces out.
-    fn on_engine(&self, submitted: &Submitted, mut on_piece: Option<OnPiece<'_>>) -> Result<Outcome> {
+    fn on_engine(
+        &self,
+        submitted: &Submitted,
+        mut on_piece: Option<OnPiece<'_>>,
+    ) -> Result<Outcome> {
         let begun = Instant::now();
         let mut delivered = String::new();
         let mut cached = 0;
@@ -241,10 +243,8 @@ impl Run<'_> {
         );
         let metadata = self.metadata(&outcome, history.dropped(), conversation.seed);
         log::debug!(target: "inference", "context {}: {metadata}", self.context);
-        self.session.commit(
-            history,
-            outcome.prompt_tokens + outcome.completion_tokens,
-        );
+        self.session
+            .commit(history, outcome.prompt_tokens + outcome.completion_tokens);
         self.session.set_result(TurnResult {
             text: text.clone(),
             metadata,

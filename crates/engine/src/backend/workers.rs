@@ -49,7 +49,8 @@ impl Workers {
     ) -> Result<T> {
         let (reply, result) = bounded(1);
         let task: Task = Box::new(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(&*panic)));
+            let outcome =
+                catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(&*panic)));
             // The caller waits for exactly this.
             drop(reply.send(outcome));
         });

@@ -99,7 +99,10 @@ impl History {
 
     /// Takes over the tokens that rendering found for `messages`, which are this conversation's.
     pub fn learn(&mut self, messages: Vec<Message>) {
-        let own = self.system.iter_mut().chain(self.turns.iter_mut().flatten());
+        let own = self
+            .system
+            .iter_mut()
+            .chain(self.turns.iter_mut().flatten());
         for (own, learnt) in own.zip(messages) {
             own.tokens = learnt.tokens;
         }
@@ -160,6 +163,9 @@ mod tests {
         let (user, answer) = turn(0);
         history.push(user, answer);
         history.clear();
-        assert_eq!(history.to_json(), json!([{"role": "system", "content": "s"}]));
+        assert_eq!(
+            history.to_json(),
+            json!([{"role": "system", "content": "s"}])
+        );
     }
 }

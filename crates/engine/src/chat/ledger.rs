@@ -48,7 +48,9 @@ pub fn prompt(
                 let message = &mut messages[index];
                 let is_whole = *text == *message.content;
                 match &message.tokens {
-                    Some(known) if is_whole && known.graph == graph => line.known(&known.tokens, text),
+                    Some(known) if is_whole && known.graph == graph => {
+                        line.known(&known.tokens, text)
+                    }
                     _ => {
                         let from = line.tokens.len();
                         line.text(text, Special::Plain)?;
@@ -106,7 +108,11 @@ impl<'a> Line<'a> {
     fn new(vocab: &'a Vocab) -> Line<'a> {
         Line {
             vocab,
-            tokens: vocab.bos().filter(|_| vocab.add_bos()).into_iter().collect(),
+            tokens: vocab
+                .bos()
+                .filter(|_| vocab.add_bos())
+                .into_iter()
+                .collect(),
             before: None,
         }
     }
@@ -132,7 +138,10 @@ impl<'a> Line<'a> {
 
     fn note(&mut self, text: &str) {
         if let Some(last) = text.chars().next_back() {
-            let in_special = self.tokens.last().is_some_and(|&t| self.vocab.is_control(t));
+            let in_special = self
+                .tokens
+                .last()
+                .is_some_and(|&t| self.vocab.is_control(t));
             self.before = (!in_special).then_some(last);
         }
     }
@@ -184,12 +193,18 @@ mod tests {
             ends: vec![8, 15, 24, 33],
         };
         let sizes = prompt.sizes(&messages);
-        assert_eq!((sizes.head, sizes.turns.as_slice(), sizes.new), (8, &[16][..], 16));
+        assert_eq!(
+            (sizes.head, sizes.turns.as_slice(), sizes.new),
+            (8, &[16][..], 16)
+        );
     }
 
     #[test]
     fn hidden_borders_are_shared_out_by_length() {
-        let messages = [Message::new(Role::User, "aaa"), Message::new(Role::User, "")];
+        let messages = [
+            Message::new(Role::User, "aaa"),
+            Message::new(Role::User, ""),
+        ];
         assert_eq!(shares(&messages, 10), [8, 10]);
     }
 }

@@ -218,6 +218,9 @@ mod tests {
         });
         session.mark_truncated();
         let result = session.result().unwrap();
-        assert_eq!((&*result.text, &result.metadata["truncated"]), ("abc", &Value::Bool(true)));
+        assert_eq!(
+            (&*result.text, &result.metadata["truncated"]),
+            ("abc", &Value::Bool(true))
+        );
     }
 }

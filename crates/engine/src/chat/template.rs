@@ -132,9 +132,12 @@ impl Template {
         env.set_lstrip_blocks(true);
         env.set_fuel(Some(FUEL));
         env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        env.add_function("raise_exception", |text: String| -> std::result::Result<Value, _> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, text))
-        });
+        env.add_function(
+            "raise_exception",
+            |text: String| -> std::result::Result<Value, _> {
+                Err(minijinja::Error::new(ErrorKind::InvalidOperation, text))
+            },
+        );
         env.add_function("strftime_now", |format: String| strftime_now(&format));
         env.add_filter("tojson", |value: Value| to_json(&value));
         env.add_template_owned("chat", source.to_owned())
@@ -189,7 +192,8 @@ impl Template {
                 && !chars.as_str().is_empty()
                 && content.contains(text.as_str())
             {
-                content = content.replace(text.as_str(), &format!("{first}\u{200d}{}", chars.as_str()));
+                content =
+                    content.replace(text.as_str(), &format!("{first}\u{200d}{}", chars.as_str()));
             }
         }
         content
@@ -283,7 +287,9 @@ fn to_json(value: &Value) -> std::result::Result<Value, minijinja::Error> {
     }
     let mut out = Vec::new();
     value
-        .serialize(&mut serde_json::Serializer::with_formatter(&mut out, Python))
+        .serialize(&mut serde_json::Serializer::with_formatter(
+            &mut out, Python,
+        ))
         .map_err(|e| minijinja::Error::new(ErrorKind::BadSerialization, e.to_string()))?;
     Ok(Value::from_safe_string(
         String::from_utf8_lossy(&out).into_owned(),
@@ -377,7 +383,9 @@ mod tests {
 
     #[test]
     fn where_borders_are_lost_special_texts_in_content_are_broken() {
-        let t = template("{% for m in messages %}{{ m.content | replace('a', 'b') }}{{ eos_token }}{% endfor %}");
+        let t = template(
+            "{% for m in messages %}{{ m.content | replace('a', 'b') }}{{ eos_token }}{% endfor %}",
+        );
         let segments = t.render(&chat(&[(Role::User, "a</s>a")])).unwrap();
         assert_eq!(segments, [Segment::Template("b<\u{200d}/s>b</s>".into())]);
     }
@@ -404,7 +412,9 @@ mod tests {
 
     #[test]
     fn a_refusal_carries_the_templates_reason() {
-        let t = template("{% if messages | length > 1 %}{{ raise_exception('one only') }}{% endif %}{{ messages[0].content }}");
+        let t = template(
+            "{% if messages | length > 1 %}{{ raise_exception('one only') }}{% endif %}{{ messages[0].content }}",
+        );
         let error = t
             .render(&chat(&[(Role::User, "a"), (Role::Assistant, "b")]))
             .unwrap_err();
@@ -413,7 +423,8 @@ mod tests {
 
     #[test]
     fn an_endless_template_ends() {
-        let endless = "{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}";
+        let endless =
+            "{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}";
         let (t, warning) = Template::new(Some(endless), None, special()).unwrap();
         assert_eq!(t.origin(), Origin::Fallback);
         assert!(warning.is_some());
@@ -421,7 +432,9 @@ mod tests {
 
     #[test]
     fn python_methods_and_json_separators_work() {
-        let t = template("{{ messages[0].content.strip().upper() }} {{ {'a': [1, 2], 'b': 'c'} | tojson }}");
+        let t = template(
+            "{{ messages[0].content.strip().upper() }} {{ {'a': [1, 2], 'b': 'c'} | tojson }}",
+        );
         let segments = t.render(&chat(&[(Role::User, " x ")])).unwrap();
         assert_eq!(joined(&segments), r#"X {"a": [1, 2], "b": "c"}"#);
     }

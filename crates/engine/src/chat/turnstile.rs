@@ -44,7 +44,13 @@ impl Place<'_> {
     pub fn enter(&self, deadline: Instant, mut give_up: impl FnMut() -> bool) -> bool {
         let mut line = self.turnstile.line.lock();
         while line.waiting.front() != Some(&self.number) {
-            if give_up() || self.turnstile.moved.wait_until(&mut line, deadline).timed_out() {
+            if give_up()
+                || self
+                    .turnstile
+                    .moved
+                    .wait_until(&mut line, deadline)
+                    .timed_out()
+            {
                 return false;
             }
         }

@@ -30,7 +30,11 @@ pub fn category(target: &str) -> &str {
         "engine",
         "events",
     ];
-    if OURS.contains(&target) { target } else { "engine" }
+    if OURS.contains(&target) {
+        target
+    } else {
+        "engine"
+    }
 }
 
 /// The line of `record`, with its newline. Control characters in the message are escaped, so that text from outside

@@ -3,7 +3,10 @@
 use super::*;
 use crate::config::Config;
 
-fn journal(path: &std::path::Path, change: impl FnOnce(&mut crate::config::Logging)) -> Arc<Journal> {
+fn journal(
+    path: &std::path::Path,
+    change: impl FnOnce(&mut crate::config::Logging),
+) -> Arc<Journal> {
     let (config, _) = Config::from_layers(&[]);
     let mut settings = config.logging;
     settings.file = Some(path.to_owned());
@@ -35,7 +38,10 @@ fn each_thread_writes_to_the_journal_that_it_entered() {
     });
     journals.iter().for_each(close);
     let read = |path| std::fs::read_to_string(path).unwrap();
-    assert_eq!(read(&a), "info  [session] info of 0\nerror [session] error of 0\n");
+    assert_eq!(
+        read(&a),
+        "info  [session] info of 0\nerror [session] error of 0\n"
+    );
     assert_eq!(read(&b), "error [session] error of 1\n");
     std::fs::remove_dir_all(&dir).unwrap();
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use crate::config::{self, Config, KvMode};
 use crate::error::{Error, Result};
 use crate::llama::{
-    self, Context, ContextParams, FlashAttention, KvType, Model, ModelParams, Numa, ThreadCounts, gguf,
+    self, Context, ContextParams, FlashAttention, KvType, Model, ModelParams, Numa, ThreadCounts,
+    gguf,
 };
 use crate::memory;
 
@@ -234,7 +235,8 @@ fn kv_type(name: config::CacheType) -> KvType {
 fn kv_bytes_per_token(weights: &Model, settings: &config::ModelSettings) -> u64 {
     let head = u64::from(weights.n_embd() / weights.n_head().max(1));
     let values = u64::from(weights.n_layer()) * u64::from(weights.n_head_kv()) * head;
-    let half_bits = kv_type(settings.cache_type_k).half_bits() + kv_type(settings.cache_type_v).half_bits();
+    let half_bits =
+        kv_type(settings.cache_type_k).half_bits() + kv_type(settings.cache_type_v).half_bits();
     values * half_bits / 16
 }
 
@@ -242,7 +244,10 @@ fn kv_bytes_per_token(weights: &Model, settings: &config::ModelSettings) -> u64 
 fn probe(weights: &Arc<Model>, context: &mut Context) -> Result<()> {
     let failed = |what: &str| Error::Load(format!("the model does not compute: {what}"));
     let vocab = weights.vocab();
-    let token = vocab.bos().or_else(|| vocab.eos()).unwrap_or(llama::Token(0));
+    let token = vocab
+        .bos()
+        .or_else(|| vocab.eos())
+        .unwrap_or(llama::Token(0));
     let seq = context.seq(0).ok_or_else(|| failed("no sequence"))?;
     let mut batch = context.new_batch();
     let output = batch.push(token, 0, seq, true)?;

@@ -9,7 +9,12 @@ use crate::llama::Batch;
 ///
 /// Prompts are served in the order of `slots`, which is that of admission. Logits are asked for only where a token will
 /// be sampled.
-pub(super) fn fill(batch: &mut Batch, slots: &mut [Slot], pool: &Pool, prefill: usize) -> Result<()> {
+pub(super) fn fill(
+    batch: &mut Batch,
+    slots: &mut [Slot],
+    pool: &Pool,
+    prefill: usize,
+) -> Result<()> {
     batch.clear();
     for slot in slots.iter_mut() {
         if let Some(token) = slot.decode_token() {

@@ -65,7 +65,9 @@ impl Pool {
         reserve: usize,
         now: Instant,
     ) -> Option<Grant> {
-        let own = self.idle().find(|&i| self.sequences[i].owner == Some(session));
+        let own = self
+            .idle()
+            .find(|&i| self.sequences[i].owner == Some(session));
         let free = || (0..self.sequences.len()).find(|&i| self.is_free(i));
         let sequence = own.or_else(free).or_else(|| self.oldest_idle(&[]))?;
         let mut evicted = Vec::new();
@@ -163,7 +165,8 @@ impl Pool {
 
     /// The idle sequence of `session`.
     pub fn idle_of(&self, session: SessionKey) -> Option<usize> {
-        self.idle().find(|&i| self.sequences[i].owner == Some(session))
+        self.idle()
+            .find(|&i| self.sequences[i].owner == Some(session))
     }
 
     /// Tokens in idle sequences.
@@ -251,7 +254,13 @@ mod tests {
         let now = Instant::now();
         let mut pool = Pool::new(3, 30, 0, now);
         for session in 1..=2 {
-            run(&mut pool, session, &tokens(0..10), now + Duration::from_secs(session)).unwrap();
+            run(
+                &mut pool,
+                session,
+                &tokens(0..10),
+                now + Duration::from_secs(session),
+            )
+            .unwrap();
         }
         let grant = run(&mut pool, 3, &tokens(0..15), now).unwrap();
         assert_eq!(grant.evicted, [0]);

@@ -199,10 +199,16 @@ mod tests {
             by_class: false,
             ..limits()
         });
-        for (n, class) in [Class::Low, Class::Urgent, Class::Normal].into_iter().enumerate() {
+        for (n, class) in [Class::Low, Class::Urgent, Class::Normal]
+            .into_iter()
+            .enumerate()
+        {
             queue.push(n, class, later(9)).unwrap();
         }
-        assert_eq!([queue.pick(), queue.pick(), queue.pick()], [Some(0), Some(1), Some(2)]);
+        assert_eq!(
+            [queue.pick(), queue.pick(), queue.pick()],
+            [Some(0), Some(1), Some(2)]
+        );
     }
 
     #[test]
@@ -227,7 +233,9 @@ mod tests {
             ..limits()
         });
         let now = later(0);
-        queue.push(1, Class::Normal, now + Duration::from_secs(5)).unwrap();
+        queue
+            .push(1, Class::Normal, now + Duration::from_secs(5))
+            .unwrap();
         queue.push(2, Class::Normal, now).unwrap();
         assert!(queue.expire(now).is_empty());
         queue.pick();

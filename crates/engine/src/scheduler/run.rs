@@ -111,7 +111,12 @@ impl Loop {
             Err(job) => {
                 let waiting = self.queue.len();
                 self.stats.rejected.count();
-                self.answer(|| job.fail(Error::QueueFull { waiting, limit: waiting }));
+                self.answer(|| {
+                    job.fail(Error::QueueFull {
+                        waiting,
+                        limit: waiting,
+                    })
+                });
             }
         }
     }
@@ -134,7 +139,12 @@ impl Loop {
             let error = if slot.job.is_cancelled() {
                 self.stats.cancelled.count();
                 Error::Cancelled
-            } else if slot.job.deadlines.hard.is_some_and(|limit| elapsed >= limit) {
+            } else if slot
+                .job
+                .deadlines
+                .hard
+                .is_some_and(|limit| elapsed >= limit)
+            {
                 self.stats.expired.count();
                 timeout("the hard limit (timeout_config) ended the turn", elapsed)
             } else if slot.is_out_of_time(now) {
@@ -166,7 +176,9 @@ impl Loop {
                 self.stats.evictions.count();
             }
             let waited = now.saturating_duration_since(job.submitted);
-            self.stats.longest_wait_us.set(u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
+            self.stats
+                .longest_wait_us
+                .set(u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
             self.start(job, grant.sequence, grant.cached, now);
         }
     }

@@ -85,13 +85,18 @@ impl Stats {
 
     /// Jobs waiting in all classes.
     pub fn waiting_total(&self) -> u64 {
-        Class::ALL.iter().map(|&c| self.waiting[c as usize].get()).sum()
+        Class::ALL
+            .iter()
+            .map(|&c| self.waiting[c as usize].get())
+            .sum()
     }
 
     /// Takes a place among at most `limit` unanswered jobs; gives their number when there is none.
     pub(super) fn enter(&self, limit: usize) -> Result<(), usize> {
         self.in_flight
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < limit).then_some(n + 1))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
+                (n < limit).then_some(n + 1)
+            })
             .map(|_| ())
     }
 

@@ -47,7 +47,10 @@ fn a_held_back_beginning_is_released_when_the_answer_ends() {
 #[test]
 fn a_character_in_two_tokens_leaves_whole() {
     let (streamed, whole, _) = answer(rules(|_| (), None), &[b"\xe2\x82", b"\xac!", b"\xe2"]);
-    assert_eq!((streamed.as_str(), whole.as_str()), ("\u{20ac}!", "\u{20ac}!"));
+    assert_eq!(
+        (streamed.as_str(), whole.as_str()),
+        ("\u{20ac}!", "\u{20ac}!")
+    );
 }
 
 #[test]
@@ -89,5 +92,8 @@ fn a_pattern_that_does_not_compile_is_named() {
     let mut stopping = config.stopping;
     stopping.stop_regex = vec!["(".into()];
     let error = Rules::compile(&stopping, vec![], None).unwrap_err();
-    assert!(error.starts_with("stop_regex \"(\" does not compile"), "{error}");
+    assert!(
+        error.starts_with("stop_regex \"(\" does not compile"),
+        "{error}"
+    );
 }

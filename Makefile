@@ -1,0 +1,49 @@
+# The recipes of the project. `make chat` and `make test` are all that a fresh machine needs.
+
+MODEL ?= models/pocket-a.gguf
+PREFIX ?= /usr/local
+# One fuzz target, or all of them one after the other.
+NAME ?= $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
+SECONDS_EACH ?= 60
+
+# rustup's folder, where it was installed in the same run and no shell has read its settings yet.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+.PHONY: chat test setup build lint headers c-test fuzz install
+
+# Installs what is missing, builds the library and talks to a model.
+chat: setup build
+	build/examples/chat $(MODEL)
+
+# Installs what is missing and runs every test.
+test: setup
+	scripts/test.sh
+
+# Installs what is missing: compilers, cmake, the Rust toolchain.
+setup:
+	scripts/setup.sh
+
+# The release library in build/, with the examples.
+build:
+	cmake -S . -B build -DCMAKE_BUILD_TYPE=Release
+	cmake --build build
+
+# Formatting, clippy, and licences and sources of the dependencies.
+lint:
+	scripts/lint.sh
+
+# Writes include/*.h anew from the sources.
+headers:
+	WASI_NN_WRITE_HEADERS=1 cargo test --locked --test header
+
+# The C tests alone, with sanitizers.
+c-test:
+	scripts/c-test.sh
+
+# Fuzzes for a minute each: make fuzz, or make fuzz NAME=config
+fuzz:
+	scripts/fuzz.sh $(SECONDS_EACH) $(NAME)
+
+# Installs library, headers and package files below PREFIX.
+install: build
+	cmake --install build --prefix $(PREFIX)
