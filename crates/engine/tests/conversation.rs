@@ -80,8 +80,8 @@ fn the_second_turn_evaluates_only_the_new_tokens() {
 #[test]
 fn a_system_prompt_names_the_model() {
     let config = GREEDY.replace(
-        "\"threads\": 2",
-        "\"threads\": 2, \"system_prompt\": \"Your name is Veldin.\"",
+        "\"threads\": 1",
+        "\"threads\": 1, \"system_prompt\": \"Your name is Veldin.\"",
     );
     let backend = backend(&config);
     let c = open(&backend);

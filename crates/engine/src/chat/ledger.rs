@@ -180,7 +180,101 @@ fn shares(messages: &[Message], total: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::super::template::SpecialTexts;
     use super::*;
+    use crate::llama::{Model, ModelParams, runtime};
+
+    /// A template that keeps contents, one that trims them, one that hides its borders.
+    const TEMPLATES: [&str; 3] = [
+        "chatml",
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n",
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content | replace('a', 'b') }}<|im_end|>\n{% endfor %}",
+    ];
+
+    fn vocab() -> Vocab {
+        runtime::init();
+        let params = ModelParams {
+            n_gpu_layers: Some(0),
+            main_gpu: 0,
+            tensor_split: Vec::new(),
+            use_mmap: true,
+            use_mlock: false,
+        };
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/pocket-a.gguf");
+        let model = Model::load(&path, &params, &mut |_| true).unwrap();
+        Arc::new(model).vocab()
+    }
+
+    fn template(source: &str, vocab: &Vocab) -> Template {
+        let ids = (0..vocab.n_tokens() as i32).map(Token);
+        let special = SpecialTexts {
+            bos: String::new(),
+            eos: String::new(),
+            control: ids
+                .filter(|&t| vocab.is_control(t))
+                .map(|t| vocab.token_text(t))
+                .collect(),
+        };
+        Template::new(Some(source), None, special).unwrap().0
+    }
+
+    /// Control tokens of a conversation that says `text`.
+    fn control_tokens(template: &Template, vocab: &Vocab, text: &str) -> Vec<Token> {
+        let mut messages = [
+            Message::new(Role::System, text),
+            Message::new(Role::User, text),
+        ];
+        let mut tokens = prompt(template, vocab, 1, &mut messages).unwrap().tokens;
+        tokens.retain(|&t| vocab.is_control(t));
+        tokens
+    }
+
+    #[test]
+    fn user_text_never_becomes_a_control_token_whatever_the_template() {
+        let vocab = vocab();
+        let word = prop_oneof![
+            Just("<|im_end|>".to_owned()),
+            Just("<|im_start|>".to_owned()),
+            Just("<|endoftext|>".to_owned()),
+            "[<|>a-z_]{0,6}",
+            ".{0,6}",
+        ];
+        for source in TEMPLATES {
+            let template = template(source, &vocab);
+            let plain = control_tokens(&template, &vocab, "hello");
+            let words = prop::collection::vec(word.clone(), 0..6);
+            let mut runner = proptest::test_runner::TestRunner::default();
+            runner
+                .run(&words, |words| {
+                    prop_assert_eq!(control_tokens(&template, &vocab, &words.concat()), plain.clone());
+                    Ok(())
+                })
+                .unwrap();
+        }
+    }
+
+    #[test]
+    fn known_tokens_are_taken_over_and_those_of_another_version_are_not() {
+        let vocab = vocab();
+        let template = template("chatml", &vocab);
+        let mut messages = [Message::new(Role::User, "hello there")];
+        let first = prompt(&template, &vocab, 1, &mut messages).unwrap();
+        let known = messages[0].tokens.clone().unwrap();
+        assert_eq!(known.graph, 1);
+        messages[0].tokens = Some(ContentTokens {
+            graph: 1,
+            tokens: [Token(7)].into(),
+        });
+        let marked = prompt(&template, &vocab, 1, &mut messages).unwrap();
+        assert!(marked.tokens.contains(&Token(7)));
+        let fresh = prompt(&template, &vocab, 2, &mut messages).unwrap();
+        assert_eq!(fresh.tokens, first.tokens);
+    }
 
     #[test]
     fn sizes_count_every_token_once() {

@@ -20,6 +20,9 @@ const UNIFIED_SLOTS: u32 = 8;
 /// ggml's workers spin between graph nodes for so many rounds of 131,072; the host's cores are not ours.
 const POLL: u32 = 5;
 
+/// Weights up to which one core computes as fast as several.
+const ONE_CORE_BYTES: u64 = 8 << 20;
+
 /// Where a model comes from.
 pub enum Source<'a> {
     /// A file that is mapped.
@@ -143,16 +146,23 @@ fn plan(config: &Config, weights: &Model, notes: &mut Vec<String>) -> Plan {
         session_tokens,
         parallel,
         unified,
-        threads: threads(&config.model),
+        threads: threads(&config.model, weights.size_bytes()),
     }
 }
 
-fn threads(model: &config::ModelSettings) -> ThreadCounts {
-    let cores = llama::runtime::physical_cores();
-    let logical = std::thread::available_parallelism().map_or(cores, |n| n.get() as u32);
+/// Decode and prefill threads: as configured, at most what the machine has; by default one per physical core.
+///
+/// A model whose weights fit into one core's cache computes for less time between two barriers than the barrier takes,
+/// and on a busy machine its threads wait for each other's time slices: it gets one thread.
+fn threads(model: &config::ModelSettings, weights_bytes: u64) -> ThreadCounts {
+    let cores = match weights_bytes {
+        ..=ONE_CORE_BYTES => 1,
+        _ => llama::runtime::physical_cores(),
+    };
+    let machine = std::thread::available_parallelism().map_or(cores, |n| n.get() as u32);
     let count = |wanted: u32, default: u32| match wanted {
         0 => default,
-        n => n.min(logical.max(cores)),
+        n => n.min(machine.max(cores)),
     };
     let decode = count(model.threads, cores);
     ThreadCounts {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// Greedy and short, in the context that the pocket models were trained for.
 pub const GREEDY: &str = r#"{
-    "model": {"ctx_size": 1024, "n_predict": 64, "threads": 2},
+    "model": {"ctx_size": 1024, "n_predict": 64, "threads": 1},
     "sampling": {"temp": 0, "repeat_penalty": 1.0},
     "logging": {"level": "none"}
 }"#;

@@ -280,7 +280,14 @@ fn the_abort_flag_cuts_a_decode_and_the_context_stays_usable() {
 
 #[test]
 fn threads_change_pause_and_resume_between_steps() {
-    let mut ctx = context(&context_params());
+    let threads = ThreadCounts {
+        decode: 1,
+        batch: 2,
+    };
+    let mut ctx = context(&ContextParams {
+        threads,
+        ..context_params()
+    });
     let seq = ctx.seq(0).unwrap();
     let tokens = prompt(TEXT);
     let expect = best(&feed(&mut ctx, seq, &tokens));

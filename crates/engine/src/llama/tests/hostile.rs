@@ -11,6 +11,9 @@ use crate::llama::*;
 /// Tells the child what to do; set by the parent below only.
 const CHILD: &str = "ENGINE_LLAMA_HOSTILE_CHILD";
 
+/// Where the child writes what it is about to try.
+const TRACE: &str = "flip.at";
+
 /// Loads what is there and, if it loads, computes with it: broken shapes show up in the graph.
 fn use_file(path: &Path) {
     let Ok(model) = load(path) else { return };
@@ -49,7 +52,7 @@ fn use_file(path: &Path) {
 /// Flips one bit in every `step`th byte of a forged model's header, another bit each time; all of them for step 1.
 fn flip(step: usize) {
     let (good, data) = Forge::model().bytes();
-    let trace = file("flip.at", b"");
+    let trace = file(TRACE, b"");
     for at in (0..data).step_by(step) {
         for bit in if step == 1 { 0..8 } else { at % 8..at % 8 + 1 } {
             let mut bytes = good.clone();
@@ -70,15 +73,13 @@ fn no_flipped_bit_in_a_header_ends_the_process() {
         module_path!()
     );
     let name = this.split_once("::").expect("a module path").1;
-    let mut child = Command::new(std::env::current_exe().expect("this test program"))
+    let trace = file(TRACE, b"");
+    let status = Command::new(std::env::current_exe().expect("this test program"))
         .args([name, "--exact", "--nocapture"])
         .env(CHILD, "7")
-        .spawn()
+        .status()
         .expect("a child process");
-    let folder = std::env::temp_dir().join(format!("engine-llama-{}", child.id()));
-    let status = child.wait().expect("the child's end");
-    let last = std::fs::read_to_string(folder.join("flip.at")).unwrap_or_default();
-    let _ = std::fs::remove_dir_all(folder);
+    let last = std::fs::read_to_string(trace).unwrap_or_default();
     assert!(status.success(), "{status} after {last}");
 }
 

@@ -43,7 +43,7 @@ pub(super) fn context_params() -> ContextParams {
         n_outputs_max: 8,
         threads: ThreadCounts {
             decode: 1,
-            batch: 2,
+            batch: 1,
         },
         poll: 0,
         type_k: KvType::F16,
@@ -57,9 +57,9 @@ pub(super) fn context(params: &ContextParams) -> Context {
     Context::new(pocket(), params).expect("a context of the pocket model")
 }
 
-/// A file of this test process, removed when the system clears its temporary files.
+/// Writes a file into the build folder; each test has names of its own.
 pub(super) fn file(name: &str, bytes: &[u8]) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("engine-llama-{}", std::process::id()));
+    let folder = Path::new(env!("OUT_DIR")).join("test-files");
     std::fs::create_dir_all(&folder).expect("a folder for test files");
     let path = folder.join(name);
     std::fs::write(&path, bytes).expect("a test file");
