@@ -23,7 +23,12 @@ pub(crate) fn answer(
 ) -> wasi_nn_error {
     boundary::answer(body, |failure| {
         let text: Arc<str> = format!("{function}: {failure}").into();
-        log::warn!(target: "backend", "{text}");
+        let level = match boundary::Failure::code(failure) {
+            // How a host asks for a size.
+            wasi_nn_error::TooLarge => log::Level::Debug,
+            _ => log::Level::Warn,
+        };
+        log::log!(target: "backend", level, "{text}");
         registry::keep_error(ctx, &text);
         LATEST.with_borrow_mut(|latest| *latest = Some((ctx, text)));
     })

@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::llama::Special;
 use crate::logging::{self, Entered, Journal};
 use crate::models::Registry;
-use crate::scheduler::{Class, SessionKey};
+use crate::scheduler::{Class, SessionKey, Totals};
 use contexts::{Contexts, Opened};
 use gate::{Gate, Inside};
 use serving::Serving;
@@ -64,6 +64,8 @@ pub struct Backend {
     opened: Instant,
     settings: RwLock<Settings>,
     registry: Registry<Serving>,
+    /// Counts that outlive the models.
+    totals: Arc<Totals>,
     contexts: Contexts,
     workers: Workers,
     journal: Arc<Journal>,
@@ -94,6 +96,7 @@ impl Backend {
             opened: Instant::now(),
             settings: RwLock::new(settings),
             registry: Registry::new(),
+            totals: Arc::default(),
             contexts: Contexts::new(),
             workers: Workers::new(journal.clone()),
             journal,

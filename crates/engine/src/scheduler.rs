@@ -15,4 +15,4 @@ mod stats;
 pub use engine::{Engine, Spawn, Start, Turn};
 pub use job::{Class, Deadlines, Outcome, Piece, SessionKey, Ticket, Timings};
 pub use queue::Limits;
-pub use stats::Stats;
+pub use stats::{Stats, Totals};

@@ -1,20 +1,20 @@
-//! What an engine thread reports of itself, as JSON fields. Reads counters, never waits and never writes.
+//! What the engine threads report of themselves, as JSON fields. Reads counters, never waits and never writes.
+//!
+//! Totals count since the backend was opened; the rest is of the current model, and 0 without one.
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::scheduler::{Class, Limits, Stats};
+use crate::scheduler::{Class, Limits, Stats, Totals};
 
 /// Queue depths and totals. `limit`: `queue_size`; `bounds`: the thresholds in force.
-pub fn queue(stats: &Stats, limit: u32, bounds: &Limits) -> Value {
-    let waiting: serde_json::Map<String, Value> = Class::ALL
+pub fn queue(totals: &Totals, now: Option<&Stats>, limit: u32, bounds: &Limits) -> Value {
+    let waiting: Map<String, Value> = Class::ALL
         .iter()
         .map(|&class| {
-            (
-                class.name().into(),
-                stats.waiting[class as usize].get().into(),
-            )
+            let waiting = now.map_or(0, |stats| stats.waiting[class as usize].get());
+            (class.name().into(), waiting.into())
         })
         .collect();
     json!({
@@ -22,52 +22,56 @@ pub fn queue(stats: &Stats, limit: u32, bounds: &Limits) -> Value {
         "warning_threshold": bounds.warn_at,
         "reject_threshold": bounds.reject_at,
         "waiting": waiting,
-        "waiting_total": stats.waiting_total(),
-        "running": stats.running.get(),
-        "queued": stats.queued.get(),
-        "done": stats.done.get(),
-        "failed": stats.failed.get(),
-        "rejected": stats.rejected.get(),
-        "expired": stats.expired.get(),
-        "cancelled": stats.cancelled.get(),
-        "longest_wait_ms": stats.longest_wait_us.highest() / 1000,
+        "waiting_total": now.map_or(0, Stats::waiting_total),
+        "running": running(now),
+        "queued": totals.queued.get(),
+        "done": totals.done.get(),
+        "failed": totals.failed.get(),
+        "rejected": totals.rejected.get(),
+        "expired": totals.expired.get(),
+        "cancelled": totals.cancelled.get(),
+        "longest_wait_ms": totals.longest_wait_us.highest() / 1000,
     })
 }
 
 /// Cells in use and what became of cached tokens. `cells`: the pool's size in tokens.
-pub fn cache(stats: &Stats, cells: u32) -> Value {
+pub fn cache(totals: &Totals, now: Option<&Stats>, cells: u32) -> Value {
     json!({
-        "cache_tokens": stats.used_tokens.get(),
-        "cache_tokens_idle": stats.idle_tokens.get(),
+        "cache_tokens": now.map_or(0, |stats| stats.used_tokens.get()),
+        "cache_tokens_idle": now.map_or(0, |stats| stats.idle_tokens.get()),
         "cache_tokens_limit": cells,
-        "evictions": stats.evictions.get(),
-        "reuse_hits": stats.reuse_hits.get(),
-        "reused_tokens": stats.reused_tokens.get(),
-        "accounting_errors": stats.accounting_errors.get(),
+        "evictions": totals.evictions.get(),
+        "reuse_hits": totals.reuse_hits.get(),
+        "reused_tokens": totals.reused_tokens.get(),
+        "accounting_errors": totals.accounting_errors.get(),
     })
 }
 
 /// Speeds and times.
-pub fn performance(stats: &Stats) -> Value {
-    let done = stats.done.get().max(1);
+pub fn performance(totals: &Totals, now: Option<&Stats>) -> Value {
+    let done = totals.done.get().max(1);
     let ms = |us: u64| us as f64 / 1000.0;
     json!({
-        "prefill_tokens_per_second_last": stats.prefill.last(),
-        "prefill_tokens_per_second": stats.prefill.average(),
-        "prefill_tokens": stats.prefill.units(),
-        "decode_tokens_per_second_last": stats.decode.last(),
-        "decode_tokens_per_second": stats.decode.average(),
-        "decode_tokens": stats.decode.units(),
-        "time_to_first_token_ms_last": ms(stats.first_token_us.get()),
-        "time_to_first_token_ms": ms(stats.first_token_sum_us.get() / done),
-        "running": stats.running.get(),
-        "most_running": stats.running.highest(),
-        "steps": stats.steps.get(),
-        "model_uptime_ms": millis(stats.started.elapsed()),
+        "prefill_tokens_per_second_last": totals.prefill.last(),
+        "prefill_tokens_per_second": totals.prefill.average(),
+        "prefill_tokens": totals.prefill.units(),
+        "decode_tokens_per_second_last": totals.decode.last(),
+        "decode_tokens_per_second": totals.decode.average(),
+        "decode_tokens": totals.decode.units(),
+        "time_to_first_token_ms_last": ms(totals.first_token_us.get()),
+        "time_to_first_token_ms": ms(totals.first_token_sum_us.get() / done),
+        "running": running(now),
+        "most_running": totals.running.highest(),
+        "steps": totals.steps.get(),
+        "model_uptime_ms": now.map_or(0, |stats| millis(stats.started.elapsed())),
     })
 }
 
 /// Whole milliseconds.
 pub fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn running(now: Option<&Stats>) -> u64 {
+    now.map_or(0, |stats| stats.running.get())
 }

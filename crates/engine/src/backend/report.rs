@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 use super::contexts::Listed;
-use super::serving::{Serving, limits};
+use super::serving::{Memory, Serving, limits};
 use super::{Backend, workers};
 use crate::config::Config;
 use crate::error::Result;
@@ -48,19 +48,9 @@ impl Backend {
     }
 
     fn queue(&self, lease: Option<&Serving>, config: &Config) -> Value {
-        let limit = config.backend.queue_size;
         let bounds = limits(&config.backend);
-        match lease {
-            Some(serving) => status::queue(serving.engine.stats(), limit, &bounds),
-            None => json!({
-                "limit": limit,
-                "warning_threshold": bounds.warn_at,
-                "reject_threshold": bounds.reject_at,
-                "waiting": {"low": 0, "normal": 0, "high": 0, "urgent": 0},
-                "waiting_total": 0,
-                "running": 0,
-            }),
-        }
+        let now = lease.map(|serving| serving.engine.stats());
+        status::queue(&self.totals, now, config.backend.queue_size, &bounds)
     }
 
     fn memory(&self, lease: Option<&Serving>, config: &Config) -> Value {
@@ -70,26 +60,19 @@ impl Backend {
             .iter()
             .map(|listed| listed.session.activity().history_bytes)
             .sum();
+        let memory = lease.map_or_else(Memory::default, Serving::memory);
         let mut document = json!({
-            "weights_bytes": 0,
-            "cache_bytes": 0,
-            "compute_bytes": 0,
+            "weights_bytes": memory.weights,
+            "cache_bytes": memory.cache,
+            "compute_bytes": memory.compute,
             "history_bytes": history,
-            "cache_tokens": 0,
-            "cache_tokens_limit": 0,
             "idle_cache_tokens_limit": config.memory.max_cache_tokens,
-            "spilled_bytes": 0,
         });
-        if let Some(serving) = lease {
-            let memory = serving.memory();
-            document["weights_bytes"] = memory.weights.into();
-            document["cache_bytes"] = memory.cache.into();
-            document["compute_bytes"] = memory.compute.into();
-            merge(
-                &mut document,
-                status::cache(serving.engine.stats(), memory.cells),
-            );
-        }
+        let now = lease.map(|serving| serving.engine.stats());
+        merge(
+            &mut document,
+            status::cache(&self.totals, now, memory.cells),
+        );
         document
     }
 
@@ -117,9 +100,8 @@ impl Backend {
 
     fn performance(&self, lease: Option<&Serving>) -> Value {
         let mut document = json!({"uptime_ms": status::millis(self.opened.elapsed())});
-        if let Some(serving) = lease {
-            merge(&mut document, status::performance(serving.engine.stats()));
-        }
+        let now = lease.map(|serving| serving.engine.stats());
+        merge(&mut document, status::performance(&self.totals, now));
         document
     }
 

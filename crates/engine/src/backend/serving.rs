@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::handles::{Handle, Numbers};
 use crate::llama::{Model, Token, Vocab};
 use crate::models::Brought;
-use crate::scheduler::{Engine, Limits, Spawn, Start};
+use crate::scheduler::{Engine, Limits, Spawn, Start, Totals};
 
 /// A loaded model version as a host sees it: non-zero, unique in the process, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,7 +44,7 @@ pub struct Serving {
 }
 
 /// Bytes that the version holds.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Memory {
     /// Weights.
     pub weights: u64,
@@ -61,6 +61,7 @@ impl Serving {
     pub fn start(
         brought: Brought,
         config: Arc<Config>,
+        totals: Arc<Totals>,
         spawn: Spawn<'_>,
     ) -> Result<(Serving, Option<JoinHandle<()>>)> {
         let graph = GraphId(NUMBERS.next()?);
@@ -111,6 +112,7 @@ impl Serving {
                 capacity: plan.session_tokens as usize,
                 idle_limit: config.memory.max_cache_tokens as usize,
                 limits: limits(&config.backend),
+                totals,
             },
             spawn,
         )?;

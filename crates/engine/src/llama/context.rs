@@ -104,7 +104,6 @@ impl Context {
         raw_params.n_outputs_max = n_outputs.max(params.n_seq_max);
         raw_params.n_threads = signed(params.threads.decode);
         raw_params.n_threads_batch = signed(params.threads.batch);
-        raw_params.pooling_type = sys::LLAMA_POOLING_TYPE_NONE;
         raw_params.type_k = params.type_k.raw();
         raw_params.type_v = params.type_v.raw();
         raw_params.flash_attn_type = match params.flash_attention {

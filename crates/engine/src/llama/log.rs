@@ -11,6 +11,9 @@ use llama_cpp_sys_2 as sys;
 
 /// A line longer than this is cut; nothing in llama.cpp comes near.
 const LINE_LIMIT_BYTES: usize = 16 * 1024;
+/// llama.cpp compares the whole pool with what the model was trained for; here one session is what counts.
+const POOL_WARNING: &str = "possible training context overflow";
+
 /// The most text that a capture keeps.
 const CAPTURE_LIMIT_BYTES: usize = 4 * 1024;
 
@@ -105,8 +108,11 @@ fn fragment(level: sys::ggml_log_level, text: &str) {
 
 impl Pending {
     fn finish(&mut self) -> (log::Level, String) {
-        let level = self.level.unwrap_or(log::Level::Debug);
+        let mut level = self.level.unwrap_or(log::Level::Debug);
         let line = std::mem::take(&mut self.line);
+        if line.ends_with(POOL_WARNING) {
+            level = log::Level::Debug;
+        }
         if level == log::Level::Error
             && let Some(captured) = &mut self.captured
             && captured.len() + line.len() < CAPTURE_LIMIT_BYTES

@@ -16,12 +16,22 @@ pub(super) fn fill(
     prefill: usize,
 ) -> Result<()> {
     batch.clear();
+    let mut served = 0;
     for slot in slots.iter_mut() {
         if let Some(token) = slot.decode_token() {
+            if batch.room() == 0 {
+                break;
+            }
             let at = position(pool.len(slot.sequence));
             slot.output = Some(batch.push(token, at, slot.seq, true)?);
             slot.planned.push(token);
         }
+        served += 1;
+    }
+    if served < slots.len() {
+        // A batch smaller than the number of answers: those that were left out come first next time.
+        slots.rotate_left(served);
+        return Ok(());
     }
     let mut budget = prefill.min(batch.room());
     for slot in slots.iter_mut().filter(|s| s.decode_token().is_none()) {

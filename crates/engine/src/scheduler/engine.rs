@@ -12,7 +12,7 @@ use super::job::{Class, Deadlines, Job, SessionKey, Ticket, channel};
 use super::pool::Pool;
 use super::queue::{Limits, Queue};
 use super::run::{Command, Loop};
-use super::stats::Stats;
+use super::stats::{Stats, Totals};
 use crate::error::{Error, Result};
 use crate::llama::{Context, Sampler, Token, Vocab};
 use crate::stopping::Rules;
@@ -34,6 +34,8 @@ pub struct Start {
     pub idle_limit: usize,
     /// The queue's bounds.
     pub limits: Limits,
+    /// Where the backend counts.
+    pub totals: Arc<Totals>,
 }
 
 /// Starts a named thread of the caller's making, so that it belongs to the caller's log.
@@ -77,7 +79,7 @@ impl Engine {
     /// Starts the thread, which needs a stack of 8 MiB for llama.cpp's graphs. Errors: those of `spawn`.
     pub fn start(start: Start, spawn: Spawn<'_>) -> Result<Engine> {
         let (inbox, commands) = bounded(INBOX);
-        let stats = Arc::new(Stats::new());
+        let stats = Arc::new(Stats::new(start.totals));
         let context = start.context;
         let abort = context.abort_flag();
         let pool = Pool::new(
@@ -118,13 +120,13 @@ impl Engine {
         self.check(&turn.tokens)?;
         let limit = self.reject_at;
         if let Err(in_flight) = self.stats.enter(limit + self.parallel) {
-            self.stats.rejected.count();
+            self.stats.totals.rejected.count();
             return Err(Error::QueueFull {
                 waiting: in_flight - self.parallel,
                 limit,
             });
         }
-        self.stats.queued.count();
+        self.stats.totals.queued.count();
         let room = self.capacity - turn.tokens.len();
         let most = turn.rules.token_limit().unwrap_or(room).min(room) + 1;
         let (answer, ticket) = channel(most, turn.cancelled.clone());

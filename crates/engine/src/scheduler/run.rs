@@ -110,7 +110,7 @@ impl Loop {
             }
             Err(job) => {
                 let waiting = self.queue.len();
-                self.stats.rejected.count();
+                self.stats.totals.rejected.count();
                 self.answer(|| {
                     job.fail(Error::QueueFull {
                         waiting,
@@ -124,11 +124,11 @@ impl Loop {
     /// Jobs that nobody waits for any more, and jobs whose time is over.
     fn drop_ended(&mut self, now: Instant) {
         for job in self.queue.remove(Job::is_cancelled) {
-            self.stats.cancelled.count();
+            self.stats.totals.cancelled.count();
             self.answer(|| job.fail(Error::Cancelled));
         }
         for job in self.queue.expire(now) {
-            self.stats.expired.count();
+            self.stats.totals.expired.count();
             let waited = now.saturating_duration_since(job.submitted);
             self.answer(|| job.fail(timeout("waited in the queue", waited)));
         }
@@ -137,7 +137,7 @@ impl Loop {
             let slot = &self.slots[at];
             let elapsed = slot.elapsed(now);
             let error = if slot.job.is_cancelled() {
-                self.stats.cancelled.count();
+                self.stats.totals.cancelled.count();
                 Error::Cancelled
             } else if slot
                 .job
@@ -145,10 +145,10 @@ impl Loop {
                 .hard
                 .is_some_and(|limit| elapsed >= limit)
             {
-                self.stats.expired.count();
+                self.stats.totals.expired.count();
                 timeout("the hard limit (timeout_config) ended the turn", elapsed)
             } else if slot.is_out_of_time(now) {
-                self.stats.expired.count();
+                self.stats.totals.expired.count();
                 timeout("max_time_ms passed before the first token", elapsed)
             } else {
                 at += 1;
@@ -173,10 +173,11 @@ impl Loop {
             let Some(job) = self.queue.pick() else { return };
             for sequence in grant.evicted {
                 self.clear(sequence);
-                self.stats.evictions.count();
+                self.stats.totals.evictions.count();
             }
             let waited = now.saturating_duration_since(job.submitted);
             self.stats
+                .totals
                 .longest_wait_us
                 .set(u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
             self.start(job, grant.sequence, grant.cached, now);
@@ -189,8 +190,8 @@ impl Loop {
         match Slot::new(job, sequence, seq, cached, now) {
             Ok(mut slot) => {
                 if cached > 0 && self.context.seq_truncate(seq, keep) {
-                    self.stats.reuse_hits.count();
-                    self.stats.reused_tokens.add(cached as u64);
+                    self.stats.totals.reuse_hits.count();
+                    self.stats.totals.reused_tokens.add(cached as u64);
                 } else {
                     self.context.seq_clear(seq);
                     self.pool.restart(sequence);
@@ -201,7 +202,7 @@ impl Loop {
             }
             Err((job, error)) => {
                 self.release(sequence, false, now);
-                self.stats.failed.count();
+                self.stats.totals.failed.count();
                 self.answer(|| job.fail(error));
             }
         }
@@ -215,13 +216,13 @@ impl Loop {
                 slot.begin(now);
             }
         }
-        self.stats.steps.count();
+        self.stats.totals.steps.count();
         self.context.resume_threads();
         let result = self.context.decode(&self.batch);
         if !matches!(result, Err(DecodeFailure::NoCells)) {
             return result;
         }
-        self.stats.accounting_errors.count();
+        self.stats.totals.accounting_errors.count();
         log::error!(target: "memory", "decode found no cells although {} of them are accounted for", self.pool.used());
         for sequence in self.pool.clear_idle() {
             self.clear(sequence);
@@ -248,7 +249,7 @@ impl Loop {
                 Err(error) => {
                     let slot = self.slots.remove(at);
                     self.release(slot.sequence, false, Instant::now());
-                    self.stats.failed.count();
+                    self.stats.totals.failed.count();
                     self.answer(|| slot.fail(error));
                 }
             }
@@ -259,11 +260,11 @@ impl Loop {
         let now = Instant::now();
         let (evaluated, completion) = (slot.evaluated(), slot.completion());
         self.release(slot.sequence, slot.job.keep_cache, now);
-        self.stats.done.count();
+        self.stats.totals.done.count();
         let stats = self.stats.clone();
         self.answer(|| {
             let timings = slot.finish(verdict, now);
-            stats.turn(evaluated, completion, &timings);
+            stats.totals.turn(evaluated, completion, &timings);
         });
     }
 
@@ -314,7 +315,7 @@ impl Loop {
         for slot in std::mem::take(&mut self.slots) {
             self.pool.forget(slot.sequence);
             self.clear(slot.sequence);
-            self.stats.failed.count();
+            self.stats.totals.failed.count();
             self.answer(|| slot.fail(error.clone()));
         }
         self.batch.clear();
@@ -332,17 +333,17 @@ impl Loop {
     fn fail_everything(&mut self, error: &Error) {
         let running = std::mem::take(&mut self.slots);
         for slot in running {
-            self.stats.cancelled.count();
+            self.stats.totals.cancelled.count();
             self.answer(|| slot.fail(error.clone()));
         }
         for job in self.queue.remove(|_| true) {
-            self.stats.cancelled.count();
+            self.stats.totals.cancelled.count();
             self.answer(|| job.fail(error.clone()));
         }
         // Jobs that were accepted and not taken in yet.
         while let Ok(command) = self.inbox.try_recv() {
             if let Command::Submit(job) = command {
-                self.stats.cancelled.count();
+                self.stats.totals.cancelled.count();
                 self.answer(|| job.fail(error.clone()));
             }
         }
@@ -353,6 +354,7 @@ impl Loop {
             self.stats.waiting[class as usize].set(self.queue.waiting(class) as u64);
         }
         self.stats.running.set(self.slots.len() as u64);
+        self.stats.totals.running.set(self.slots.len() as u64);
         self.stats.used_tokens.set(self.pool.used() as u64);
         self.stats.idle_tokens.set(self.pool.idle_tokens() as u64);
     }

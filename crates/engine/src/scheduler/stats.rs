@@ -1,16 +1,15 @@
 //! What an engine thread did, written by it and read by anyone without waiting for it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::job::{Class, Timings};
 use crate::metrics::{Counter, Gauge, Rate};
 
-/// Counters of one engine thread since it started.
-#[derive(Debug)]
-pub struct Stats {
-    /// When the thread started.
-    pub started: Instant,
+/// What all engine threads of a backend did, across the models that it had.
+#[derive(Debug, Default)]
+pub struct Totals {
     /// Jobs accepted.
     pub queued: Counter,
     /// Jobs answered with text.
@@ -23,62 +22,58 @@ pub struct Stats {
     pub expired: Counter,
     /// Jobs that were cancelled.
     pub cancelled: Counter,
-    /// Jobs waiting, by class (lowest first).
-    pub waiting: [Gauge; 4],
-    /// Jobs running.
-    pub running: Gauge,
     /// Longest wait in the queue, in microseconds.
     pub longest_wait_us: Gauge,
     /// Prompt tokens evaluated.
     pub prefill: Rate,
     /// Tokens sampled after the first of each turn.
     pub decode: Rate,
-    /// Time to first token in microseconds, of the last turn and summed over all.
+    /// Time to first token in microseconds, of the last turn.
     pub first_token_us: Gauge,
-    /// Sum of the above.
+    /// Its sum over all turns.
     pub first_token_sum_us: Counter,
-    /// Tokens with filled cells.
-    pub used_tokens: Gauge,
-    /// Tokens in idle sequences.
-    pub idle_tokens: Gauge,
+    /// Most jobs that ran together.
+    pub running: Gauge,
     /// Idle sequences cleared to make room.
     pub evictions: Counter,
     /// Turns that found tokens of theirs in the cache.
     pub reuse_hits: Counter,
     /// Tokens so found.
     pub reused_tokens: Counter,
-    /// Steps of the loop.
+    /// Steps of the loops.
     pub steps: Counter,
     /// Decode calls that found no cells although the accounting had them: always 0 unless there is a bug.
     pub accounting_errors: Counter,
+}
+
+/// What one engine thread is doing.
+#[derive(Debug)]
+pub struct Stats {
+    /// When the thread started.
+    pub started: Instant,
+    /// Jobs waiting, by class (lowest first).
+    pub waiting: [Gauge; 4],
+    /// Jobs running.
+    pub running: Gauge,
+    /// Tokens with filled cells.
+    pub used_tokens: Gauge,
+    /// Tokens in idle sequences.
+    pub idle_tokens: Gauge,
+    /// Counted together with the backend's other engine threads.
+    pub totals: Arc<Totals>,
     /// Jobs accepted and not answered yet.
     in_flight: AtomicUsize,
 }
 
 impl Stats {
-    pub(super) fn new() -> Stats {
+    pub(super) fn new(totals: Arc<Totals>) -> Stats {
         Stats {
             started: Instant::now(),
-            queued: Counter::default(),
-            done: Counter::default(),
-            failed: Counter::default(),
-            rejected: Counter::default(),
-            expired: Counter::default(),
-            cancelled: Counter::default(),
             waiting: Default::default(),
             running: Gauge::default(),
-            longest_wait_us: Gauge::default(),
-            prefill: Rate::default(),
-            decode: Rate::default(),
-            first_token_us: Gauge::default(),
-            first_token_sum_us: Counter::default(),
             used_tokens: Gauge::default(),
             idle_tokens: Gauge::default(),
-            evictions: Counter::default(),
-            reuse_hits: Counter::default(),
-            reused_tokens: Counter::default(),
-            steps: Counter::default(),
-            accounting_errors: Counter::default(),
+            totals,
             in_flight: AtomicUsize::new(0),
         }
     }
@@ -104,7 +99,9 @@ impl Stats {
     pub(super) fn leave(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
+}
 
+impl Totals {
     pub(super) fn turn(&self, evaluated: usize, completion: usize, timings: &Timings) {
         let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
         self.prefill.record(evaluated as u64, timings.prefill);
