@@ -2,14 +2,14 @@
 
 MODEL ?= models/pocket-a.gguf
 PREFIX ?= /usr/local
-# One fuzz target, or all of them one after the other.
-NAME ?= $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
+# What `make fuzz` runs, for how many seconds each.
+NAME ?= config door
 SECONDS_EACH ?= 60
 
 # rustup's folder, where it was installed in the same run and no shell has read its settings yet.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: chat test setup build lint headers c-test fuzz install
+.PHONY: chat test setup build lint headers c-test fuzz evaluate install
 
 # Installs what is missing, builds the library and talks to a model.
 chat: setup build
@@ -25,7 +25,7 @@ setup:
 
 # The release library in build/, with the examples.
 build:
-	cmake -S . -B build -DCMAKE_BUILD_TYPE=Release
+	cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DWASI_NN_BACKEND_BUILD_TESTS=OFF
 	cmake --build build
 
 # Formatting, clippy, and licences and sources of the dependencies.
@@ -40,9 +40,13 @@ headers:
 c-test:
 	scripts/c-test.sh
 
-# Fuzzes for a minute each: make fuzz, or make fuzz NAME=config
+# Fuzzes for a minute each: make fuzz, make fuzz NAME=config
 fuzz:
-	scripts/fuzz.sh $(SECONDS_EACH) $(NAME)
+	set -e; for name in $(NAME); do fuzz/run.sh $$name $(SECONDS_EACH); done
+
+# Judges the pocket models by the held-out dialogues: models/README.md.
+evaluate:
+	scripts/evaluate.sh
 
 # Installs library, headers and package files below PREFIX.
 install: build

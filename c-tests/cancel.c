@@ -31,7 +31,7 @@ static void *speak(void *argument) {
     return NULL;
 }
 
-/* A turn that would go on for 900 tokens, seen to run. */
+/* A turn that would go on until the context is full, seen to run. */
 static void start(struct speaker *speaker, void *backend, uint32_t context) {
     speaker->backend = backend;
     speaker->context = context;
@@ -116,7 +116,8 @@ static void closing_a_backend_ends_its_turns(void) {
 
 /* A cancel reaches the turns that wait behind a running one as well: those of its own context. */
 static void cancel_ends_a_turn_that_waits(void) {
-    void *backend = open_with_model(POCKET_A, "{\"performance\":{\"n_parallel\":1},\"model\":{\"n_predict\":900},"
+    void *backend = open_with_model(POCKET_A, "{\"performance\":{\"n_parallel\":1},"
+                                              "\"model\":{\"n_predict\":-1,\"ctx_size\":2048},"
                                               GREEDY_SAMPLING ",\"stopping\":{\"ignore_eos\":true}}");
     struct speaker running, waiting;
     start(&running, backend, open_context(backend));

@@ -96,6 +96,27 @@ static void truncated_json_is_ignored(void) {
     CHECK_EQ(library.deinit_backend(backend), OLD_OK);
 }
 
+static void huge_and_deep_texts_are_ignored(void) {
+    enum { LARGE = 1 << 20, DEPTH = 10000 };
+    char *text = malloc(LARGE + 1);
+    char answer[TEXT];
+    REQUIRE(text != NULL);
+    open_for(GREEDY);
+    memset(text, 'x', LARGE + 1);
+    CHECK_EQ(count_with(text, LARGE, answer), OLD_OK);
+    CHECK_EQ(count_with(text, LARGE + 1, answer), OLD_OK);
+    memset(text, '[', LARGE);
+    CHECK_EQ(count_with(text, DEPTH, answer), OLD_OK);
+    for (int level = 0; level < DEPTH; level++) { memcpy(text + level * 5, "{\"a\":", 5); }
+    text[DEPTH * 5] = '1';
+    memset(text + DEPTH * 5 + 1, '}', DEPTH);
+    CHECK_EQ(count_with(text, DEPTH * 5, answer), OLD_OK);
+    CHECK_EQ(count_with(text, DEPTH * 6 + 1, answer), OLD_OK);
+    CHECK_STR(answer, "1 2 3 4 5 6 7");
+    free(text);
+    CHECK_EQ(library.deinit_backend(backend), OLD_OK);
+}
+
 static void bad_json_in_strict_mode_8_is_refused(void) {
     char answer[TEXT];
     open_for("{\"strict\":true,\"backend\":{\"run_inference_args\":8}," SETTINGS);
@@ -150,6 +171,7 @@ int main(void) {
     RUN(good_configs_are_applied_in_mode_8);
     RUN(the_environment_makes_mode_8);
     RUN(truncated_json_is_ignored);
+    RUN(huge_and_deep_texts_are_ignored);
     RUN(bad_json_in_strict_mode_8_is_refused);
     RUN(a_bad_key_in_a_proven_config_is_refused_when_strict);
     RUN(the_upper_half_of_the_length_is_ignored);

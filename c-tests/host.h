@@ -44,7 +44,7 @@
 
 /* Greedy, and an answer that goes on until something stops it. */
 #define ENDLESS \
-    "{\"model\":{\"n_predict\":900,\"ctx_size\":1024}," GREEDY_SAMPLING ",\"stopping\":{\"ignore_eos\":true}," \
+    "{\"model\":{\"n_predict\":-1,\"ctx_size\":2048}," GREEDY_SAMPLING ",\"stopping\":{\"ignore_eos\":true}," \
     "\"logging\":{\"level\":\"warn\"}}"
 
 enum { TEXT = 8192 };

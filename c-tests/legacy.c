@@ -76,16 +76,16 @@ static void dimensions_of_one_with_a_long_text_and_an_undefined_size(void) {
     void *backend = open_and_load("{" GREEDY_SAMPLING "," QUIET "}");
     uint32_t context = open_context(backend), one = 1, size = 0x7FFF1234;
     old_dimensions shape = {&one, 1};
-    char question[] = "Repeat after me: blue river stone", answer[TEXT] = "";
+    char question[] = "Repeat after me: small river stone", answer[TEXT] = "";
     old_tensor input = {&shape, 4, (uint8_t *)question};
     CHECK_EQ(library.set_input(backend, context, 0, &input), OLD_OK);
     CHECK_EQ(library.compute(backend, context), OLD_OK);
     CHECK_EQ(library.get_output(backend, context, 0, (uint8_t *)answer, &size), OLD_OK);
-    CHECK_STR(answer, "blue river stone");
-    CHECK_EQ(size, sizeof "blue river stone");
+    CHECK_STR(answer, "small river stone");
+    CHECK_EQ(size, sizeof "small river stone");
     size = 0;
     CHECK_EQ(run6(backend, context, 0, &input, (uint8_t *)answer, &size), OLD_OK);
-    CHECK_STR(answer, "blue river stone");
+    CHECK_STR(answer, "small river stone");
     CHECK_EQ(library.deinit_backend(backend), OLD_OK);
 }
 

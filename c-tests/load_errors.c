@@ -202,6 +202,24 @@ static void a_config_that_is_none_gives_defaults_and_a_strict_backend_refuses_it
     close_backend(strict);
 }
 
+static void huge_and_deep_configs_give_defaults(void) {
+    enum { LARGE = 1 << 20, DEPTH = 10000 };
+    void *backend = open_backend(NULL);
+    char *text = malloc(LARGE + 1);
+    REQUIRE(text != NULL);
+    memset(text, 'x', LARGE);
+    text[LARGE] = '\0';
+    CHECK_EQ(load_model(backend, POCKET_A, text), OK);
+    for (int level = 0; level < DEPTH; level++) { memcpy(text + level * 5, "{\"a\":", 5); }
+    text[DEPTH * 5] = '1';
+    memset(text + DEPTH * 5 + 1, '}', DEPTH);
+    text[DEPTH * 6 + 1] = '\0';
+    CHECK_EQ(load_model(backend, POCKET_A, text), OK);
+    CHECK_EQ(load_by_name_with_config(backend, POCKET_A, 0, (const char *)8, 10, NULL), INVALID_ARGUMENT);
+    free(text);
+    close_backend(backend);
+}
+
 static void many_loads_and_closes_do_not_pile_up(void) {
     for (int i = 0; i < 20; i++) {
         void *backend = open_with_model(POCKET_A, GREEDY);
@@ -230,6 +248,7 @@ int main(void) {
     RUN(a_tokenizer_without_weights_is_refused);
     RUN(a_failed_load_leaves_the_old_model_serving);
     RUN(a_config_that_is_none_gives_defaults_and_a_strict_backend_refuses_it);
+    RUN(huge_and_deep_configs_give_defaults);
     RUN(many_loads_and_closes_do_not_pile_up);
     RUN(remove_folder);
     return check_end();

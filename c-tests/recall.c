@@ -13,7 +13,7 @@ static void the_model_says_its_name_counts_and_repeats(void) {
     char answer[TEXT];
     CHECK_CONTAINS(say(backend, context, "What is your name?", answer), "Pip");
     CHECK_STR(say(backend, context, "Count to 7.", answer), "1 2 3 4 5 6 7");
-    CHECK_STR(say(backend, context, "Repeat after me: blue river stone", answer), "blue river stone");
+    CHECK_STR(say(backend, context, "Repeat after me: small river stone", answer), "small river stone");
     close_backend(backend);
 }
 
@@ -94,7 +94,7 @@ static uint32_t tokens_of(void *backend, const char *text) {
 
 static void a_turn_evaluates_only_the_tokens_that_are_new(void) {
     static const char short_text[] = "What is my name?";
-    static const char long_text[] = "Repeat after me: blue river stone";
+    static const char long_text[] = "Repeat after me: small river stone";
     void *backend = open_with_model(POCKET_A, GREEDY);
     uint32_t context = open_context(backend);
     char answer[TEXT];

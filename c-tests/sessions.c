@@ -137,27 +137,27 @@ static void without_clean_up_the_limit_answers_4(void) {
 }
 
 static void idle_named_sessions_go_when_a_context_is_opened_and_not_before(void) {
-    void *backend = open_limited(LIMITS("\"max_sessions\":3,\"idle_timeout_ms\":100"));
+    void *backend = open_limited(LIMITS("\"max_sessions\":3,\"idle_timeout_ms\":1000"));
     char answer[TEXT];
     uint32_t one = open_named(backend, "one");
     say(backend, one, "My name is Zorvath.", answer);
-    sleep_ms(300);
+    sleep_ms(1500);
     /* No timer: what nobody asks for stays. */
     CHECK_CONTAINS(say(backend, one, "What is my name?", answer), "Zorvath");
-    sleep_ms(300);
+    sleep_ms(1500);
     open_named(backend, "two");
     CHECK_EQ(turn(backend, one, "What is my name?", NULL, answer), INVALID_ARGUMENT);
     close_backend(backend);
 }
 
 static void an_idle_anonymous_context_is_reclaimed_only_in_need(void) {
-    void *backend = open_limited(LIMITS("\"max_concurrent\":2,\"idle_timeout_ms\":100"));
+    void *backend = open_limited(LIMITS("\"max_concurrent\":2,\"idle_timeout_ms\":1000"));
     char answer[TEXT];
     uint32_t first = open_context(backend);
-    sleep_ms(300);
+    sleep_ms(1500);
     uint32_t second = open_context(backend);
     CHECK_EQ(turn(backend, first, "Hello!", NULL, answer), OK);
-    sleep_ms(300);
+    sleep_ms(1500);
     CHECK_EQ(turn(backend, second, "Hello!", NULL, answer), OK);
     /* Now the first is idle, the second is not. */
     open_context(backend);

@@ -18,10 +18,10 @@
 #include "wasi_nn_llama_ext.h"
 
 /* Temperature 0 always picks the likeliest token, and no penalty on repeated ones: a tiny model that recalls a name has
- * to repeat it. The log goes to stderr and is kept to what is worth a warning. */
+ * to repeat it. The log goes to stderr and is kept to errors: what fails here is printed by the program itself. */
 static const char CONFIG[] = "{\"model\":{\"n_predict\":256},"
                              "\"sampling\":{\"temp\":0,\"repeat_penalty\":1},"
-                             "\"logging\":{\"level\":\"warn\"}}";
+                             "\"logging\":{\"level\":\"error\"}}";
 
 /* One conversation with one model. The backend is a handle, a number in disguise: nobody looks behind it. */
 struct chat {
@@ -29,26 +29,29 @@ struct chat {
     graph_execution_context context;
 };
 
-static void complain(const struct chat *chat, const char *what, wasi_nn_error code) {
+/* A code says what kind of failure it was, the last error which function failed and why. The text belongs to the
+ * calling thread, so there is no need to say of which backend. */
+static void complain(wasi_nn_error code) {
     char reason[1024];
-    if (wasi_nn_get_last_error(chat->backend, reason, sizeof reason) != success) { reason[0] = '\0'; }
-    fprintf(stderr, "%s: error %d: %s\n", what, (int)code, reason);
+    wasi_nn_get_last_error(NULL, reason, sizeof reason);
+    fprintf(stderr, "error %d: %s\n", (int)code, reason);
 }
 
 static bool open_chat(struct chat *chat, const char *model) {
     wasi_nn_error code = init_backend_with_config(&chat->backend, CONFIG, (uint32_t)strlen(CONFIG));
     if (code != success) {
-        complain(chat, "init_backend_with_config", code);
+        complain(code);
         return false;
     }
-    code = load_by_name(chat->backend, model, (uint32_t)strlen(model), NULL);
+    graph g;
+    code = load_by_name(chat->backend, model, (uint32_t)strlen(model), &g);
     if (code != success) {
-        complain(chat, "load_by_name", code);
+        complain(code);
         return false;
     }
-    /* 0 as the graph means the model that is loaded. The context remembers everything said in it. */
-    code = init_execution_context(chat->backend, 0, &chat->context);
-    if (code != success) { complain(chat, "init_execution_context", code); }
+    /* The context remembers everything that is said in it. */
+    code = init_execution_context(chat->backend, g, &chat->context);
+    if (code != success) { complain(code); }
     return code == success;
 }
 
@@ -67,7 +70,7 @@ static bool talk(const struct chat *chat, const char *prompt) {
         wasi_nn_run_inference_stream(chat->backend, chat->context, &input, NULL, 0, print_piece, stdout);
     printf("\n");
     /* A failed turn leaves no trace in the conversation, so there is nothing to undo. */
-    if (code != success) { complain(chat, "wasi_nn_run_inference_stream", code); }
+    if (code != success) { complain(code); }
     return code == success;
 }
 
@@ -77,7 +80,7 @@ static bool print_history(const struct chat *chat) {
     uint32_t size = sizeof none;
     wasi_nn_error code = wasi_nn_get_history(chat->backend, chat->context, none, &size);
     if (code != too_large) {
-        complain(chat, "wasi_nn_get_history", code);
+        complain(code);
         return false;
     }
     char *history = malloc(size);
@@ -86,7 +89,7 @@ static bool print_history(const struct chat *chat) {
     if (code == success) {
         printf("%s\n", history);
     } else {
-        complain(chat, "wasi_nn_get_history", code);
+        complain(code);
     }
     free(history);
     return code == success;
@@ -98,14 +101,14 @@ static bool print_usage(const struct chat *chat) {
     if (code == success) {
         printf("%u of %u tokens\n", (unsigned)used, (unsigned)capacity);
     } else {
-        complain(chat, "wasi_nn_get_context_usage", code);
+        complain(code);
     }
     return code == success;
 }
 
 static bool forget(const struct chat *chat) {
     wasi_nn_error code = wasi_nn_clear_context(chat->backend, chat->context);
-    if (code != success) { complain(chat, "wasi_nn_clear_context", code); }
+    if (code != success) { complain(code); }
     return code == success;
 }
 
@@ -145,6 +148,6 @@ int main(int argc, char **argv) {
     }
     /* Also closes the context. */
     wasi_nn_error code = deinit_backend(chat.backend);
-    if (code != success) { complain(&chat, "deinit_backend", code); }
+    if (code != success) { complain(code); }
     return well && code == success ? 0 : 1;
 }

@@ -124,9 +124,10 @@ pub unsafe extern "C" fn wasi_nn_set_session_priority(
     })
 }
 
-/// Forgets the conversation of a context and what the model has cached of it. The context stays open.
+/// Forgets the conversation of a context and what the model has cached of it. The context stays open. Waits for the
+/// turns that run or wait on it.
 ///
-/// Answers: invalid_argument for a bad ctx or context.
+/// Answers: invalid_argument for a bad ctx or context; timeout if those turns do not end in time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasi_nn_clear_context(
     ctx: *mut c_void,

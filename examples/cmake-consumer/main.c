@@ -15,14 +15,15 @@ int main(int argc, char **argv) {
     }
     tensor prompt = {.dimensions = NULL, .type = u8, .data = (uint8_t *)(argc > 2 ? argv[2] : "What is your name?")};
     void *backend = NULL;
+    graph g = 0;
     graph_execution_context context = 0;
     char answer[8192], reason[1024];
     uint32_t size = sizeof answer;
 
     /* Each step needs the one before, so the first failure ends the row. A length of 0 means that a NUL ends the name. */
     wasi_nn_error code = init_backend(&backend);
-    if (code == success) { code = load_by_name(backend, argv[1], 0, NULL); }
-    if (code == success) { code = init_execution_context(backend, 0, &context); }
+    if (code == success) { code = load_by_name(backend, argv[1], 0, &g); }
+    if (code == success) { code = init_execution_context(backend, g, &context); }
     if (code == success) { code = run_inference(backend, context, 0, &prompt, (uint8_t *)answer, &size, NULL, 0); }
 
     if (code == success) {

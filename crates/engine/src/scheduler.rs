@@ -12,7 +12,7 @@ mod run;
 mod slot;
 mod stats;
 
-pub use engine::{Engine, Spawn, Start, Turn};
-pub use job::{Class, Deadlines, Outcome, Piece, SessionKey, Ticket, Timings};
+pub use engine::{Engine, Spawn, Start};
+pub use job::{Class, Deadlines, Outcome, Piece, SessionKey, Ticket, Timings, Turn};
 pub use queue::Limits;
 pub use stats::{Stats, Totals};

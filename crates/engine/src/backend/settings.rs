@@ -22,6 +22,9 @@ pub struct Settings {
     logged: HashSet<(Door, String)>,
 }
 
+/// Findings that are logged in a backend's life. Calls may name any number of unknown keys.
+const MOST_LOGGED: usize = 1000;
+
 /// What opening has to say once there is a log to say it in.
 pub struct Opening(Vec<String>, Vec<Finding>);
 
@@ -158,7 +161,8 @@ impl Backend {
     /// one that does not compile.
     pub(super) fn note_findings(&self, findings: &[Finding], strict: bool) -> Result<()> {
         for finding in findings {
-            if self.settings_mut().logged.insert(key(finding)) {
+            let logged = &mut self.settings_mut().logged;
+            if logged.len() < MOST_LOGGED && logged.insert(key(finding)) {
                 log_finding(finding);
             }
         }

@@ -251,7 +251,10 @@ mod tests {
             let mut runner = proptest::test_runner::TestRunner::default();
             runner
                 .run(&words, |words| {
-                    prop_assert_eq!(control_tokens(&template, &vocab, &words.concat()), plain.clone());
+                    prop_assert_eq!(
+                        control_tokens(&template, &vocab, &words.concat()),
+                        plain.clone()
+                    );
                     Ok(())
                 })
                 .unwrap();

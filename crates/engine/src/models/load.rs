@@ -135,7 +135,9 @@ fn plan(config: &Config, weights: &Model, notes: &mut Vec<String>) -> Plan {
         true => config
             .performance
             .n_parallel
-            .min(llama::runtime::max_sequences()),
+            .min(llama::runtime::max_sequences())
+            // Every running answer needs a place in every batch.
+            .min(config.model.batch_size),
     };
     let unified = match config.performance.kv_mode {
         KvMode::Unified => true,

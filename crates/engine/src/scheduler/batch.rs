@@ -7,7 +7,7 @@ use crate::llama::Batch;
 
 /// Fills `batch` for one step and notes in each slot what it got. `prefill`: most prompt tokens of the step.
 ///
-/// Prompts are served in the order of `slots`, which is that of admission. Logits are asked for only where a token will
+/// There are never more slots than the batch holds tokens. Prompts are served in the order of `slots`, which is that of admission. Logits are asked for only where a token will
 /// be sampled.
 pub(super) fn fill(
     batch: &mut Batch,
@@ -16,22 +16,12 @@ pub(super) fn fill(
     prefill: usize,
 ) -> Result<()> {
     batch.clear();
-    let mut served = 0;
     for slot in slots.iter_mut() {
         if let Some(token) = slot.decode_token() {
-            if batch.room() == 0 {
-                break;
-            }
             let at = position(pool.len(slot.sequence));
             slot.output = Some(batch.push(token, at, slot.seq, true)?);
             slot.planned.push(token);
         }
-        served += 1;
-    }
-    if served < slots.len() {
-        // A batch smaller than the number of answers: those that were left out come first next time.
-        slots.rotate_left(served);
-        return Ok(());
     }
     let mut budget = prefill.min(batch.room());
     for slot in slots.iter_mut().filter(|s| s.decode_token().is_none()) {

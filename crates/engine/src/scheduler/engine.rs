@@ -8,14 +8,13 @@ use std::time::Instant;
 use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 
-use super::job::{Class, Deadlines, Job, SessionKey, Ticket, channel};
+use super::job::{Job, SessionKey, Ticket, Turn, channel};
 use super::pool::Pool;
 use super::queue::{Limits, Queue};
 use super::run::{Command, Loop};
 use super::stats::{Stats, Totals};
 use crate::error::{Error, Result};
-use crate::llama::{Context, Sampler, Token, Vocab};
-use crate::stopping::Rules;
+use crate::llama::{Context, Token, Vocab};
 
 /// Commands that may wait for the engine thread, which takes all of them in at every step.
 const INBOX: usize = 1024;
@@ -40,28 +39,6 @@ pub struct Start {
 
 /// Starts a named thread of the caller's making, so that it belongs to the caller's log.
 pub type Spawn<'a> = &'a dyn Fn(Box<dyn FnOnce() + Send>) -> Result<JoinHandle<()>>;
-
-/// What the caller prepared for one turn.
-pub struct Turn {
-    /// The conversation.
-    pub session: SessionKey,
-    /// Its class.
-    pub class: Class,
-    /// The whole prompt.
-    pub tokens: Vec<Token>,
-    /// The turn's sampler chain.
-    pub sampler: Sampler,
-    /// How many tokens at the prompt's end the penalties look back on.
-    pub penalty_window: usize,
-    /// The compiled stop rules.
-    pub rules: Arc<Rules>,
-    /// When it gives up.
-    pub deadlines: Deadlines,
-    /// Whether its tokens stay cached.
-    pub keep_cache: bool,
-    /// Ends the turn when set, from any thread.
-    pub cancelled: Arc<AtomicBool>,
-}
 
 /// A handle to an engine thread. Dropping it lets the thread answer what it accepted and end.
 pub struct Engine {
@@ -131,17 +108,9 @@ impl Engine {
         let most = turn.rules.token_limit().unwrap_or(room).min(room) + 1;
         let (answer, ticket) = channel(most, turn.cancelled.clone());
         let job = Job {
-            session: turn.session,
-            class: turn.class,
-            tokens: turn.tokens,
-            sampler: turn.sampler,
-            penalty_window: turn.penalty_window,
-            rules: turn.rules,
-            deadlines: turn.deadlines,
-            keep_cache: turn.keep_cache,
+            turn,
             submitted: Instant::now(),
             answer,
-            cancelled: turn.cancelled,
         };
         if self.inbox.send(Command::Submit(Box::new(job))).is_err() {
             self.stats.leave();

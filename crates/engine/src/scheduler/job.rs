@@ -67,7 +67,7 @@ pub struct Deadlines {
 }
 
 /// One turn's work: everything the engine thread needs, and nothing that needs text processing there.
-pub struct Job {
+pub struct Turn {
     /// The conversation whose cached tokens may be continued.
     pub session: SessionKey,
     /// Its class in the queue.
@@ -84,10 +84,16 @@ pub struct Job {
     pub deadlines: Deadlines,
     /// Whether the conversation's tokens stay in the cache afterwards.
     pub keep_cache: bool,
+    /// Ends the turn when set, from any thread.
+    pub cancelled: Arc<AtomicBool>,
+}
+
+/// A turn that was accepted, with the channel for its answer.
+pub(super) struct Job {
+    pub(super) turn: Turn,
     /// When the caller handed it in.
-    pub submitted: Instant,
+    pub(super) submitted: Instant,
     pub(super) answer: Sender<Piece>,
-    pub(super) cancelled: Arc<AtomicBool>,
 }
 
 /// What a job's channel carries: text as it appears, then exactly one of the other two.
@@ -185,7 +191,7 @@ impl Drop for Ticket {
 impl Job {
     /// Whether nobody waits for the answer any more.
     pub(super) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
+        self.turn.cancelled.load(Ordering::Relaxed)
     }
 
     /// Answers with an error. The channel always has room for it; a caller that left does not mind.

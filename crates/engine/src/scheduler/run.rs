@@ -102,7 +102,7 @@ impl Loop {
     }
 
     fn enqueue(&mut self, job: Job) {
-        let (class, deadline) = (job.class, job.deadlines.queued);
+        let (class, deadline) = (job.turn.class, job.turn.deadlines.queued);
         match self.queue.push(job, class, deadline) {
             Ok(Pushed::Admitted) => {}
             Ok(Pushed::Warned) => {
@@ -141,6 +141,7 @@ impl Loop {
                 Error::Cancelled
             } else if slot
                 .job
+                .turn
                 .deadlines
                 .hard
                 .is_some_and(|limit| elapsed >= limit)
@@ -155,7 +156,7 @@ impl Loop {
                 continue;
             };
             let slot = self.slots.remove(at);
-            self.release(slot.sequence, slot.job.keep_cache, now);
+            self.release(slot.sequence, slot.job.turn.keep_cache, now);
             self.answer(|| slot.fail(error));
         }
     }
@@ -165,9 +166,12 @@ impl Loop {
         while self.slots.len() < self.parallel
             && let Some(job) = self.queue.peek()
         {
-            let room = self.capacity.saturating_sub(job.tokens.len());
-            let reserve = job.rules.token_limit().unwrap_or(room).min(room);
-            let Some(grant) = self.pool.admit(job.session, &job.tokens, reserve, now) else {
+            let room = self.capacity.saturating_sub(job.turn.tokens.len());
+            let reserve = job.turn.rules.token_limit().unwrap_or(room).min(room);
+            let Some(grant) = self
+                .pool
+                .admit(job.turn.session, &job.turn.tokens, reserve, now)
+            else {
                 return;
             };
             let Some(job) = self.queue.pick() else { return };
@@ -259,7 +263,7 @@ impl Loop {
     fn finish(&mut self, slot: Slot, verdict: Verdict) {
         let now = Instant::now();
         let (evaluated, completion) = (slot.evaluated(), slot.completion());
-        self.release(slot.sequence, slot.job.keep_cache, now);
+        self.release(slot.sequence, slot.job.turn.keep_cache, now);
         self.stats.totals.done.count();
         let stats = self.stats.clone();
         self.answer(|| {

@@ -45,9 +45,13 @@ impl Slot {
         cached: usize,
         now: Instant,
     ) -> std::result::Result<Slot, (Box<Job>, Error)> {
-        let tail = job.tokens.len().saturating_sub(job.penalty_window);
-        for at in tail..job.tokens.len() {
-            if let Err(error) = job.sampler.accept(job.tokens[at]) {
+        let tail = job
+            .turn
+            .tokens
+            .len()
+            .saturating_sub(job.turn.penalty_window);
+        for at in tail..job.turn.tokens.len() {
+            if let Err(error) = job.turn.sampler.accept(job.turn.tokens[at]) {
                 return Err((Box::new(job), error));
             }
         }
@@ -61,7 +65,7 @@ impl Slot {
             next: None,
             sampled: Vec::new(),
             ends: Vec::new(),
-            watch: Watch::new(job.rules.clone()),
+            watch: Watch::new(job.turn.rules.clone()),
             bytes: Vec::new(),
             admitted: now,
             first_step: None,
@@ -77,7 +81,7 @@ impl Slot {
 
     /// Prompt tokens that are still to be evaluated.
     pub(super) fn prefill_rest(&self) -> &[Token] {
-        &self.job.tokens[self.prompt_done..]
+        &self.job.turn.tokens[self.prompt_done..]
     }
 
     /// Tells the caller that the job left the queue.
@@ -122,7 +126,7 @@ impl Slot {
         let Some(output) = self.output.take() else {
             return Ok(None);
         };
-        let token = self.job.sampler.sample(context, output)?;
+        let token = self.job.turn.sampler.sample(context, output)?;
         let now = Instant::now();
         self.first_token.get_or_insert(now);
         self.sampled.push(token);
@@ -163,7 +167,7 @@ impl Slot {
             token_bytes,
             text,
             verdict,
-            prompt_tokens: self.job.tokens.len(),
+            prompt_tokens: self.job.turn.tokens.len(),
             cached_tokens: self.cached,
             completion_tokens: self.sampled.len(),
             timings,

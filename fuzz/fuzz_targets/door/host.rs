@@ -1,0 +1,430 @@
+//! A host: makes each call with memory of its own and judges the answer.
+//!
+//! Turns are in `turn`, reports and texts in `report`.
+
+use std::ffi::c_void;
+use std::ptr::{null, null_mut};
+
+use crate::c::{
+    self, INVALID_ARGUMENT, INVALID_ENCODING, RUNTIME_ERROR, SUCCESS, TIMEOUT, UNSUPPORTED,
+};
+use crate::call::{self, Bytes, Call};
+use crate::memory::{Fenced, place};
+use crate::outcome::{check_bad, check_code, check_word};
+use crate::world::{MODEL, World};
+
+/// One thread of a host.
+pub struct Host<'a> {
+    pub world: &'a World,
+}
+
+impl Host<'_> {
+    /// Makes one call.
+    pub fn call(&self, call: &Call) {
+        match call {
+            Call::Init { config, place } => self.init(*config, *place),
+            Call::Deinit { ctx, will } if will % 4 == 0 => self.deinit(*ctx),
+            Call::LoadFile {
+                ctx,
+                file,
+                config,
+                place,
+            } => self.load_file(*ctx, *file, *config, None, *place),
+            Call::LoadAndWatch {
+                ctx,
+                file,
+                config,
+                steps,
+                place,
+            } => {
+                self.load_file(*ctx, *file, *config, Some(*steps), *place);
+            }
+            Call::LoadBytes {
+                ctx,
+                bytes,
+                encoding,
+                target,
+                config,
+                place,
+            } => {
+                self.load_bytes(*ctx, bytes, (*encoding, *target), *config, *place);
+            }
+            Call::Unload { ctx, will } if will % 4 == 0 => self.unload(*ctx),
+            Call::Deinit { .. } | Call::Unload { .. } => {}
+            Call::Open { ctx, graph, place } => self.open(*ctx, *graph, *place),
+            Call::OpenNamed { ctx, name, place } => self.open_named(*ctx, *name, *place),
+            Call::Close { ctx, context } => self.close(*ctx, *context),
+            Call::SetInput {
+                ctx,
+                context,
+                index,
+                prompt,
+            } => self.set_input(*ctx, *context, *index, prompt),
+            Call::Compute { ctx, context } => self.compute(*ctx, *context),
+            Call::GetOutput {
+                ctx,
+                context,
+                index,
+                output,
+            } => self.get_output(*ctx, *context, *index, *output),
+            Call::Run {
+                ctx,
+                context,
+                prompt,
+                output,
+                settings,
+            } => {
+                self.run(*ctx, *context, prompt, *output, settings);
+            }
+            Call::Stream {
+                ctx,
+                context,
+                prompt,
+                settings,
+                pieces,
+                inside,
+            } => {
+                self.stream(*ctx, *context, prompt, settings, (*pieces, *inside));
+            }
+            Call::Status {
+                ctx,
+                kind,
+                size,
+                place,
+            } => self.status(*ctx, *kind, *size, *place),
+            Call::LastError { ctx, size, place } => self.last_error(*ctx, *size, *place),
+            Call::Cancel { ctx, context } => self.cancel(*ctx, *context),
+            Call::Priority {
+                ctx,
+                context,
+                priority,
+            } => self.priority(*ctx, *context, *priority),
+            Call::Clear { ctx, context } => self.clear(*ctx, *context),
+            Call::Usage {
+                ctx,
+                context,
+                used,
+                capacity,
+            } => self.usage(*ctx, *context, *used, *capacity),
+            Call::History {
+                ctx,
+                context,
+                output,
+            } => self.history(*ctx, *context, *output),
+            Call::Count {
+                ctx,
+                text,
+                beyond,
+                place,
+                text_place,
+            } => {
+                self.count(*ctx, &text.0, *beyond, (*place, *text_place));
+            }
+            Call::Version => self.version(),
+        }
+    }
+
+    /// A backend with a model and a context, or what came of trying.
+    pub fn make_ready(&self) {
+        self.init(0, 0);
+        self.load_file(0, 0, 0, None, 0);
+        self.open(0, 0, 0);
+    }
+
+    /// Destroys what is left; all of it is alive, since nobody else calls any more.
+    pub fn leave(&self) {
+        for handle in self.world.backends() {
+            // SAFETY: numbers only.
+            let codes = unsafe { (c::deinit_backend(handle), c::deinit_backend(handle)) };
+            assert_eq!(
+                codes,
+                (SUCCESS, INVALID_ARGUMENT),
+                "the last deinit_backend, and one more"
+            );
+            self.world.closed_backend(handle);
+        }
+    }
+
+    fn init(&self, config: u8, pick: u8) {
+        let (name, code);
+        let handle = Fenced::new(size_of::<usize>());
+        let (at, is_right) = place(pick, handle.at());
+        match call::config(config).map(|text| Fenced::holding(text.as_bytes())) {
+            Some(text) => {
+                name = "init_backend_with_config";
+                let len = call::config(config).map_or(0, str::len) as u32;
+                // SAFETY: a place for a handle or none, a text of that length.
+                code = unsafe { c::init_backend_with_config(at.cast(), text.at(), len) };
+            }
+            None => {
+                name = "init_backend";
+                // SAFETY: a place for a handle or none.
+                code = unsafe { c::init_backend(at.cast()) };
+            }
+        }
+        check_code(name, code, &[SUCCESS, INVALID_ARGUMENT]);
+        check_bad(name, code, [!is_right]);
+        let bytes = handle.bytes().try_into().expect("the bytes of a handle");
+        match usize::from_ne_bytes(bytes) {
+            given if code == SUCCESS => self.world.opened_backend(given),
+            given => assert!(!is_right || given == 0, "{name} failed and gave {given:#x}"),
+        }
+    }
+
+    fn deinit(&self, ctx: u8) {
+        let ctx = self.world.backend(ctx);
+        // SAFETY: a number.
+        let code = unsafe { c::deinit_backend(ctx.handle) };
+        check_code("deinit_backend", code, &[SUCCESS, INVALID_ARGUMENT]);
+        check_bad("deinit_backend", code, [ctx.is_bad]);
+        if code == SUCCESS {
+            self.world.closed_backend(ctx.handle);
+        }
+        assert!(
+            ctx.is_bad || !self.world.is_alone || code == SUCCESS,
+            "a live backend was not destroyed"
+        );
+    }
+
+    fn load_file(&self, ctx: u8, file: u8, config: u8, steps: Option<u8>, pick: u8) {
+        let ctx = self.world.backend(ctx);
+        let path: &[u8] = match file % 8 {
+            0..=2 => MODEL.0.as_os_str().as_encoded_bytes(),
+            3 => b"/",
+            4 => concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").as_bytes(),
+            5 => b"",
+            6 => &[b'x'; 4097],
+            _ => b"no such model",
+        };
+        if file % 8 <= 2 && !self.world.may_load() {
+            return;
+        }
+        let path = Fenced::holding(path);
+        let len = path.bytes().len() as u32;
+        let text = call::config(config);
+        let (text_at, text_len) = text.map_or((null(), 0), |t| (t.as_ptr(), t.len() as u32));
+        let number = Fenced::new(4);
+        let (at, is_right) = place(pick, number.at());
+        // NULL is a way to say that the number is not wanted.
+        let is_taken = is_right || at.is_null();
+        let at = at.cast();
+        let (name, code) = match (steps, text) {
+            (Some(mut steps), _) => ("wasi_nn_load_by_name_with_progress", {
+                let user_data = (&raw mut steps).cast();
+                let (ctx, path) = (ctx.handle, path.at());
+                // SAFETY: a path and a text of these lengths, a place or none, a callback with its own data.
+                unsafe {
+                    c::wasi_nn_load_by_name_with_progress(
+                        ctx,
+                        path,
+                        len,
+                        text_at,
+                        text_len,
+                        Some(on_progress),
+                        user_data,
+                        at,
+                    )
+                }
+            }),
+            (None, Some(_)) => ("load_by_name_with_config", {
+                // SAFETY: a path and a text of these lengths, a place or none.
+                unsafe {
+                    c::load_by_name_with_config(ctx.handle, path.at(), len, text_at, text_len, at)
+                }
+            }),
+            (None, None) => ("load_by_name", {
+                // SAFETY: a path of that length or, with length 0, an address that is no memory; a place or none.
+                unsafe { c::load_by_name(ctx.handle, path.at(), len, at) }
+            }),
+        };
+        check_code(name, code, &[SUCCESS, INVALID_ARGUMENT, RUNTIME_ERROR]);
+        check_bad(
+            name,
+            code,
+            [ctx.is_bad, !is_taken, file % 8 == 5, file % 8 == 6],
+        );
+        assert!(
+            file % 8 <= 2 || code != SUCCESS,
+            "{name} loaded what is no model"
+        );
+        if let Some(graph) = check_word(name, code, &number, is_right) {
+            self.world.loaded(graph);
+        }
+    }
+
+    fn load_bytes(&self, ctx: u8, bytes: &Bytes, hints: (u8, u8), config: u8, pick: u8) {
+        if !self.world.may_load() {
+            return;
+        }
+        let ctx = self.world.backend(ctx);
+        let model = Fenced::holding(&bytes.of(&MODEL.1));
+        let text = call::config(config).unwrap_or("");
+        let (model_at, is_model) = place(bytes.place, model.at());
+        let size = model.bytes().len() as u32;
+        let parts = [
+            c::Part {
+                buf: model_at,
+                size,
+            },
+            c::Part {
+                buf: text.as_ptr(),
+                size: text.len() as u32,
+            },
+        ];
+        let count = u32::from(bytes.count % 4);
+        let builder = c::Parts {
+            buf: parts.as_ptr(),
+            size: count,
+        };
+        let number = Fenced::new(4);
+        let (at, is_right) = place(pick, number.at());
+        let (encoding, target) = (u32::from(hints.0 % 16).min(8), u32::from(hints.1 % 4));
+        // Half of the numbers mean the one that works.
+        let encoding = if encoding == 8 { 5 } else { encoding };
+        // SAFETY: parts of these sizes, or addresses that are no memory.
+        let code = unsafe { c::load(ctx.handle, &raw const builder, encoding, target, at.cast()) };
+        let documented = [
+            SUCCESS,
+            INVALID_ARGUMENT,
+            INVALID_ENCODING,
+            RUNTIME_ERROR,
+            UNSUPPORTED,
+        ];
+        check_code("load", code, &documented);
+        let is_count = (1..=2).contains(&count);
+        check_bad(
+            "load",
+            code,
+            [ctx.is_bad, !is_count, !is_model, !is_right && !at.is_null()],
+        );
+        let is_taken = matches!(encoding, 5 | 6) && target <= 1;
+        assert!(
+            is_taken || code != SUCCESS,
+            "load took encoding {encoding}, target {target}"
+        );
+        if let Some(graph) = check_word("load", code, &number, is_right) {
+            self.world.loaded(graph);
+        }
+    }
+
+    fn unload(&self, ctx: u8) {
+        let ctx = self.world.backend(ctx);
+        // SAFETY: a number.
+        let code = unsafe { c::wasi_nn_unload_model(ctx.handle) };
+        check_code("wasi_nn_unload_model", code, &[SUCCESS, INVALID_ARGUMENT]);
+        check_bad("wasi_nn_unload_model", code, [ctx.is_bad]);
+    }
+
+    fn open(&self, ctx: u8, graph: u8, pick: u8) {
+        let (ctx, graph) = (self.world.backend(ctx), self.world.graph(graph));
+        let number = Fenced::new(4);
+        let (at, is_right) = place(pick, number.at());
+        // SAFETY: a place or none.
+        let code = unsafe { c::init_execution_context(ctx.handle, graph, at.cast()) };
+        check_code(
+            "init_execution_context",
+            code,
+            &[SUCCESS, INVALID_ARGUMENT, RUNTIME_ERROR],
+        );
+        check_bad("init_execution_context", code, [ctx.is_bad, !is_right]);
+        if let Some(id) = check_word("init_execution_context", code, &number, is_right) {
+            self.world.opened_context(id, false);
+        }
+    }
+
+    fn open_named(&self, ctx: u8, name: u8, pick: u8) {
+        const FUNCTION: &str = "init_execution_context_with_session_id";
+        let ctx = self.world.backend(ctx);
+        let text = match name % 8 {
+            0 => b"\0".to_vec(),
+            1 => [vec![b'n'; 1025], vec![0]].concat(),
+            2 => b"no end".to_vec(),
+            3 => vec![0xFF, 0xFE, 0],
+            other => vec![b'a' + other, 0],
+        };
+        let text = Fenced::holding(&text);
+        let number = Fenced::new(4);
+        let (at, is_right) = place(pick, number.at());
+        // SAFETY: a text that ends by a NUL or before memory that cannot be read; a place or none.
+        let code =
+            unsafe { c::init_execution_context_with_session_id(ctx.handle, text.at(), at.cast()) };
+        check_code(FUNCTION, code, &[SUCCESS, INVALID_ARGUMENT, RUNTIME_ERROR]);
+        check_bad(FUNCTION, code, [ctx.is_bad, !is_right, name % 8 < 3]);
+        if let Some(id) = check_word(FUNCTION, code, &number, is_right) {
+            self.world.opened_context(id, true);
+        }
+    }
+
+    fn close(&self, ctx: u8, context: u8) {
+        let code = self.on_context("close_execution_context", ctx, context, |ctx, context| {
+            // SAFETY: numbers.
+            unsafe { c::close_execution_context(ctx, context) }
+        });
+        if let Some(context) = code {
+            self.world.closed_context(context);
+        }
+    }
+
+    fn cancel(&self, ctx: u8, context: u8) {
+        self.on_context("wasi_nn_cancel", ctx, context, |ctx, context| {
+            // SAFETY: numbers.
+            unsafe { c::wasi_nn_cancel(ctx, context) }
+        });
+    }
+
+    fn priority(&self, ctx: u8, context: u8, priority: u8) {
+        let priority = u32::from(priority % 8);
+        let done = self.on_context(
+            "wasi_nn_set_session_priority",
+            ctx,
+            context,
+            |ctx, context| {
+                // SAFETY: numbers.
+                unsafe { c::wasi_nn_set_session_priority(ctx, context, priority) }
+            },
+        );
+        assert!(
+            done.is_none() || priority <= 3,
+            "the priority {priority} was taken"
+        );
+    }
+
+    fn clear(&self, ctx: u8, context: u8) {
+        self.on_context("wasi_nn_clear_context", ctx, context, |ctx, context| {
+            // SAFETY: numbers.
+            unsafe { c::wasi_nn_clear_context(ctx, context) }
+        });
+    }
+
+    /// A function of a context and no memory; the context, if it succeeded.
+    fn on_context(
+        &self,
+        function: &str,
+        ctx: u8,
+        context: u8,
+        call: impl FnOnce(usize, u32) -> u32,
+    ) -> Option<u32> {
+        let (ctx, context) = (self.world.backend(ctx), self.world.context(context));
+        let code = call(ctx.handle, context.handle);
+        // Only clear waits, for as long as turns of another thread run.
+        let documented = [SUCCESS, INVALID_ARGUMENT, TIMEOUT];
+        let count = if function == "wasi_nn_clear_context" {
+            3
+        } else {
+            2
+        };
+        check_code(function, code, &documented[..count]);
+        check_bad(function, code, [ctx.is_bad, context.is_bad]);
+        (code == SUCCESS).then_some(context.handle)
+    }
+}
+
+/// Counts its `u8` down and cancels when it is used up.
+unsafe extern "C" fn on_progress(user_data: *mut c_void, part: f32) -> i32 {
+    assert!((0.0..=1.0).contains(&part), "progress of {part}");
+    assert_ne!(user_data, null_mut());
+    // SAFETY: the number that the caller of the load passed with this function.
+    let left = unsafe { &mut *user_data.cast::<u8>() };
+    *left = left.saturating_sub(1);
+    i32::from(*left == 0)
+}

@@ -1,0 +1,40 @@
+#!/bin/sh
+# Runs a fuzz target: fuzz/run.sh NAME [SECONDS]. NAME is config or door, SECONDS is 60 unless given.
+#
+# Works on a stable toolchain: without a sanitizer cargo-fuzz needs no unstable flag. What a run learns stays under
+# fuzz/corpus, what it finds under fuzz/artifacts; the seeds that every run begins with are under fuzz/seeds.
+set -eu
+
+name=${1:?"usage: fuzz/run.sh NAME [SECONDS]"}
+seconds=${2:-60}
+cd "$(dirname "$0")"
+root=$PWD
+
+if ! cargo fuzz --version >/dev/null 2>&1; then
+    cargo install cargo-fuzz --locked
+fi
+
+# cargo-fuzz passes RUSTFLAGS, which replace those of .cargo/config.toml; llama.cpp is compiled for the same CPU level.
+if [ "$(uname -m)" = x86_64 ]; then
+    export RUSTFLAGS="-Ctarget-cpu=x86-64-v3"
+fi
+export CARGO_TARGET_DIR="$root/target"
+cargo fuzz build --fuzz-dir "$root" --sanitizer none --codegen-units 16 "$name"
+
+mkdir -p "corpus/$name" "seeds/$name"
+set -- "$root/corpus/$name" "$root/seeds/$name"
+
+# A run happens in a folder of its own: whatever an input makes the engine write by a relative path lies there.
+room=$(mktemp -d)
+trap 'rm -rf "$room"' EXIT
+# Long inputs from the start: a minute is too short to grow them.
+options="-max_total_time=$seconds -timeout=30 -rss_limit_mb=3072 -len_control=0 -max_len=2048 -print_final_stats=1"
+if [ -f "$name.dict" ]; then
+    options="$options -dict=$root/$name.dict"
+fi
+mkdir -p "artifacts/$name"
+host=$(rustc -vV | sed -n 's/^host: //p')
+cd "$room"
+# The program itself and not `cargo fuzz run`, which would start it in the current project.
+# shellcheck disable=SC2086
+"$CARGO_TARGET_DIR/$host/release/$name" $options "-artifact_prefix=$root/artifacts/$name/" "$@"
