@@ -1,13 +1,10 @@
 #!/bin/sh
-# Judges both pocket models by the held-out dialogues, in a Python environment of its own under target/.
+# Judges both pocket models by the held-out dialogues, through the engine. The models' own tools judge more finely, by the
+# distance between a fact and its question: models/train/evaluate.py.
 set -eu
 cd "$(dirname "$0")/.."
 
-if [ ! -x target/evaluate/bin/python ]; then
-    python3 -m venv target/evaluate
-fi
-target/evaluate/bin/pip install --quiet --disable-pip-version-check --requirement models/train/requirements.txt
-cd models/train
-for model in pocket-a pocket-b; do
-    ../../target/evaluate/bin/python evaluate.py "../$model.gguf"
+for model in models/pocket-a.gguf models/pocket-b.gguf; do
+    echo "==> $model"
+    cargo run --locked --release --quiet --package engine --example heldout -- "$model"
 done

@@ -25,8 +25,8 @@ fn reference(model: &std::path::Path, prompt: &str, most: usize) -> String {
         let mut params = sys::llama_context_default_params();
         params.n_ctx = 1024;
         params.n_batch = 1024;
-        params.n_threads = 2;
-        params.n_threads_batch = 2;
+        params.n_threads = 1;
+        params.n_threads_batch = 1;
         let context = sys::llama_init_from_model(model, params);
         assert!(!context.is_null());
         let mut tokens = vec![0; prompt.len() + 8];

@@ -137,6 +137,24 @@ fn turns_go_on_while_models_are_swapped() {
 }
 
 #[test]
+fn every_turn_is_answered_however_it_races_with_the_close() {
+    for round in 0..20 {
+        let backend = backend(GREEDY);
+        let contexts: Vec<u32> = (0..6).map(|_| open(&backend)).collect();
+        std::thread::scope(|scope| {
+            for c in contexts {
+                let backend = &backend;
+                scope.spawn(
+                    move || while say_with(backend, c, "Hello", r#"{"max_tokens": 1}"#).is_ok() {},
+                );
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5 + round));
+            backend.close().unwrap();
+        });
+    }
+}
+
+#[test]
 fn closing_ends_turns_of_other_threads_and_is_done_once() {
     let backend = backend(GREEDY);
     let contexts: Vec<u32> = (0..4).map(|_| open(&backend)).collect();

@@ -12,7 +12,7 @@ use super::job::{Job, SessionKey, Ticket, Turn, channel};
 use super::pool::Pool;
 use super::queue::{Limits, Queue};
 use super::run::{Command, Loop};
-use super::stats::{Stats, Totals};
+use super::stats::{Refusal, Stats, Totals};
 use crate::error::{Error, Result};
 use crate::llama::{Context, Token, Vocab};
 
@@ -96,13 +96,17 @@ impl Engine {
     pub fn submit(&self, turn: Turn) -> Result<Ticket> {
         self.check(&turn.tokens)?;
         let limit = self.reject_at;
-        if let Err(in_flight) = self.stats.enter(limit + self.parallel) {
-            self.stats.totals.rejected.count();
-            return Err(Error::QueueFull {
-                waiting: in_flight - self.parallel,
-                limit,
-            });
-        }
+        let place = match self.stats.enter(limit + self.parallel) {
+            Ok(place) => place,
+            Err(Refusal::Closed) => return Err(Error::Closing),
+            Err(Refusal::Full(in_flight)) => {
+                self.stats.totals.rejected.count();
+                return Err(Error::QueueFull {
+                    waiting: in_flight - self.parallel,
+                    limit,
+                });
+            }
+        };
         self.stats.totals.queued.count();
         let room = self.capacity - turn.tokens.len();
         let most = turn.rules.token_limit().unwrap_or(room).min(room) + 1;
@@ -110,10 +114,10 @@ impl Engine {
         let job = Job {
             turn,
             submitted: Instant::now(),
+            place: Some(place),
             answer,
         };
         if self.inbox.send(Command::Submit(Box::new(job))).is_err() {
-            self.stats.leave();
             return Err(Error::Closing);
         }
         Ok(ticket)

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use super::stats::Place;
 use crate::error::{Error, Result};
 use crate::llama::{Sampler, Token};
 use crate::stopping::{Rules, Verdict};
@@ -93,6 +94,8 @@ pub(super) struct Job {
     pub(super) turn: Turn,
     /// When the caller handed it in.
     pub(super) submitted: Instant,
+    /// Held until just before the answer, so that a caller who wakes finds the place free.
+    pub(super) place: Option<Place>,
     pub(super) answer: Sender<Piece>,
 }
 
@@ -195,7 +198,8 @@ impl Job {
     }
 
     /// Answers with an error. The channel always has room for it; a caller that left does not mind.
-    pub(super) fn fail(self, error: Error) {
+    pub(super) fn fail(mut self, error: Error) {
+        self.place.take();
         drop(self.answer.try_send(Piece::Failed(error)));
     }
 }

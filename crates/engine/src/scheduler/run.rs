@@ -49,7 +49,6 @@ impl Loop {
             }
             self.publish();
         }
-        self.fail_everything(&Error::Cancelled);
     }
 
     fn step(&mut self) {
@@ -111,11 +110,9 @@ impl Loop {
             Err(job) => {
                 let waiting = self.queue.len();
                 self.stats.totals.rejected.count();
-                self.answer(|| {
-                    job.fail(Error::QueueFull {
-                        waiting,
-                        limit: waiting,
-                    })
+                job.fail(Error::QueueFull {
+                    waiting,
+                    limit: waiting,
                 });
             }
         }
@@ -125,12 +122,12 @@ impl Loop {
     fn drop_ended(&mut self, now: Instant) {
         for job in self.queue.remove(Job::is_cancelled) {
             self.stats.totals.cancelled.count();
-            self.answer(|| job.fail(Error::Cancelled));
+            job.fail(Error::Cancelled);
         }
         for job in self.queue.expire(now) {
             self.stats.totals.expired.count();
             let waited = now.saturating_duration_since(job.submitted);
-            self.answer(|| job.fail(timeout("waited in the queue", waited)));
+            job.fail(timeout("waited in the queue", waited));
         }
         let mut at = 0;
         while at < self.slots.len() {
@@ -157,7 +154,7 @@ impl Loop {
             };
             let slot = self.slots.remove(at);
             self.release(slot.sequence, slot.job.turn.keep_cache, now);
-            self.answer(|| slot.fail(error));
+            slot.fail(error);
         }
     }
 
@@ -207,7 +204,7 @@ impl Loop {
             Err((job, error)) => {
                 self.release(sequence, false, now);
                 self.stats.totals.failed.count();
-                self.answer(|| job.fail(error));
+                job.fail(error);
             }
         }
     }
@@ -254,7 +251,7 @@ impl Loop {
                     let slot = self.slots.remove(at);
                     self.release(slot.sequence, false, Instant::now());
                     self.stats.totals.failed.count();
-                    self.answer(|| slot.fail(error));
+                    slot.fail(error);
                 }
             }
         }
@@ -265,11 +262,8 @@ impl Loop {
         let (evaluated, completion) = (slot.evaluated(), slot.completion());
         self.release(slot.sequence, slot.job.turn.keep_cache, now);
         self.stats.totals.done.count();
-        let stats = self.stats.clone();
-        self.answer(|| {
-            let timings = slot.finish(verdict, now);
-            stats.totals.turn(evaluated, completion, &timings);
-        });
+        let timings = slot.finish(verdict, now);
+        self.stats.totals.turn(evaluated, completion, &timings);
     }
 
     /// Ends a sequence's turn; its tokens stay for the next one unless they must not.
@@ -303,12 +297,6 @@ impl Loop {
             .expect("the pool has n_seq_max sequences")
     }
 
-    /// Every accepted job passes here exactly once: its place is given back before its caller wakes.
-    fn answer(&self, send: impl FnOnce()) {
-        self.stats.leave();
-        send();
-    }
-
     /// The step failed as a whole: what its sequences hold is unknown, so they are cleared.
     fn fail_slots(&mut self, error: &Error) {
         let level = match error {
@@ -320,7 +308,7 @@ impl Loop {
             self.pool.forget(slot.sequence);
             self.clear(slot.sequence);
             self.stats.totals.failed.count();
-            self.answer(|| slot.fail(error.clone()));
+            slot.fail(error.clone());
         }
         self.batch.clear();
     }
@@ -334,25 +322,6 @@ impl Loop {
         self.fail_slots(&Error::Internal(format!("a step panicked: {text}")));
     }
 
-    fn fail_everything(&mut self, error: &Error) {
-        let running = std::mem::take(&mut self.slots);
-        for slot in running {
-            self.stats.totals.cancelled.count();
-            self.answer(|| slot.fail(error.clone()));
-        }
-        for job in self.queue.remove(|_| true) {
-            self.stats.totals.cancelled.count();
-            self.answer(|| job.fail(error.clone()));
-        }
-        // Jobs that were accepted and not taken in yet.
-        while let Ok(command) = self.inbox.try_recv() {
-            if let Command::Submit(job) = command {
-                self.stats.totals.cancelled.count();
-                self.answer(|| job.fail(error.clone()));
-            }
-        }
-    }
-
     fn publish(&self) {
         for class in Class::ALL {
             self.stats.waiting[class as usize].set(self.queue.waiting(class) as u64);
@@ -361,6 +330,34 @@ impl Loop {
         self.stats.totals.running.set(self.slots.len() as u64);
         self.stats.used_tokens.set(self.pool.used() as u64);
         self.stats.idle_tokens.set(self.pool.idle_tokens() as u64);
+    }
+}
+
+/// However the thread ends, every accepted job is answered: those that run, those that wait, and those that are still on
+/// their way through the inbox, which would keep a message for as long as one of its senders waits for the answer.
+impl Drop for Loop {
+    fn drop(&mut self) {
+        self.stats.close();
+        let mut jobs = self.queue.remove(|_| true);
+        jobs.extend(
+            std::mem::take(&mut self.slots)
+                .into_iter()
+                .map(|slot| slot.job),
+        );
+        loop {
+            for job in jobs.drain(..) {
+                self.stats.totals.cancelled.count();
+                job.fail(Error::Cancelled);
+            }
+            if !self.stats.is_occupied() {
+                break;
+            }
+            // A holder of a place is about to send.
+            if let Ok(Command::Submit(job)) = self.inbox.recv_timeout(Duration::from_millis(1)) {
+                jobs.push(*job);
+            }
+        }
+        self.publish();
     }
 }
 

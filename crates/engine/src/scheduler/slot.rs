@@ -172,6 +172,7 @@ impl Slot {
             completion_tokens: self.sampled.len(),
             timings,
         };
+        self.job.place.take();
         self.send(Piece::Done(Box::new(outcome)));
         timings
     }

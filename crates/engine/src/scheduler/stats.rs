@@ -1,7 +1,7 @@
 //! What an engine thread did, written by it and read by anyone without waiting for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::job::{Class, Timings};
@@ -63,6 +63,7 @@ pub struct Stats {
     pub totals: Arc<Totals>,
     /// Jobs accepted and not answered yet.
     in_flight: AtomicUsize,
+    closed: AtomicBool,
 }
 
 impl Stats {
@@ -75,6 +76,7 @@ impl Stats {
             idle_tokens: Gauge::default(),
             totals,
             in_flight: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
         }
     }
 
@@ -86,19 +88,49 @@ impl Stats {
             .sum()
     }
 
-    /// Takes a place among at most `limit` unanswered jobs; gives their number when there is none.
-    pub(super) fn enter(&self, limit: usize) -> Result<(), usize> {
+    /// Takes a place among at most `limit` unanswered jobs.
+    ///
+    /// A place that was given is waited for: the thread does not end before every holder has left. Either the closing
+    /// thread sees the place, or its holder sees the close here; hence the sequentially consistent order of both.
+    pub(super) fn enter(self: &Arc<Self>, limit: usize) -> Result<Place, Refusal> {
         self.in_flight
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| {
                 (n < limit).then_some(n + 1)
             })
-            .map(|_| ())
+            .map_err(Refusal::Full)?;
+        let place = Place(self.clone());
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Refusal::Closed);
+        }
+        Ok(place)
     }
 
-    /// Gives the place back.
-    pub(super) fn leave(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    /// Gives no further place.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
     }
+
+    /// Whether a place is still held.
+    pub(super) fn is_occupied(&self) -> bool {
+        self.in_flight.load(Ordering::SeqCst) > 0
+    }
+}
+
+/// A place among the unanswered jobs, given back when it is dropped.
+pub(super) struct Place(Arc<Stats>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Why no place was given.
+pub(super) enum Refusal {
+    /// So many are held.
+    Full(usize),
+    /// The thread is ending.
+    Closed,
 }
 
 impl Totals {
