@@ -8,6 +8,9 @@
 
 #include "host.h"
 
+/* Thousands of calls are refused here, and each would be a line of the log. */
+#define SILENT "{\"model\":{\"n_predict\":64,\"ctx_size\":1024}," GREEDY_SAMPLING ",\"logging\":{\"level\":\"none\"}}"
+
 static void *backend;
 static atomic_bool done;
 
@@ -22,7 +25,7 @@ static void crowd(int count, void *(*work)(void *)) {
 static void *open_and_close_backends(void *number) {
     (void)number;
     for (int i = 0; i < 50; i++) {
-        void *own = open_backend(GREEDY);
+        void *own = open_backend(SILENT);
         graph_execution_context context = 0;
         CHECK_EQ(load_model(own, "/missing.gguf", NULL), RUNTIME_ERROR);
         CHECK_EQ(init_execution_context(own, 1, &context), INVALID_ARGUMENT);
@@ -39,7 +42,7 @@ static void crowds_open_and_close_backends(void) {
 static void *load_and_close_backends(void *number) {
     (void)number;
     for (int i = 0; i < 3; i++) {
-        void *own = open_with_model(i % 2 == 0 ? POCKET_A : POCKET_B, GREEDY);
+        void *own = open_with_model(i % 2 == 0 ? POCKET_A : POCKET_B, SILENT);
         char answer[TEXT];
         CHECK_CONTAINS(say(own, open_context(own), "What is your name?", answer), i % 2 == 0 ? "Pip" : "Momo");
         close_backend(own);
@@ -68,7 +71,7 @@ static void *open_and_close_contexts(void *number) {
 }
 
 static void crowds_open_and_close_contexts_and_leave_no_slot_taken(void) {
-    backend = open_with_model(POCKET_A, GREEDY);
+    backend = open_with_model(POCKET_A, SILENT);
     crowd(16, open_and_close_contexts);
     for (int i = 0; i < 8; i++) { open_context(backend); }
     graph_execution_context ninth;
@@ -89,7 +92,7 @@ static void *share_a_context(void *number) {
 static void turns_of_one_context_queue_up(void) {
     static char history[1 << 16];
     uint32_t size = sizeof history;
-    backend = open_with_model(POCKET_A, GREEDY);
+    backend = open_with_model(POCKET_A, SILENT);
     shared = open_context(backend);
     crowd(8, share_a_context);
     CHECK_EQ(wasi_nn_get_history(backend, shared, history, &size), OK);
@@ -148,7 +151,7 @@ static void *close_or_use(void *number) {
 
 static void a_backend_goes_while_others_are_inside(void) {
     for (int round = 0; round < 5; round++) {
-        backend = open_with_model(POCKET_A, GREEDY);
+        backend = open_with_model(POCKET_A, SILENT);
         done = false;
         crowd(8, close_or_use);
     }
@@ -166,7 +169,7 @@ static void *close_at_once(void *number) {
 
 static void only_one_of_many_closes_is_the_close(void) {
     for (int round = 0; round < 10; round++) {
-        backend = open_with_model(POCKET_A, GREEDY);
+        backend = open_with_model(POCKET_A, SILENT);
         closed = 0;
         crowd(8, close_at_once);
         CHECK_EQ(closed, 1);
@@ -193,7 +196,7 @@ static void *close_or_load(void *number) {
 
 static void a_backend_goes_during_loads(void) {
     for (int round = 0; round < 3; round++) {
-        backend = open_backend(GREEDY);
+        backend = open_backend(SILENT);
         done = false;
         crowd(4, close_or_load);
     }
@@ -211,7 +214,7 @@ static void *errors_of_a_thread(void *number) {
 }
 
 static void every_thread_has_its_own_last_error(void) {
-    backend = open_backend(GREEDY);
+    backend = open_backend(SILENT);
     crowd(8, errors_of_a_thread);
     close_backend(backend);
 }
@@ -227,7 +230,7 @@ static void a_small_stack_is_enough(void) {
     static char answer[TEXT];
     pthread_attr_t attributes;
     pthread_t thread;
-    backend = open_with_model(POCKET_A, GREEDY);
+    backend = open_with_model(POCKET_A, SILENT);
     shared = open_context(backend);
     REQUIRE(pthread_attr_init(&attributes) == 0);
     REQUIRE(pthread_attr_setstacksize(&attributes, 128 * 1024) == 0);

@@ -92,9 +92,10 @@ wasi_nn_error wasi_nn_set_session_priority(void *ctx,
                                            uint32_t priority);
 
 /**
- * Forgets the conversation of a context and what the model has cached of it. The context stays open.
+ * Forgets the conversation of a context and what the model has cached of it. The context stays open. Waits for the
+ * turns that run or wait on it.
  *
- * Answers: invalid_argument for a bad ctx or context.
+ * Answers: invalid_argument for a bad ctx or context; timeout if those turns do not end in time.
  */
 WASI_NN_API
 wasi_nn_error wasi_nn_clear_context(void *ctx,
