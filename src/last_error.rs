@@ -28,9 +28,9 @@ pub(crate) fn answer(
             wasi_nn_error::TooLarge => log::Level::Debug,
             _ => log::Level::Warn,
         };
-        log::log!(target: "backend", level, "{text}");
-        registry::keep_error(ctx, &text);
-        LATEST.with_borrow_mut(|latest| *latest = Some((ctx, text)));
+        registry::keep_error(ctx, level, &text);
+        // Without the thread's own place, which is gone when the thread is being torn down, the backend's has the text.
+        drop(LATEST.try_with(|latest| *latest.borrow_mut() = Some((ctx, text))));
     })
 }
 
@@ -39,10 +39,11 @@ pub(crate) fn answer(
 /// With `ctx` NULL the thread's own, wherever it came from. Empty where nothing failed yet.
 /// Errors: `ctx` is no backend, and the thread's own text is not about it.
 pub(crate) fn text(ctx: *mut c_void) -> Result<Arc<str>, Failure> {
-    let own = LATEST.with_borrow(|latest| match latest {
+    let own = LATEST.try_with(|latest| match &*latest.borrow() {
         Some((from, text)) if ctx.is_null() || *from == ctx => Some(Arc::clone(text)),
         _ => None,
     });
+    let own = own.ok().flatten();
     match own {
         Some(text) => Ok(text),
         None if ctx.is_null() => Ok(Arc::from("")),

@@ -51,7 +51,8 @@ pub(crate) fn backend(ctx: *mut c_void) -> Result<Arc<Backend>, Failure> {
 /// Takes a backend out of the table: from now on its pointer is stale.
 pub(crate) fn remove(ctx: *mut c_void) -> Result<Arc<Backend>, Failure> {
     let token = own_token(ctx)?;
-    if CALLING_BACK.with_borrow(|waiting| waiting.contains(&token)) {
+    // A thread whose locals are gone already is in no callback.
+    if CALLING_BACK.try_with(|waiting| waiting.borrow().contains(&token)) == Ok(true) {
         return Err(Failure::InsideCallback);
     }
     let removed = BACKENDS.write().remove(&token);
@@ -64,12 +65,16 @@ pub(crate) fn call_back<R>(ctx: *mut c_void, callback: impl FnOnce() -> R) -> R 
     callback()
 }
 
-/// Keeps a backend's latest failure, if the backend still exists.
-pub(crate) fn keep_error(ctx: *mut c_void, text: &Arc<str>) {
-    if let Ok(token) = own_token(ctx)
-        && let Some(entry) = BACKENDS.read().get(&token)
-    {
+/// Keeps a backend's latest failure and writes it to its log, if the backend still exists.
+pub(crate) fn keep_error(ctx: *mut c_void, level: log::Level, text: &Arc<str>) {
+    let Ok(token) = own_token(ctx) else { return };
+    let backend = BACKENDS.read().get(&token).map(|entry| {
         *entry.last_error.lock() = Arc::clone(text);
+        Arc::clone(&entry.backend)
+    });
+    match backend {
+        Some(backend) => backend.note(level, text),
+        None => log::log!(target: "backend", level, "{text}"),
     }
 }
 
@@ -93,13 +98,13 @@ struct Waiting;
 
 impl Waiting {
     fn begin(token: Token) -> Waiting {
-        CALLING_BACK.with_borrow_mut(|waiting| waiting.push(token));
+        drop(CALLING_BACK.try_with(|waiting| waiting.borrow_mut().push(token)));
         Waiting
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        CALLING_BACK.with_borrow_mut(|waiting| waiting.pop());
+        drop(CALLING_BACK.try_with(|waiting| waiting.borrow_mut().pop()));
     }
 }

@@ -31,7 +31,7 @@ use crate::llama::Special;
 use crate::logging::{self, Entered, Journal};
 use crate::models::Registry;
 use crate::scheduler::{Class, SessionKey, Totals};
-use contexts::{Contexts, Opened};
+use contexts::Contexts;
 use gate::{Gate, Inside};
 use serving::Serving;
 use settings::Settings;
@@ -87,7 +87,11 @@ impl Backend {
     /// the configuration is strict.
     pub fn open(options: Options<'_>) -> Result<Backend> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let (settings, opening) = workers::apart(|| Settings::open(options))?;
+        let (settings, opening) = match options.config {
+            // Nested text takes more stack than a host's thread may have.
+            Some(_) => workers::apart(|| Settings::open(options))?,
+            None => Settings::open(options)?,
+        };
         let (journal, problem) = Journal::open(&settings.config.logging);
         let journal = Arc::new(journal);
         logging::open(&journal);
@@ -149,15 +153,17 @@ impl Backend {
         }
         let config = self.settings().config.clone();
         let history = History::new(config.model.system_prompt.as_deref());
+        self.forget_all(&self.contexts.clean_up(&config.backend));
         let opened = self.contexts.open_anonymous(&config.backend, history)?;
-        Ok(self.opened(&lease, opened))
+        self.forget_all(&opened.evicted);
+        Ok(opened.id)
     }
 
     /// Opens the conversation `name`, or attaches to it. Errors: `InvalidArgument` for a name that is empty or longer
     /// than 1,024 bytes; `NoModel`; `TooManyContexts`.
     pub fn open_named_context(&self, name: &[u8]) -> Result<ContextId> {
         let _call = self.enter()?;
-        let lease = self.registry.lease().ok_or(Error::NoModel)?;
+        self.registry.lease().ok_or(Error::NoModel)?;
         if name.is_empty() || name.len() > 1024 {
             return Err(Error::InvalidArgument(format!(
                 "session name has {} bytes, must have 1 to 1024",
@@ -166,8 +172,10 @@ impl Backend {
         }
         let config = self.settings().config.clone();
         let history = History::new(config.model.system_prompt.as_deref());
+        self.forget_all(&self.contexts.clean_up(&config.backend));
         let opened = self.contexts.open_named(&config.backend, name, history)?;
-        Ok(self.opened(&lease, opened))
+        self.forget_all(&opened.evicted);
+        Ok(opened.id)
     }
 
     /// Closes a context; its running turn is cancelled. A named conversation is kept. Errors: `UnknownContext`.
@@ -264,15 +272,23 @@ impl Backend {
         Ok(())
     }
 
+    /// Writes a line about a call of this backend to its log.
+    pub fn note(&self, level: log::Level, text: &str) {
+        let _entered = logging::enter(&self.journal);
+        log::log!(target: "backend", level, "{text}");
+    }
+
     /// Tokens in use and available. Errors: `NoModel`.
     pub fn usage(&self, context: u32) -> Result<Usage> {
         let _call = self.enter()?;
         let session = self.session(context)?;
         let lease = self.registry.lease().ok_or(Error::NoModel)?;
         let tokens = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let capacity = tokens(lease.engine.capacity());
         Ok(Usage {
-            used: tokens(session.activity().used_tokens),
-            capacity: tokens(lease.engine.capacity()),
+            // The token that ended an answer for want of room has no cell.
+            used: tokens(session.activity().used_tokens).min(capacity),
+            capacity,
         })
     }
 
@@ -306,12 +322,12 @@ impl Backend {
         self.contexts.get(context)
     }
 
-    fn opened(&self, lease: &Serving, opened: Opened) -> ContextId {
-        for session in opened.evicted {
-            log::info!(target: "session", "session {} gave way to context {}", session.id, opened.id.0);
-            lease.engine.forget(SessionKey(session.id));
+    /// Sessions that clean-up has ended.
+    fn forget_all(&self, sessions: &[Arc<Session>]) {
+        for session in sessions {
+            log::info!(target: "session", "session {} gave way", session.id);
+            self.forget(session);
         }
-        opened.id
     }
 
     fn forget(&self, session: &Session) {

@@ -25,6 +25,7 @@ pub(crate) mod model;
 pub(crate) mod vocab;
 
 mod capacity;
+pub mod exit;
 mod threads;
 
 pub(crate) mod batch;
@@ -38,6 +39,7 @@ mod tests;
 
 pub(crate) use batch::Batch;
 pub(crate) use context::{Context, ContextParams, DecodeFailure, FlashAttention, KvType};
+pub(crate) use ffi::DEAD_END_TEXT;
 pub(crate) use grammar::json_schema_to_grammar;
 pub(crate) use model::{Model, ModelParams};
 pub(crate) use runtime::Numa;

@@ -42,8 +42,11 @@ pub fn close(journal: &Arc<Journal>) {
 
 /// Sends this thread's lines to `journal` while the guard lives.
 pub fn enter(journal: &Arc<Journal>) -> Entered {
-    let before = CURRENT.with(|c| c.replace(Some(journal.clone())));
-    Entered { before }
+    // A host may call from a destructor that runs after those of its thread: then the oldest journal has to do.
+    let before = CURRENT.try_with(|c| c.replace(Some(journal.clone())));
+    Entered {
+        before: before.ok().flatten(),
+    }
 }
 
 /// Restores the thread's journal of before.
@@ -61,7 +64,8 @@ impl Drop for Entered {
 
 /// Lets the facade drop lines early that no journal wants.
 pub fn update_level() {
-    let journals = JOURNALS.read();
+    // Exclusive, so that of two changes the later one stands.
+    let journals = JOURNALS.write();
     let level = journals.iter().map(|j| j.level()).max();
     log::set_max_level(level.unwrap_or(LevelFilter::Off));
 }

@@ -99,6 +99,9 @@ fn grammar(settings: &Sampling) -> Result<Option<String>> {
     }
 }
 
+/// Tokens that a window may have; llama.cpp keeps a ring of so many.
+const MAX_WINDOW: i32 = 1 << 20;
+
 /// Bytes of grammar text; the parser works recursively on it.
 const MAX_GRAMMAR: usize = 256 << 10;
 
@@ -148,7 +151,8 @@ impl Plan<'_> {
             SamplerName::Dry => (s.dry_multiplier > 0.0).then(|| Stage::Dry {
                 multiplier: s.dry_multiplier,
                 base: s.dry_base,
-                allowed_length: int(s.dry_allowed_length),
+                // A single token is no repeated sequence, so llama.cpp starts at 1.
+                allowed_length: int(s.dry_allowed_length).max(1),
                 last_n: self.window(s.dry_penalty_last_n),
                 breakers: s.dry_sequence_breakers.clone(),
             }),
@@ -228,10 +232,10 @@ impl Plan<'_> {
 
     /// -1 is the whole context, which llama.cpp's samplers would read as "off".
     fn window(&self, last_n: i32) -> i32 {
-        if last_n < 0 {
-            self.context
-        } else {
-            last_n.min(self.context)
+        let context = self.context.min(MAX_WINDOW);
+        match last_n {
+            ..0 => context,
+            n => n.min(context),
         }
     }
 }

@@ -35,6 +35,8 @@ pub enum Verdict {
     Time,
     /// No free cell is left in the context.
     ContextFull,
+    /// The grammar is complete, and the end of the answer is forbidden.
+    GrammarDeadEnd,
     /// The streaming callback asked for it.
     Callback,
 }
@@ -50,6 +52,7 @@ impl Verdict {
             Verdict::Length => "length",
             Verdict::Time => "time",
             Verdict::ContextFull => "context_full",
+            Verdict::GrammarDeadEnd => "grammar_dead_end",
             Verdict::Callback => "callback",
         }
     }
@@ -203,9 +206,9 @@ impl Watch {
         &self.text[..floor_char(&self.text, self.cut.unwrap_or(self.text.len()))]
     }
 
-    /// Bytes of text before any cut.
+    /// Bytes before any cut, those of an incomplete character included.
     pub fn raw_len(&self) -> usize {
-        self.text.len()
+        self.text.len() + self.partial.len()
     }
 
     fn pattern(&mut self) -> Option<Verdict> {
@@ -214,9 +217,9 @@ impl Watch {
             .rules
             .patterns
             .iter()
-            .filter_map(|p| p.find(&self.text[window..]).map(|m| (m.start(), p)))
+            .filter_map(|p| p.find_at(&self.text, window).map(|m| (m.start(), p)))
             .min_by_key(|(start, _)| *start)?;
-        self.cut = Some(window + start);
+        self.cut = Some(start);
         Some(Verdict::StopRegex(pattern.as_str().to_owned()))
     }
 }

@@ -87,8 +87,8 @@ impl Contexts {
     /// Opens an anonymous context over `history`. Errors: `TooManyContexts` at `max_concurrent`.
     pub fn open_anonymous(&self, limits: &BackendLimits, history: History) -> Result<Opened> {
         // The lock makes counting and opening one step.
-        let mut named = self.named.lock();
-        let mut evicted = self.clean_up(&mut named, limits);
+        let _named = self.named.lock();
+        let mut evicted = Vec::new();
         let anonymous = self.anonymous();
         let limit = limits.max_concurrent as usize;
         if anonymous.len() >= limit {
@@ -99,6 +99,7 @@ impl Contexts {
                 });
             };
             self.open.remove(id);
+            session.close();
             self.evicted.reclaimed.fetch_add(1, Ordering::Relaxed);
             evicted.push(session);
         }
@@ -115,7 +116,7 @@ impl Contexts {
         history: History,
     ) -> Result<Opened> {
         let mut named = self.named.lock();
-        let mut evicted = self.clean_up(&mut named, limits);
+        let mut evicted = Vec::new();
         if let Some(entry) = named.get_mut(name) {
             entry.session.touch();
             let id = match entry.open {
@@ -198,15 +199,12 @@ impl Contexts {
         &self.evicted
     }
 
-    /// Ends named sessions that have been idle for too long.
-    fn clean_up(
-        &self,
-        named: &mut HashMap<Box<[u8]>, Named>,
-        limits: &BackendLimits,
-    ) -> Vec<Arc<Session>> {
+    /// Ends named sessions that have been idle for too long, and gives them.
+    pub fn clean_up(&self, limits: &BackendLimits) -> Vec<Arc<Session>> {
         if !limits.auto_cleanup {
             return Vec::new();
         }
+        let mut named = self.named.lock();
         let expired: Vec<Box<[u8]>> = named
             .iter()
             .filter(|(_, entry)| is_idle(&entry.session, limits.idle_timeout))
@@ -217,7 +215,7 @@ impl Contexts {
             .fetch_add(expired.len() as u64, Ordering::Relaxed);
         expired
             .iter()
-            .filter_map(|name| self.take_named(named, name))
+            .filter_map(|name| self.take_named(&mut named, name))
             .collect()
     }
 
@@ -287,6 +285,7 @@ mod tests {
     }
 
     fn named(contexts: &Contexts, limits: &BackendLimits, name: &str) -> Result<u32> {
+        contexts.clean_up(limits);
         let opened = contexts.open_named(limits, name.as_bytes(), History::new(None))?;
         Ok(opened.id.0)
     }

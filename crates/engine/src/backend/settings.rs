@@ -17,6 +17,8 @@ pub struct Settings {
     init: Option<RawConfig>,
     load: Option<RawConfig>,
     arguments: Option<ArgumentsMode>,
+    /// `strict` was given at init.
+    strict_at_init: bool,
     findings: Vec<Finding>,
     /// Doors and paths that were logged.
     logged: HashSet<(Door, String)>,
@@ -63,6 +65,7 @@ impl Settings {
         let refusable = findings.iter().filter(|f| f.code != Code::NoCompile);
         refuse(refusable, config.strict)?;
         let settings = Settings {
+            strict_at_init: config.strict,
             config: Arc::new(config),
             init,
             load: None,
@@ -81,7 +84,7 @@ impl Settings {
             None => self.load.clone(),
             Some(text) => match RawConfig::parse(Door::Load, text) {
                 Ok(raw) => Some(raw),
-                Err(reason) if self.config.strict => {
+                Err(reason) if self.strict_at_init => {
                     return Err(Error::InvalidArgument(format!("load config: {reason}")));
                 }
                 Err(reason) => {

@@ -132,13 +132,15 @@ impl Backend {
 
     /// Refuses a call into a context, or any context, from one of its own callbacks.
     pub(super) fn refuse_reentrance(&self, context: Option<u32>) -> Result<()> {
-        let inner = CALLBACKS.with(|c| {
+        // A thread whose locals are gone already is in no callback.
+        let inner = CALLBACKS.try_with(|c| {
             let callbacks = c.borrow();
             let own = callbacks
                 .iter()
                 .find(|(backend, id)| *backend == self.id && context.is_none_or(|c| c == *id));
             own.map(|(_, id)| *id)
         });
+        let inner = inner.ok().flatten();
         inner.map_or(Ok(()), |id| Err(Error::Reentrant(id)))
     }
 }
@@ -217,10 +219,10 @@ impl Run<'_> {
         struct Leave;
         impl Drop for Leave {
             fn drop(&mut self) {
-                CALLBACKS.with(|c| c.borrow_mut().pop());
+                drop(CALLBACKS.try_with(|c| c.borrow_mut().pop()));
             }
         }
-        CALLBACKS.with(|c| c.borrow_mut().push((self.backend, self.context)));
+        drop(CALLBACKS.try_with(|c| c.borrow_mut().push((self.backend, self.context))));
         let _leave = Leave;
         call()
     }

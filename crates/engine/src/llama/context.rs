@@ -17,6 +17,7 @@ use llama_cpp_sys_2 as sys;
 use crate::error::{Error, Result};
 
 use super::batch::{Batch, Limits};
+use super::exit;
 use super::threads::Pool;
 use super::{Model, SeqId, ThreadCounts, Token, capacity, ffi, log, runtime};
 
@@ -224,6 +225,7 @@ impl Context {
     /// Evaluates `batch`. Its positions must continue what each sequence holds, from 0 for an empty one.
     pub(crate) fn decode(&mut self, batch: &Batch) -> std::result::Result<(), DecodeFailure> {
         self.check_batch(batch).map_err(DecodeFailure::Failed)?;
+        let _computing = exit::Computing::begin().ok_or(DecodeFailure::Aborted)?;
         self.outputs.clear();
         self.abort.hold.store(self.shift_pending, Ordering::Relaxed);
         let mut status = 0;
@@ -371,7 +373,8 @@ impl Drop for Context {
 unsafe extern "C" fn is_aborted(data: *mut c_void) -> bool {
     // SAFETY: `data` is the boxed `Abort` of the context that is computing; only its atomics are used.
     let abort = unsafe { &*data.cast::<Abort>() };
-    abort.flag.load(Ordering::Relaxed) && !abort.hold.load(Ordering::Relaxed)
+    exit::is_under_way()
+        || abort.flag.load(Ordering::Relaxed) && !abort.hold.load(Ordering::Relaxed)
 }
 
 fn check_kind(model: &Model) -> Result<()> {

@@ -8,6 +8,9 @@ use llama_cpp_sys_2 as sys;
 
 use crate::error::Error;
 
+/// How the text of an error begins when the sampler is left without any token.
+pub(crate) const DEAD_END_TEXT: &str = "dead end";
+
 /// What a wrapped call reported instead of success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -30,7 +33,7 @@ impl Fault {
             Fault::NoMemory => format!("{what}: out of memory"),
             Fault::Failed(text) => format!("{what}: {text}"),
             Fault::BadLogits(text) => format!("bad logits: {text}"),
-            Fault::DeadEnd(text) => format!("dead end: {text}"),
+            Fault::DeadEnd(text) => format!("{DEAD_END_TEXT}: {text}"),
             Fault::Absent => format!("{what}: not offered by this llama.cpp"),
         })
     }

@@ -90,6 +90,7 @@ pub fn bring_up(
     let plan = plan(config, &weights, &mut notes);
     let mut context = create(&weights, config, &plan, &mut notes)?;
     probe(&weights, &mut context)?;
+    llama::exit::guard();
     Ok(Brought {
         weights,
         context,

@@ -154,6 +154,17 @@ impl Pool {
         place.running = false;
     }
 
+    /// Forgets all running sequences and names them.
+    pub fn clear_running(&mut self) -> Vec<usize> {
+        let running: Vec<usize> = (0..self.sequences.len())
+            .filter(|&i| self.sequences[i].running)
+            .collect();
+        for &sequence in &running {
+            self.forget(sequence);
+        }
+        running
+    }
+
     /// Forgets all idle sequences and names those that held tokens.
     pub fn clear_idle(&mut self) -> Vec<usize> {
         let idle: Vec<usize> = self.idle().filter(|&i| !self.is_free(i)).collect();

@@ -133,7 +133,7 @@ impl<J> Queue<J> {
 
     fn remove_if(&mut self, mut gone: impl FnMut(&J, Instant) -> bool) -> Vec<J> {
         let mut removed = Vec::new();
-        for lane in &mut self.lanes {
+        for (lane, credit) in self.lanes.iter_mut().zip(&mut self.credit) {
             let mut at = 0;
             while at < lane.len() {
                 if gone(&lane[at].job, lane[at].deadline) {
@@ -141,6 +141,9 @@ impl<J> Queue<J> {
                 } else {
                     at += 1;
                 }
+            }
+            if lane.is_empty() {
+                *credit = 0;
             }
         }
         removed

@@ -279,6 +279,10 @@ impl Loop {
     }
 
     fn forget(&mut self, session: SessionKey) {
+        for slot in &mut self.slots {
+            // Its last turn still runs: the tokens go when it ends.
+            slot.job.turn.keep_cache &= slot.job.turn.session != session;
+        }
         if let Some(sequence) = self.pool.idle_of(session) {
             self.pool.forget(sequence);
             self.clear(sequence);
@@ -320,6 +324,10 @@ impl Loop {
             .or_else(|| panic.downcast_ref::<String>().cloned())
             .unwrap_or_default();
         self.fail_slots(&Error::Internal(format!("a step panicked: {text}")));
+        // Without slots no sequence runs, whatever the step was doing.
+        for sequence in self.pool.clear_running() {
+            self.clear(sequence);
+        }
     }
 
     fn publish(&self) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::job::{Job, Outcome, Piece, Timings};
 use crate::error::{Error, Result};
-use crate::llama::{Context, SeqId, Token, Vocab};
+use crate::llama::{Context, DEAD_END_TEXT, SeqId, Token, Vocab};
 use crate::stopping::{Verdict, Watch};
 
 /// A job while it runs.
@@ -126,7 +126,13 @@ impl Slot {
         let Some(output) = self.output.take() else {
             return Ok(None);
         };
-        let token = self.job.turn.sampler.sample(context, output)?;
+        let token = match self.job.turn.sampler.sample(context, output) {
+            Ok(token) => token,
+            Err(Error::Engine(reason)) if reason.starts_with(DEAD_END_TEXT) => {
+                return Ok(Some(Verdict::GrammarDeadEnd));
+            }
+            Err(error) => return Err(error),
+        };
         let now = Instant::now();
         self.first_token.get_or_insert(now);
         self.sampled.push(token);

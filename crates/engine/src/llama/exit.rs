@@ -1,0 +1,54 @@
+//! The end of the process while models compute.
+//!
+//! ggml keeps static data that C++ destroys at exit, under the feet of whoever computes. A host may end with turns
+//! running, so computation is stopped before: our exit handler is registered after those statics exist and therefore
+//! runs before they go. Knows nothing of jobs; the threads that wait for them are simply never woken.
+
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+static UNDER_WAY: AtomicBool = AtomicBool::new(false);
+static COMPUTING: AtomicUsize = AtomicUsize::new(0);
+
+/// Longest wait for a graph that does not look at its abort callback, such as one on a device.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A decode call under way.
+pub(super) struct Computing;
+
+impl Computing {
+    /// `None` once the process is ending. Either the handler sees this call, or the call sees the handler; hence the
+    /// sequentially consistent order of both.
+    pub(super) fn begin() -> Option<Computing> {
+        COMPUTING.fetch_add(1, Ordering::SeqCst);
+        let computing = Computing;
+        (!UNDER_WAY.load(Ordering::SeqCst)).then_some(computing)
+    }
+}
+
+impl Drop for Computing {
+    fn drop(&mut self) {
+        COMPUTING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Whether the process is ending.
+pub(super) fn is_under_way() -> bool {
+    UNDER_WAY.load(Ordering::Relaxed)
+}
+
+/// Registers the handler, once. To be called after a model has computed, when all of ggml's statics exist.
+pub(crate) fn guard() {
+    static ONCE: Once = Once::new();
+    // SAFETY: the handler is a plain function of this library, which stays mapped until the process ends.
+    ONCE.call_once(|| drop(unsafe { libc::atexit(stop) }));
+}
+
+extern "C" fn stop() {
+    UNDER_WAY.store(true, Ordering::SeqCst);
+    let deadline = Instant::now() + PATIENCE;
+    while COMPUTING.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
