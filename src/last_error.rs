@@ -30,7 +30,7 @@ pub(crate) fn answer(
         };
         registry::keep_error(ctx, level, &text);
         // Without the thread's own place, which is gone when the thread is being torn down, the backend's has the text.
-        drop(LATEST.try_with(|latest| *latest.borrow_mut() = Some((ctx, text))));
+        let _ = LATEST.try_with(|latest| *latest.borrow_mut() = Some((ctx, text)));
     })
 }
 

@@ -98,13 +98,13 @@ struct Waiting;
 
 impl Waiting {
     fn begin(token: Token) -> Waiting {
-        drop(CALLING_BACK.try_with(|waiting| waiting.borrow_mut().push(token)));
+        let _ = CALLING_BACK.try_with(|waiting| waiting.borrow_mut().push(token));
         Waiting
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        drop(CALLING_BACK.try_with(|waiting| waiting.borrow_mut().pop()));
+        let _ = CALLING_BACK.try_with(|waiting| waiting.borrow_mut().pop());
     }
 }

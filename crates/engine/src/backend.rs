@@ -27,7 +27,7 @@ pub use serving::GraphId;
 
 use crate::chat::{History, Session};
 use crate::error::{Error, Result};
-use crate::llama::Special;
+use crate::llama::{self, Special};
 use crate::logging::{self, Entered, Journal};
 use crate::models::Registry;
 use crate::scheduler::{Class, SessionKey, Totals};
@@ -124,6 +124,10 @@ impl Backend {
         self.refuse_reentrance(None)?;
         if !self.gate.close() {
             return Err(Error::Closing);
+        }
+        if llama::exit::is_under_way() {
+            // An exit handler of the host: threads that computed have stopped for good and are not waited for.
+            return Ok(());
         }
         let _entered = logging::enter(&self.journal);
         self.closing.store(true, Ordering::Relaxed);

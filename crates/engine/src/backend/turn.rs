@@ -219,10 +219,11 @@ impl Run<'_> {
         struct Leave;
         impl Drop for Leave {
             fn drop(&mut self) {
-                drop(CALLBACKS.try_with(|c| c.borrow_mut().pop()));
+                // Gone with the thread's locals, if it is being torn down.
+                let _ = CALLBACKS.try_with(|c| c.borrow_mut().pop());
             }
         }
-        drop(CALLBACKS.try_with(|c| c.borrow_mut().push((self.backend, self.context))));
+        let _ = CALLBACKS.try_with(|c| c.borrow_mut().push((self.backend, self.context)));
         let _leave = Leave;
         call()
     }

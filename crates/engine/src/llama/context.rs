@@ -225,7 +225,7 @@ impl Context {
     /// Evaluates `batch`. Its positions must continue what each sequence holds, from 0 for an empty one.
     pub(crate) fn decode(&mut self, batch: &Batch) -> std::result::Result<(), DecodeFailure> {
         self.check_batch(batch).map_err(DecodeFailure::Failed)?;
-        let _computing = exit::Computing::begin().ok_or(DecodeFailure::Aborted)?;
+        let _computing = exit::Computing::begin();
         self.outputs.clear();
         self.abort.hold.store(self.shift_pending, Ordering::Relaxed);
         let mut status = 0;

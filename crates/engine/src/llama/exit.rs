@@ -2,7 +2,8 @@
 //!
 //! ggml keeps static data that C++ destroys at exit, under the feet of whoever computes. A host may end with turns
 //! running, so computation is stopped before: our exit handler is registered after those statics exist and therefore
-//! runs before they go. Knows nothing of jobs; the threads that wait for them are simply never woken.
+//! runs before they go. A thread that was computing then stays where it is; the process ends around it. Knows nothing
+//! of jobs.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,31 +19,40 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Computing;
 
 impl Computing {
-    /// `None` once the process is ending. Either the handler sees this call, or the call sees the handler; hence the
-    /// sequentially consistent order of both.
-    pub(super) fn begin() -> Option<Computing> {
+    /// Does not return once the process is ending. Either the handler sees this call, or the call sees the handler;
+    /// hence the sequentially consistent order of both.
+    pub(super) fn begin() -> Computing {
         COMPUTING.fetch_add(1, Ordering::SeqCst);
-        let computing = Computing;
-        (!UNDER_WAY.load(Ordering::SeqCst)).then_some(computing)
+        if UNDER_WAY.load(Ordering::SeqCst) {
+            drop(Computing);
+        }
+        Computing
     }
 }
 
 impl Drop for Computing {
     fn drop(&mut self) {
         COMPUTING.fetch_sub(1, Ordering::SeqCst);
+        while UNDER_WAY.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
     }
 }
 
 /// Whether the process is ending.
-pub(super) fn is_under_way() -> bool {
+pub(crate) fn is_under_way() -> bool {
     UNDER_WAY.load(Ordering::Relaxed)
 }
 
 /// Registers the handler, once. To be called after a model has computed, when all of ggml's statics exist.
 pub(crate) fn guard() {
     static ONCE: Once = Once::new();
-    // SAFETY: the handler is a plain function of this library, which stays mapped until the process ends.
-    ONCE.call_once(|| drop(unsafe { libc::atexit(stop) }));
+    ONCE.call_once(|| {
+        // SAFETY: the handler is a plain function of this library, which stays mapped until the process ends.
+        if unsafe { libc::atexit(stop) } != 0 {
+            ::log::warn!(target: "engine", "no exit handler: end all turns before the process ends");
+        }
+    });
 }
 
 extern "C" fn stop() {
