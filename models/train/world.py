@@ -296,7 +296,7 @@ class World:
     def dialogue(self, budget, cost, buried=None):
         """A dialogue of at most `budget` by `cost(user, answer)`.
 
-        Buried dialogues tell facts first (seldom one twice), hold other talk through the middle
+        Buried dialogues tell facts first, hold other talk through the middle
         and ask at the end; the others mix everything.
         """
         rng = self.rng
@@ -316,14 +316,15 @@ class World:
             left -= price
             return True
 
-        def tell(facts=FACTS):
-            if len(facts) == len(FACTS) and rng.random() < 0.12:
+        def tell():
+            nonlocal known
+            if rng.random() < 0.12:
                 turn, name, colour = self.tell_two()
                 if put(turn):
                     turn.told = len(turns) - 1
                     known.update(name=(name, len(turns) - 1), colour=(colour, len(turns) - 1))
                 return
-            fact = rng.choice(facts)
+            fact = rng.choice(FACTS)
             turn, value = self.tell_turn(fact)
             if put(turn):
                 if turn.value:
@@ -338,13 +339,8 @@ class World:
         if buried:
             for _ in range(rng.choice((0, 0, 1, 2))):
                 put(self.other_turn(own))
-            for _ in range(rng.choice((1, 2, 3))):
-                # Mostly new facts: which of two old ones came last is hard to tell from afar.
-                new = [fact for fact in FACTS if fact not in known]
-                if new and rng.random() < 0.9:
-                    tell(new)
-                else:
-                    tell()
+            for _ in range(rng.choice((1, 2, 3)) if budget < 400 else rng.choice((2, 3, 4))):
+                tell()
             reserve = min(rng.choice((60, 90, 140)), budget // 3)
             while left > reserve:
                 turn = self.other_turn(own, long_phrases=budget > 300)
