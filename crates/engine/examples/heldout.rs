@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 /// Marks recall of a fact that was told more than once with different words, where the latest counts.
 const CHANGED: &str = ", changed";
 
+/// Tokens of other talk between a fact and the question for it, from which on recall is counted apart as well.
+const FAR: u32 = 800;
+
 /// Right and asked, by kind of turn.
 type Tally = BTreeMap<String, (usize, usize)>;
 
@@ -67,6 +70,8 @@ fn hold(model: &Path, dialogue: &Value, tally: &mut Tally) -> Result<(), Box<dyn
     };
     let context = backend.open_context(0)?.0;
     let mut told: BTreeMap<String, usize> = BTreeMap::new();
+    // Tokens of the conversation when the fact was last told or asked for.
+    let mut mentioned: BTreeMap<String, u32> = BTreeMap::new();
     for turn in dialogue["turns"].as_array().into_iter().flatten() {
         let text = turn["user"].as_str().unwrap_or_default().to_owned();
         let answer = backend.run(context, text, &mut || None, None)?;
@@ -74,19 +79,30 @@ fn hold(model: &Path, dialogue: &Value, tally: &mut Tally) -> Result<(), Box<dyn
         let is_right = expected
             .filter_map(Value::as_str)
             .all(|words| answer.contains(&words.replace("{own}", own)));
+        let used = backend.usage(context)?.used;
         let mut kind = turn["kind"].as_str().unwrap_or("other").to_owned();
         if let Some(fact) = kind.strip_prefix("tell_") {
             *told.entry(fact.to_owned()).or_insert(0) += 1;
+            mentioned.insert(fact.to_owned(), used);
         } else if let Some(fact) = kind.strip_prefix("recall_")
             && told.get(fact).is_some_and(|&times| times > 1)
         {
             kind.push_str(CHANGED);
+        } else if let Some(fact) = kind.strip_prefix("recall_")
+            && let Some(before) = mentioned.insert(fact.to_owned(), used)
+            && used - before >= FAR
+        {
+            count(tally, "over 800 tokens", is_right);
         }
-        let (right, asked) = tally.entry(kind).or_default();
-        *right += usize::from(is_right);
-        *asked += 1;
+        count(tally, &kind, is_right);
     }
     Ok(())
+}
+
+fn count(tally: &mut Tally, kind: &str, is_right: bool) {
+    let (right, asked) = tally.entry(kind.to_owned()).or_default();
+    *right += usize::from(is_right);
+    *asked += 1;
 }
 
 fn print(kind: &str, (right, asked): (usize, usize)) {
