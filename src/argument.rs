@@ -133,6 +133,16 @@ pub(crate) fn plain_text(start: *const c_char, len: u32) -> Result<String, Failu
     Ok(boundary::repair(text))
 }
 
+/// A copy of a name of at most `len` bytes, whatever they are.
+pub(crate) fn name(start: *const c_char, len: u32) -> Result<Vec<u8>, Failure> {
+    Ok(boundary::text(
+        start.cast(),
+        Some(len as usize),
+        TEXT_CAP,
+        "key",
+    )?)
+}
+
 /// A copy of a config; none if there is no pointer or no length.
 pub(crate) fn config(start: *const c_char, len: u32) -> Result<Option<Vec<u8>>, Failure> {
     if start.is_null() || len == 0 {

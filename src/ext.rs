@@ -261,3 +261,25 @@ pub unsafe extern "C" fn wasi_nn_load_by_name_with_progress(
 fn null_callback() -> Failure {
     Error::InvalidArgument("callback is NULL".to_owned()).into()
 }
+
+/// Says on whose account the turns of a context run from now on. Contexts with the same key are one client: while
+/// several clients of one priority have work, each gets an equal share of the engine, however many contexts it has.
+/// Without a key every conversation is its own client.
+///
+/// key, len: up to its first NUL or len bytes, at most 1024; with len 0 the context is its own client again, and
+/// key may be NULL.
+///
+/// Answers: invalid_argument for a bad ctx, context or key.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasi_nn_set_client_key(
+    ctx: *mut c_void,
+    exec_ctx: graph_execution_context,
+    key: *const c_char,
+    len: u32,
+) -> wasi_nn_error {
+    answer("wasi_nn_set_client_key", ctx, move || {
+        let backend = registry::backend(ctx)?;
+        let key = argument::name(key, len)?;
+        Ok(backend.set_client(exec_ctx, &key)?)
+    })
+}

@@ -40,6 +40,9 @@ use workers::Workers;
 /// Receives whole characters of an answer on the calling thread; false ends the turn.
 pub type OnPiece<'a> = &'a mut dyn FnMut(&str) -> bool;
 
+/// Longest client key; a line of a log or a header holds it.
+const MOST_KEY_BYTES: usize = 1024;
+
 /// How a backend is opened.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options<'a> {
@@ -259,6 +262,25 @@ impl Backend {
         Ok(())
     }
 
+    /// Charges the turns of a context to `key` from now on, in common with all contexts of the backend that have the same
+    /// one; an empty key is the conversation itself again. Errors: `InvalidArgument` for a key above 1 KiB.
+    pub fn set_client(&self, context: u32, key: &[u8]) -> Result<()> {
+        let _call = self.enter()?;
+        let session = self.session(context)?;
+        if key.len() > MOST_KEY_BYTES {
+            return Err(Error::InvalidArgument(format!(
+                "the client key has {} bytes, must be at most {MOST_KEY_BYTES}",
+                key.len()
+            )));
+        }
+        let client = match key {
+            [] => session.id,
+            key => named_client(key),
+        };
+        session.client.store(client, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Forgets what was said, after the turns that run or wait now. The system message stays. Errors: `Timeout` when
     /// they do not end within `default_task_timeout_ms`.
     pub fn clear(&self, context: u32) -> Result<()> {
@@ -346,4 +368,11 @@ impl Drop for Backend {
         // A Rust host may drop without closing; threads must not outlive their backend.
         drop(self.close());
     }
+}
+
+/// The number of a client key: never that of a session, which counts from 1.
+fn named_client(key: &[u8]) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    std::hash::Hasher::write(&mut hasher, key);
+    std::hash::Hasher::finish(&hasher) | 1 << 63
 }

@@ -17,6 +17,7 @@ mod logging;
 mod memory;
 mod model;
 mod performance;
+mod priority;
 mod reading;
 mod sampling;
 mod spelling;
@@ -35,11 +36,13 @@ pub use logging::{Level, Logging};
 pub use memory::{Memory, Overflow};
 pub use model::{CacheType, FlashAttention, ModelSettings, Numa};
 pub use performance::{KvMode, Performance};
+pub use priority::Priority;
 pub use sampling::{Bias, SamplerName, Sampling, Seed};
 pub use stopping::Stopping;
 pub use value::{TokenLimit, TokenRef};
 
 use key::{Key, Kind, Section};
+use value::{Word, put, words};
 
 /// The call that brought a configuration text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,6 +74,8 @@ impl Door {
 pub struct Config {
     /// Findings refuse the call that brought them. Given at init it holds for the life of the backend.
     pub strict: bool,
+    /// How urgent turns are whose context and call do not say.
+    pub priority: Priority,
     /// Limits on contexts, the queue and output buffers.
     pub backend: BackendLimits,
     /// How a model is loaded and run.
@@ -96,6 +101,8 @@ pub struct Config {
 pub struct CallSettings {
     /// Findings of this call refuse it.
     pub strict: bool,
+    /// How urgent the turn is, where the call says so.
+    pub priority: Option<Priority>,
     /// How tokens are chosen.
     pub sampling: Sampling,
     /// When the turn ends; `max_tokens` is always filled in.
@@ -167,6 +174,13 @@ static ROOT: Section = Section {
             "strict",
             |config| config.strict,
             |config, on| config.strict = on,
+        )
+        .per_call(),
+        Key::word(
+            "priority",
+            words::<Priority>,
+            |config| config.priority.word(),
+            |config, word| put(&mut config.priority, word),
         )
         .per_call(),
         Key::new("stream_stdout", Kind::NoEffect),

@@ -9,6 +9,7 @@
 mod calendar;
 mod error;
 mod metrics;
+mod sync;
 
 mod config;
 mod handles;

@@ -4,15 +4,24 @@
 //! sampler, stop rules and a channel for the answer.
 
 mod batch;
+mod class;
+mod desk;
 mod engine;
+mod intake;
 mod job;
+mod lane;
+mod lanes;
+mod pace;
 mod pool;
 mod queue;
 mod run;
+mod share;
 mod slot;
 mod stats;
+mod work;
 
+pub use class::Class;
 pub use engine::{Engine, Spawn, Start};
-pub use job::{Class, Deadlines, Outcome, Piece, SessionKey, Ticket, Timings, Turn};
-pub use queue::Limits;
+pub use job::{Deadlines, Outcome, Piece, SessionKey, Ticket, Timings, Turn};
+pub use queue::{Client, Limits};
 pub use stats::{Stats, Totals};

@@ -23,7 +23,9 @@ pub fn queue(totals: &Totals, now: Option<&Stats>, limit: u32, bounds: &Limits) 
         "reject_threshold": bounds.reject_at,
         "waiting": waiting,
         "waiting_total": now.map_or(0, Stats::waiting_total),
+        "overdue": now.map_or(0, |stats| stats.overdue.get()),
         "running": running(now),
+        "preempted": totals.preempted.get(),
         "queued": totals.queued.get(),
         "done": totals.done.get(),
         "failed": totals.failed.get(),
@@ -63,6 +65,10 @@ pub fn performance(totals: &Totals, now: Option<&Stats>) -> Value {
         "running": running(now),
         "most_running": totals.running.highest(),
         "steps": totals.steps.get(),
+        "steps_given_up": totals.aborted_steps.get(),
+        "step_ms_last": ms(totals.step_us.get()),
+        "step_ms_longest": ms(totals.step_us.highest()),
+        "step_prefill_tokens_last": totals.step_prefill.get(),
         "model_uptime_ms": now.map_or(0, |stats| millis(stats.started.elapsed())),
     })
 }

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::contexts::Listed;
 use super::serving::{Memory, Serving, limits};
-use super::{Backend, workers};
+use super::{Backend, turn, workers};
 use crate::config::Config;
 use crate::error::Result;
+use crate::scheduler::Class;
 use crate::{llama, status};
 
 /// Which status document.
@@ -94,7 +95,7 @@ impl Backend {
                 "limit": evicted.limit.load(Ordering::Relaxed),
                 "reclaimed": evicted.reclaimed.load(Ordering::Relaxed),
             },
-            "sessions": listed.iter().map(session).collect::<Vec<_>>(),
+            "sessions": listed.iter().map(|l| session(l, config)).collect::<Vec<_>>(),
         })
     }
 
@@ -119,10 +120,11 @@ impl Backend {
     }
 }
 
-fn session(listed: &Listed) -> Value {
+fn session(listed: &Listed, config: &Config) -> Value {
     let session = &listed.session;
     let activity = session.activity();
     let name = session.name.as_ref();
+    let own = Class::from_number(session.priority.load(Ordering::Relaxed));
     json!({
         "id": session.id,
         "context": listed.context.map(|id| id.0),
@@ -131,7 +133,7 @@ fn session(listed: &Listed) -> Value {
         "tokens": activity.used_tokens,
         "idle_ms": status::millis(activity.idle),
         "busy": activity.busy,
-        "priority": session.priority.load(Ordering::Relaxed),
+        "priority": own.unwrap_or_else(|| turn::class(config.priority)) as u32,
     })
 }
 

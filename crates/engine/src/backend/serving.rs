@@ -107,11 +107,14 @@ impl Serving {
         let engine = Engine::start(
             Start {
                 context: brought.context,
+                spare: brought.spare,
                 vocab: vocab.clone(),
                 parallel: plan.parallel as usize,
                 capacity: plan.session_tokens as usize,
                 idle_limit: config.memory.max_cache_tokens as usize,
                 limits: limits(&config.backend),
+                target_gap: config.performance.target_gap,
+                gather: config.performance.batch_timeout,
                 totals,
             },
             spawn,
@@ -160,6 +163,7 @@ pub fn limits(backend: &BackendLimits) -> Limits {
         warn_at: backend.queue_warning_threshold as usize,
         reject_at: backend.queue_reject_threshold as usize,
         by_class: backend.priority_scheduling_enabled,
+        fair: backend.fair_scheduling_enabled,
         sweep_expired: backend.auto_queue_cleanup,
     }
 }

@@ -12,9 +12,13 @@ use super::serving::Serving;
 use super::{Backend, OnPiece};
 use crate::chat::history::ContentTokens;
 use crate::chat::{Message, Role, Session, TurnResult};
-use crate::config::{ArgumentsMode, CallSettings, Config, Door, Finding, RawConfig, TokenLimit};
+use crate::config::{
+    ArgumentsMode, CallSettings, Config, Door, Finding, Priority, RawConfig, TokenLimit,
+};
 use crate::error::{Error, Result};
-use crate::scheduler::{Class, Deadlines, Outcome, Piece, SessionKey, Ticket, Timings, Turn};
+use crate::scheduler::{
+    Class, Client, Deadlines, Outcome, Piece, SessionKey, Ticket, Timings, Turn,
+};
 use crate::stopping::Verdict;
 
 thread_local! {
@@ -100,7 +104,16 @@ impl Backend {
         let (conversation, ready) = prepared;
         let outcome = match settings.token_limit() {
             TokenLimit::AtMost(0) => nothing(&ready),
-            _ => run.on_engine(&submit(&run, ready, deadline, cancelled)?, on_piece)?,
+            _ => {
+                let how = How {
+                    deadline,
+                    cancelled,
+                    class: run.class(&settings),
+                    deterministic: settings.sampling.deterministic,
+                    stream: on_piece.is_some(),
+                };
+                run.on_engine(&submit(&run, ready, how)?, on_piece)?
+            }
         };
         Ok(run.commit(conversation, outcome))
     }
@@ -172,7 +185,25 @@ struct Run<'a> {
     session: &'a Session,
 }
 
+/// How a turn is to be run.
+struct How {
+    deadline: Instant,
+    cancelled: Arc<AtomicBool>,
+    class: Class,
+    deterministic: bool,
+    stream: bool,
+}
+
 impl Run<'_> {
+    /// How urgent the turn is: the call's word, the context's, or the configuration's.
+    fn class(&self, settings: &CallSettings) -> Class {
+        let own = Class::from_number(self.session.priority.load(Ordering::Relaxed));
+        match settings.priority {
+            Some(priority) => class(priority),
+            None => own.unwrap_or_else(|| class(self.lease.config.priority)),
+        }
+    }
+
     /// Waits for the answer and hands its pieces out.
     fn on_engine(
         &self,
@@ -287,32 +318,39 @@ struct Submitted {
 }
 
 /// Hands a prepared turn to the engine thread.
-fn submit(
-    run: &Run<'_>,
-    prepared: Ready,
-    deadline: Instant,
-    cancelled: Arc<AtomicBool>,
-) -> Result<Submitted> {
+fn submit(run: &Run<'_>, prepared: Ready, how: How) -> Result<Submitted> {
     let prompt_tokens = prepared.tokens.len();
-    let priority = run.session.priority.load(Ordering::Relaxed);
     let ticket = run.lease.engine.submit(Turn {
         session: SessionKey(run.session.id),
-        class: Class::from_number(priority).unwrap_or(Class::Normal),
+        class: how.class,
+        client: Client(run.session.client.load(Ordering::Relaxed)),
+        deterministic: how.deterministic,
+        stream: how.stream,
         tokens: prepared.tokens,
         sampler: prepared.sampler,
         penalty_window: prepared.penalty_window,
         rules: prepared.rules,
         deadlines: Deadlines {
-            queued: deadline,
+            queued: how.deadline,
             hard: prepared.hard_limit,
         },
         keep_cache: run.lease.config.memory.cache_prompt,
-        cancelled,
+        cancelled: how.cancelled,
     })?;
     Ok(Submitted {
         ticket,
         prompt_tokens,
     })
+}
+
+/// A configured priority as a class of the queue.
+pub(super) fn class(priority: Priority) -> Class {
+    match priority {
+        Priority::Low => Class::Low,
+        Priority::Normal => Class::Normal,
+        Priority::High => Class::High,
+        Priority::Urgent => Class::Urgent,
+    }
 }
 
 /// The outcome of a turn whose token limit is 0: nothing is evaluated.

@@ -1,7 +1,7 @@
 //! One open or kept conversation, and what may be said about it without stopping its turn.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use super::history::History;
 use super::turnstile::Turnstile;
+
+/// The priority of a session that was given none.
+pub const UNSET: u32 = u32::MAX;
 
 /// A conversation. Shared by the context that names it and the turns that run on it.
 #[derive(Debug)]
@@ -19,8 +22,10 @@ pub struct Session {
     pub name: Option<Box<[u8]>>,
     /// Orders its turns.
     pub turnstile: Turnstile,
-    /// 0 low, 1 normal, 2 high, 3 urgent: the class of its next turns.
+    /// 0 low, 1 normal, 2 high, 3 urgent: the class of its next turns; [`UNSET`] is that of the configuration.
     pub priority: AtomicU32,
+    /// Who is charged for its turns: the session itself, or a key that several have in common.
+    pub client: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -68,7 +73,8 @@ impl Session {
             id,
             name,
             turnstile: Turnstile::default(),
-            priority: AtomicU32::new(1),
+            priority: AtomicU32::new(UNSET),
+            client: AtomicU64::new(id),
             state: Mutex::new(State {
                 history,
                 input: None,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::time::Duration;
 
-use super::key::{Available, Ints, Key, Kind, Section};
+use super::key::{Ints, Key, Kind, Section};
 use super::reading::Reading;
 use super::value::{Wrong, integer, type_of};
 
@@ -48,7 +48,7 @@ impl Default for BackendLimits {
             queue_size: 50,
             default_task_timeout: Duration::from_millis(30_000),
             priority_scheduling_enabled: true,
-            fair_scheduling_enabled: false,
+            fair_scheduling_enabled: true,
             queue_warning_threshold: 40,
             queue_reject_threshold: 50,
             auto_queue_cleanup: true,
@@ -137,8 +137,7 @@ pub(super) static SECTION: Section = Section {
             "fair_scheduling_enabled",
             |config| config.backend.fair_scheduling_enabled,
             |config, on| config.backend.fair_scheduling_enabled = on,
-        )
-        .available(Available::BuiltInOnly),
+        ),
         // Their real upper bound is `queue_size`, which is checked when all layers are merged.
         Key::int(
             "queue_warning_threshold",

@@ -60,15 +60,19 @@ pub(super) fn merge(layers: &[(Door, &RawConfig)]) -> (Config, Vec<Finding>) {
 pub(super) fn for_call(loaded: &Config, call: Option<&RawConfig>) -> (CallSettings, Vec<Finding>) {
     let mut config = loaded.clone();
     let mut findings = Vec::new();
+    let mut taken = Origins::new();
     if let Some(text) = call {
         let mut pass = Pass::new(Door::Run, Form::Call, &mut config);
         pass.text(text);
-        findings = pass.finish().1;
+        (taken, findings) = pass.finish();
     }
     let limit = config.stopping.max_tokens.unwrap_or(config.model.n_predict);
     config.stopping.max_tokens = Some(limit);
     let settings = CallSettings {
         strict: config.strict,
+        priority: taken
+            .contains_key(&("", "priority"))
+            .then_some(config.priority),
         sampling: config.sampling,
         stopping: config.stopping,
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::key::{Available, Flat, Ints, Key, Kind, Section};
+use super::key::{Flat, Ints, Key, Kind, Section};
 use super::value::{Word, put, words};
 
 /// How turns share the engine.
@@ -82,8 +82,7 @@ pub(super) static SECTION: Section = Section {
             |config| config.performance.batch_timeout.as_millis() as i64,
             |config, ms| config.performance.batch_timeout = Duration::from_millis(ms as u64),
         )
-        .flat(Flat::Never)
-        .available(Available::BuiltInOnly),
+        .flat(Flat::Never),
         Key::int(
             "n_parallel",
             Ints::new(1, 256),
@@ -98,8 +97,7 @@ pub(super) static SECTION: Section = Section {
             |config| config.performance.target_gap.as_millis() as i64,
             |config, ms| config.performance.target_gap = Duration::from_millis(ms as u64),
         )
-        .flat(Flat::Never)
-        .available(Available::BuiltInOnly),
+        .flat(Flat::Never),
         Key::word(
             "kv_mode",
             words::<KvMode>,

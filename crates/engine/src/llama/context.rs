@@ -10,7 +10,7 @@ mod state;
 use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use llama_cpp_sys_2 as sys;
 
@@ -43,17 +43,50 @@ pub(crate) struct MemoryBreakdown {
 pub(crate) enum DecodeFailure {
     /// No cells for the batch; nothing has changed.
     NoCells,
-    /// The abort flag was up; what was finished before stays: ask `seq_next_pos` for every sequence of the batch.
+    /// It was told to stop; what was finished before stays: ask `seq_next_pos` for every sequence of the batch.
     Aborted,
     /// Refused (nothing has changed) or failed (as after `Aborted`), with the reason.
     Failed(String),
 }
 
+/// Asked between the nodes of a graph whether to give the step up.
+type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// What the abort callback reads; at a fixed address for the life of the context.
+#[derive(Default)]
 struct Abort {
-    flag: Arc<AtomicBool>,
-    /// While a shift is applied it must not be cut: llama.cpp would apply it a second time.
-    hold: AtomicBool,
+    /// The question of the decode that is running; null outside of one, and while a shift is applied, which must not be
+    /// cut because llama.cpp would apply it a second time.
+    stop: AtomicPtr<Stop<'static>>,
+}
+
+impl Abort {
+    /// Lets the callback ask `stop` until the result is dropped.
+    fn ask<'a>(&'a self, stop: Stop<'a>, shift_pending: bool) -> Asking<'a> {
+        let asking = Asking {
+            abort: self,
+            stop: Box::new(stop),
+        };
+        if !shift_pending {
+            let stop = std::ptr::from_ref(&*asking.stop).cast_mut().cast();
+            self.stop.store(stop, Ordering::Relaxed);
+        }
+        asking
+    }
+}
+
+/// Keeps a question where the callback finds it.
+struct Asking<'a> {
+    abort: &'a Abort,
+    stop: Box<Stop<'a>>,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.abort
+            .stop
+            .store(std::ptr::null_mut(), Ordering::Relaxed);
+    }
 }
 
 /// The KV cells and compute threads of one model. `Send`, not `Sync`.
@@ -127,10 +160,7 @@ impl Context {
         })?;
         let mut context = Context {
             raw,
-            abort: Box::new(Abort {
-                flag: Arc::default(),
-                hold: AtomicBool::new(false),
-            }),
+            abort: Box::default(),
             pool,
             limits: Limits {
                 context: next_number(),
@@ -224,20 +254,31 @@ impl Context {
 
     /// Evaluates `batch`. Its positions must continue what each sequence holds, from 0 for an empty one.
     pub(crate) fn decode(&mut self, batch: &Batch) -> std::result::Result<(), DecodeFailure> {
+        self.decode_unless(batch, &|| false)
+    }
+
+    /// As `decode`, and gives up with `Aborted` when `stop` says so, on devices that ask: the CPU does on this thread
+    /// after every node of the graph. A decode that applies a shift runs to its end.
+    pub(crate) fn decode_unless(
+        &mut self,
+        batch: &Batch,
+        stop: Stop<'_>,
+    ) -> std::result::Result<(), DecodeFailure> {
         self.check_batch(batch).map_err(DecodeFailure::Failed)?;
         let _computing = exit::Computing::begin();
         self.outputs.clear();
-        self.abort.hold.store(self.shift_pending, Ordering::Relaxed);
         let mut status = 0;
-        let (called, lines) = log::capture(|| {
-            batch.with_raw(|raw| {
-                ffi::guarded(|err, cap| {
-                    // SAFETY: the context is valid and the batch was checked against everything that it asserts.
-                    unsafe { ffi::engine_decode(self.as_ptr(), raw, &mut status, err, cap) }
+        let (called, lines) = {
+            let _asking = self.abort.ask(stop, self.shift_pending);
+            log::capture(|| {
+                batch.with_raw(|raw| {
+                    ffi::guarded(|err, cap| {
+                        // SAFETY: the context is valid and the batch was checked against everything that it asserts.
+                        unsafe { ffi::engine_decode(self.as_ptr(), raw, &mut status, err, cap) }
+                    })
                 })
             })
-        });
-        self.abort.hold.store(false, Ordering::Relaxed);
+        };
         if let Err(fault) = called {
             return Err(DecodeFailure::Failed(fault.during("decode").to_string()));
         }
@@ -319,13 +360,6 @@ impl Context {
         self.pool.resume();
     }
 
-    /// The flag that cuts a running decode, on devices that ask: the CPU does after every node of the graph.
-    ///
-    /// Any thread may raise it; nobody lowers it but the caller. A decode that applies a shift runs to its end.
-    pub(crate) fn abort_flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.abort.flag)
-    }
-
     fn as_ptr(&self) -> *mut sys::llama_context {
         self.raw.as_ptr()
     }
@@ -371,10 +405,16 @@ impl Drop for Context {
 }
 
 unsafe extern "C" fn is_aborted(data: *mut c_void) -> bool {
-    // SAFETY: `data` is the boxed `Abort` of the context that is computing; only its atomics are used.
+    // SAFETY: `data` is the boxed `Abort` of the context that is computing.
     let abort = unsafe { &*data.cast::<Abort>() };
-    exit::is_under_way()
-        || abort.flag.load(Ordering::Relaxed) && !abort.hold.load(Ordering::Relaxed)
+    let stop = abort.stop.load(Ordering::Relaxed);
+    if exit::is_under_way() || stop.is_null() {
+        return exit::is_under_way();
+    }
+    // SAFETY: not null only while an `Asking` keeps what it points to, on this thread's stack above.
+    let stop = unsafe { &*stop };
+    // A panic must not cross llama.cpp.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(stop)).unwrap_or(true)
 }
 
 fn check_kind(model: &Model) -> Result<()> {

@@ -20,6 +20,9 @@ const UNIFIED_SLOTS: u32 = 8;
 /// ggml's workers spin between graph nodes for so many rounds of 131,072; the host's cores are not ours.
 const POLL: u32 = 5;
 
+/// Prompt tokens that a deterministic turn evaluates in one call.
+const PIECE: u32 = 64;
+
 /// Weights up to which one core computes as fast as several.
 const ONE_CORE_BYTES: u64 = 8 << 20;
 
@@ -37,6 +40,8 @@ pub struct Brought {
     pub weights: Arc<Model>,
     /// Its execution memory.
     pub context: Context,
+    /// Makes a context of its own for one deterministic turn at a time.
+    pub spare: Box<dyn Fn() -> Result<Context> + Send>,
     /// What was decided about it.
     pub plan: Plan,
     /// The file's name, or where the bytes lie.
@@ -88,12 +93,26 @@ pub fn bring_up(
     let weights = Arc::new(Model::load(&path, &model_params(&config.model), progress)?);
     let mut notes = Vec::new();
     let plan = plan(config, &weights, &mut notes);
-    let mut context = create(&weights, config, &plan, &mut notes)?;
+    let (mut context, params) = create(&weights, config, &plan, &mut notes)?;
     probe(&weights, &mut context)?;
     llama::exit::guard();
+    let spare = {
+        let weights = weights.clone();
+        let params = ContextParams {
+            n_ctx: plan.session_tokens,
+            n_batch: PIECE,
+            n_ubatch: PIECE,
+            n_seq_max: 1,
+            n_outputs_max: 1,
+            kv_unified: true,
+            ..params
+        };
+        Box::new(move || Context::new(weights.clone(), &params))
+    };
     Ok(Brought {
         weights,
         context,
+        spare,
         plan,
         file: name(source, &path),
         load_time: begun.elapsed(),
@@ -180,7 +199,7 @@ fn create(
     config: &Config,
     plan: &Plan,
     notes: &mut Vec<String>,
-) -> Result<Context> {
+) -> Result<(Context, ContextParams)> {
     let m = &config.model;
     let all = plan.session_tokens.saturating_mul(plan.parallel);
     let bytes_per_token = kv_bytes_per_token(weights, m);
@@ -220,7 +239,7 @@ fn create(
             kv_unified: plan.unified,
         };
         match Context::new(weights.clone(), &params) {
-            Ok(context) => return Ok(context),
+            Ok(context) => return Ok((context, params)),
             Err(error) if !plan.unified || n_ctx <= plan.session_tokens => return Err(error),
             Err(error) => {
                 n_ctx = (n_ctx / 2).max(plan.session_tokens);

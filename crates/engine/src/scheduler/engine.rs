@@ -3,26 +3,26 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 
+use super::desk::Desk;
+use super::intake::{Intake, Refusal};
 use super::job::{Job, SessionKey, Ticket, Turn, channel};
-use super::pool::Pool;
+use super::lanes::{Lanes, Make, Spare};
 use super::queue::{Limits, Queue};
 use super::run::{Command, Loop};
-use super::stats::{Refusal, Stats, Totals};
+use super::stats::{Stats, Totals};
 use crate::error::{Error, Result};
 use crate::llama::{Context, Token, Vocab};
-
-/// Commands that may wait for the engine thread, which takes all of them in at every step.
-const INBOX: usize = 1024;
 
 /// What an engine thread starts with.
 pub struct Start {
     /// The context that the thread will own.
     pub context: Context,
+    /// Makes the context that deterministic turns have for themselves.
+    pub spare: Spare,
     /// The model's vocabulary.
     pub vocab: Vocab,
     /// Jobs that may run together.
@@ -31,8 +31,12 @@ pub struct Start {
     pub capacity: usize,
     /// Idle tokens kept in total; 0 is no cap.
     pub idle_limit: usize,
-    /// The queue's bounds.
+    /// The queue's bounds and rules.
     pub limits: Limits,
+    /// Longest gap that a running stream should see.
+    pub target_gap: Duration,
+    /// How long the first job of a batch waits for others.
+    pub gather: Duration,
     /// Where the backend counts.
     pub totals: Arc<Totals>,
 }
@@ -42,9 +46,9 @@ pub type Spawn<'a> = &'a dyn Fn(Box<dyn FnOnce() + Send>) -> Result<JoinHandle<(
 
 /// A handle to an engine thread. Dropping it lets the thread answer what it accepted and end.
 pub struct Engine {
-    inbox: Sender<Command>,
+    intake: Arc<Intake<Command>>,
     stats: Arc<Stats>,
-    abort: Arc<AtomicBool>,
+    halt: Arc<AtomicBool>,
     parallel: usize,
     capacity: usize,
     reject_at: usize,
@@ -55,34 +59,35 @@ pub struct Engine {
 impl Engine {
     /// Starts the thread, which needs a stack of 8 MiB for llama.cpp's graphs. Errors: those of `spawn`.
     pub fn start(start: Start, spawn: Spawn<'_>) -> Result<Engine> {
-        let (inbox, commands) = bounded(INBOX);
-        let stats = Arc::new(Stats::new(start.totals));
-        let context = start.context;
-        let abort = context.abort_flag();
-        let pool = Pool::new(
-            context.n_seq_max() as usize,
-            context.n_ctx() as usize,
-            start.idle_limit,
-            Instant::now(),
-        );
+        let intake = Arc::new(Intake::new());
+        let stats = Arc::new(Stats::new(start.totals.clone()));
+        let halt = Arc::new(AtomicBool::new(false));
         let n_vocab = start.vocab.n_tokens();
         let engine = Loop {
-            batch: context.new_batch(),
-            context,
+            intake: intake.clone(),
+            desk: Desk {
+                queue: Queue::new(bound(start.limits, start.parallel)),
+                stats: stats.clone(),
+            },
+            lanes: Lanes::new(Make {
+                context: start.context,
+                spare: start.spare,
+                parallel: start.parallel,
+                capacity: start.capacity,
+                idle_limit: start.idle_limit,
+                target_gap: start.target_gap,
+                totals: start.totals,
+            }),
             vocab: start.vocab,
-            queue: Queue::new(bound(start.limits, start.parallel)),
-            slots: Vec::with_capacity(start.parallel),
-            pool,
-            inbox: commands,
-            stats: stats.clone(),
-            parallel: start.parallel,
-            capacity: start.capacity,
+            halt: halt.clone(),
+            gather: start.gather,
+            step: 0,
         };
         let thread = spawn(Box::new(move || engine.run()))?;
         Ok(Engine {
-            inbox,
+            intake,
             stats,
-            abort,
+            halt,
             parallel: start.parallel,
             capacity: start.capacity,
             reject_at: start.limits.reject_at,
@@ -95,38 +100,36 @@ impl Engine {
     /// holds a token that the model does not have; `Closing` when the thread has ended.
     pub fn submit(&self, turn: Turn) -> Result<Ticket> {
         self.check(&turn.tokens)?;
-        let limit = self.reject_at;
-        let place = match self.stats.enter(limit + self.parallel) {
-            Ok(place) => place,
-            Err(Refusal::Closed) => return Err(Error::Closing),
-            Err(Refusal::Full(in_flight)) => {
-                self.stats.totals.rejected.count();
-                return Err(Error::QueueFull {
-                    waiting: in_flight - self.parallel,
-                    limit,
-                });
-            }
-        };
-        self.stats.totals.queued.count();
         let room = self.capacity - turn.tokens.len();
         let most = turn.rules.token_limit().unwrap_or(room).min(room) + 1;
         let (answer, ticket) = channel(most, turn.cancelled.clone());
-        let job = Job {
-            turn,
-            submitted: Instant::now(),
-            place: Some(place),
-            answer,
+        let job = |place| {
+            Command::Submit(Box::new(Job {
+                turn,
+                submitted: Instant::now(),
+                place: Some(place),
+                answer,
+            }))
         };
-        if self.inbox.send(Command::Submit(Box::new(job))).is_err() {
-            return Err(Error::Closing);
+        match self.intake.submit(self.reject_at + self.parallel, job) {
+            Ok(()) => {
+                self.stats.totals.queued.count();
+                Ok(ticket)
+            }
+            Err(Refusal::Closed) => Err(Error::Closing),
+            Err(Refusal::Full(unanswered)) => {
+                self.stats.totals.rejected.count();
+                Err(Error::QueueFull {
+                    waiting: unanswered - self.parallel,
+                    limit: self.reject_at,
+                })
+            }
         }
-        Ok(ticket)
     }
 
     /// Drops the cached tokens of a conversation that has ended. Does not wait.
     pub fn forget(&self, session: SessionKey) {
-        // A stopped thread has no cache left to forget.
-        drop(self.inbox.send(Command::Forget(session)));
+        self.intake.tell(Command::Forget(session));
     }
 
     /// Counters of the thread; reading them never waits.
@@ -141,8 +144,8 @@ impl Engine {
 
     /// Tells the thread to answer everything with `Cancelled`; the step that is running is cut short.
     pub fn stop(&self) {
-        self.abort.store(true, Ordering::Relaxed);
-        drop(self.inbox.send(Command::Stop));
+        self.halt.store(true, Ordering::Relaxed);
+        self.intake.stop();
     }
 
     /// The thread, for the one who waits for its end.
@@ -166,6 +169,12 @@ impl Engine {
                 token.0, self.n_vocab
             ))),
         }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.intake.leave();
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::stats::Place;
+use super::class::Class;
+use super::intake::Place;
+use super::queue::Client;
 use crate::error::{Error, Result};
 use crate::llama::{Sampler, Token};
 use crate::stopping::{Rules, Verdict};
@@ -14,49 +16,6 @@ use crate::stopping::{Rules, Verdict};
 /// Names a conversation to the engine thread: jobs of one key find each other's cached tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionKey(pub u64);
-
-/// How urgent a job is. Classes share admissions by weight, so none of them starves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
-    /// Background work.
-    Low,
-    /// The default.
-    Normal,
-    /// Interactive work.
-    High,
-    /// What an operator waits for.
-    Urgent,
-}
-
-impl Class {
-    /// All classes, lowest first.
-    pub const ALL: [Class; 4] = [Class::Low, Class::Normal, Class::High, Class::Urgent];
-
-    /// The class with this number in C: 0 low to 3 urgent.
-    pub fn from_number(number: u32) -> Option<Class> {
-        Class::ALL.get(usize::try_from(number).ok()?).copied()
-    }
-
-    /// Admissions out of 15 while all classes wait.
-    pub fn weight(self) -> i64 {
-        match self {
-            Class::Low => 1,
-            Class::Normal => 2,
-            Class::High => 4,
-            Class::Urgent => 8,
-        }
-    }
-
-    /// The word for documents and log lines.
-    pub fn name(self) -> &'static str {
-        match self {
-            Class::Low => "low",
-            Class::Normal => "normal",
-            Class::High => "high",
-            Class::Urgent => "urgent",
-        }
-    }
-}
 
 /// When a job gives up.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +32,12 @@ pub struct Turn {
     pub session: SessionKey,
     /// Its class in the queue.
     pub class: Class,
+    /// Who is charged for it.
+    pub client: Client,
+    /// It runs in engine calls of its own whose shapes depend on nothing else.
+    pub deterministic: bool,
+    /// Whether the caller wants the text in pieces.
+    pub stream: bool,
     /// The whole prompt; at least one token, each valid for the model.
     pub tokens: Vec<Token>,
     /// This turn's own sampler chain.

@@ -115,6 +115,22 @@ impl Pool {
         place.tokens.clear();
     }
 
+    /// The cells of a running sequence were filled from elsewhere.
+    pub fn restored(&mut self, sequence: usize, tokens: &[Token]) {
+        for &token in tokens {
+            self.filled(sequence, token);
+        }
+    }
+
+    /// Whether `need` cells would be free for a job if these running sequences, and idle ones, gave way.
+    pub fn fits_without(&self, need: usize, victims: &[usize]) -> bool {
+        let held: usize = (0..self.sequences.len())
+            .filter(|i| self.sequences[*i].running && !victims.contains(i))
+            .map(|i| self.sequences[i].tokens.len() + self.sequences[i].reserved)
+            .sum();
+        held + need <= self.cells
+    }
+
     /// A token of a running sequence was evaluated.
     pub fn filled(&mut self, sequence: usize, token: Token) {
         let place = &mut self.sequences[sequence];

@@ -1,14 +1,47 @@
-//! Which waiting job runs next.
+//! Which waiting job runs next, and which running one makes room for it.
 //!
-//! A pure data structure, generic over the job: it sees a class and a deadline, given at push, and time as an argument.
-//! No channel, clock or model inside. Classes share admissions by smooth weighted round robin (urgent 8, high 4,
-//! normal 2, low 1), so of 15 admissions with all four waiting each gets its weight; inside a class the order is that
-//! of arrival.
+//! A pure data structure, generic over the job: it sees a class, a client and a deadline, given at push; moments, costs
+//! and what runs come in as arguments. It does not know channels, clocks, slots, cells or models.
+//!
+//! Three layers decide. Classes share admissions by smooth weighted round robin (urgent 8, high 4, normal 2, low 1), so
+//! of 15 admissions with all four waiting each gets its weight. Inside a class the waiting client with the lowest
+//! virtual time is next; inside a client the order is that of arrival. Age overrides both: see `waiting.rs`.
+//!
+//! # The start bound
+//!
+//! With S slots, a queue of at most Q, A = 256 steps per rise and R = 256 steps until a slot must yield, a job of any
+//! class is taken for the first time within
+//!
+//! ```text
+//! 3 A + ceil(2 Q / S) * (R + S - 1) steps
+//! ```
+//!
+//! whatever else arrives, if each step first fills free slots by [`Queue::next`] and [`Queue::take`] and then, with all
+//! slots full, carries out [`Queue::rotate`] once. It needs every waiting job to be eligible.
+//!
+//! 1. After 3 A steps the job is overdue. Ahead of it stand only jobs that entered before it: less than Q, since it was
+//!    itself accepted. Whoever enters later, a put-back victim included, stands behind it, so put-back jobs do not
+//!    weigh although the limit does not bind them.
+//! 2. While an overdue job waits, of any two admissions in a row one is the oldest overdue: free slots alternate,
+//!    rotation for an overdue job serves that lane, and every other rotation waits for its turn in the same
+//!    alternation. (Without the last rule, urgent or lagging clients could turn over each slot every 16 or 64 steps;
+//!    none would ever have served R, and the overdue lane would starve.) So 2 Q admissions suffice.
+//! 3. A slot without an admission for R steps is due, and is rotated after at most S - 1 others, one per step. So every
+//!    R + S - 1 steps bring at least S admissions.
 
-use std::collections::VecDeque;
+mod clients;
+mod rotation;
+
+mod waiting;
+
 use std::time::Instant;
 
-use super::job::Class;
+pub use self::clients::Client;
+use self::clients::Clients;
+pub use self::rotation::{Rotation, Running};
+pub use self::waiting::Now;
+use self::waiting::{Lane, Waiting};
+use super::class::Class;
 
 /// Bounds and rules of the queue.
 #[derive(Debug, Clone, Copy)]
@@ -17,10 +50,23 @@ pub struct Limits {
     pub warn_at: usize,
     /// The next one is refused when so many wait.
     pub reject_at: usize,
-    /// Off: arrival order, whatever the class.
+    /// Off: arrival order, whatever the class, client or age, and no rotation.
     pub by_class: bool,
+    /// Off: arrival order inside a class, and no rotation for the sake of a client.
+    pub fair: bool,
     /// Off: an expired job is found only when its turn comes.
     pub sweep_expired: bool,
+}
+
+/// What the queue sees of a job.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask {
+    /// Its class.
+    pub class: Class,
+    /// Who is charged for it.
+    pub client: Client,
+    /// When it gives up waiting for its first start.
+    pub deadline: Instant,
 }
 
 /// What became of a pushed job.
@@ -28,22 +74,68 @@ pub struct Limits {
 pub enum Pushed {
     /// It waits.
     Admitted,
-    /// It waits, and the warning threshold was crossed by it.
+    /// It waits, and is the first since the number of waiting jobs rose to the warning threshold.
     Warned,
 }
 
-struct Waiting<J> {
-    job: J,
-    deadline: Instant,
+/// A job's place in class and client order. It travels with the running job and comes back exactly once, to
+/// [`Queue::put_back`] or [`Queue::done`].
+#[derive(Debug)]
+#[must_use]
+pub struct Standing {
+    class: Class,
+    client: Client,
     arrival: u64,
 }
 
-/// Waiting jobs.
+impl Standing {
+    /// The job's own class.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    /// Who is charged for it.
+    pub fn client(&self) -> Client {
+        self.client
+    }
+}
+
+/// A waiting job that was chosen, and in whose turn. It outlives changes of the queue that leave its job there.
+#[derive(Debug)]
+#[must_use]
+pub struct Choice {
+    arrival: u64,
+    turn: Turn,
+}
+
+impl Choice {
+    /// Whether it was chosen for its age.
+    pub fn is_overdue(&self) -> bool {
+        matches!(self.turn, Turn::Overdue)
+    }
+}
+
+/// Whom an admission is counted for.
+#[derive(Debug)]
+enum Turn {
+    /// The oldest overdue job.
+    Overdue,
+    /// A class, out of those that had a candidate.
+    Class(Class, [bool; 4]),
+    /// Nobody: rotation between the turns, or plain arrival order.
+    Nobody,
+}
+
+/// Waiting jobs, and what is remembered of their clients.
 pub struct Queue<J> {
     limits: Limits,
-    lanes: [VecDeque<Waiting<J>>; 4],
+    /// In order of arrival.
+    waiting: Vec<Waiting<J>>,
+    entries: u64,
+    clients: Clients,
     credit: [i64; 4],
-    arrivals: u64,
+    overdue_was_last: bool,
+    warned: bool,
 }
 
 impl<J> Queue<J> {
@@ -51,250 +143,203 @@ impl<J> Queue<J> {
     pub fn new(limits: Limits) -> Queue<J> {
         Queue {
             limits,
-            lanes: Default::default(),
+            waiting: Vec::new(),
+            entries: 0,
+            clients: Clients::default(),
             credit: [0; 4],
-            arrivals: 0,
+            overdue_was_last: false,
+            warned: false,
         }
     }
 
     /// Jobs waiting.
     pub fn len(&self) -> usize {
-        self.lanes.iter().map(VecDeque::len).sum()
+        self.waiting.len()
     }
 
     /// Whether no job waits.
     pub fn is_empty(&self) -> bool {
-        self.lanes.iter().all(VecDeque::is_empty)
+        self.waiting.is_empty()
     }
 
-    /// Jobs waiting in `class`.
+    /// Jobs waiting whose own class is `class`.
     pub fn waiting(&self, class: Class) -> usize {
-        self.lanes[class as usize].len()
+        let of_class = |w: &&Waiting<J>| w.standing.class == class;
+        self.waiting.iter().filter(of_class).count()
     }
 
-    /// Appends a job that must leave by `deadline`; gives it back when the queue is full.
-    pub fn push(&mut self, job: J, class: Class, deadline: Instant) -> Result<Pushed, J> {
+    /// Jobs waiting that are overdue; none while classes are off.
+    pub fn overdue(&self, now: Now) -> usize {
+        let overdue = |w: &&Waiting<J>| self.limits.by_class && w.lane(now) == Lane::Overdue;
+        self.waiting.iter().filter(overdue).count()
+    }
+
+    /// Appends a job; gives it back when the queue is full.
+    pub fn push(&mut self, job: J, ask: Ask, now: Now) -> Result<Pushed, J> {
         if self.len() >= self.limits.reject_at {
             return Err(job);
         }
-        self.arrivals += 1;
-        self.lanes[class as usize].push_back(Waiting {
-            job,
-            deadline,
-            arrival: self.arrivals,
-        });
-        Ok(if self.len() == self.limits.warn_at {
+        self.clients.enter(ask.client);
+        let standing = Standing {
+            class: ask.class,
+            client: ask.client,
+            arrival: self.entries + 1,
+        };
+        self.insert(job, standing, Some(ask.deadline), now);
+        let crossed = !self.warned && self.len() >= self.limits.warn_at;
+        self.warned |= crossed;
+        Ok(if crossed {
             Pushed::Warned
         } else {
             Pushed::Admitted
         })
     }
 
-    /// The job whose turn it is, without taking it.
-    pub fn peek(&self) -> Option<&J> {
-        let lane = self.next_lane()?;
-        self.lanes[lane].front().map(|w| &w.job)
+    /// The job whose turn it is among those that `eligible` accepts and whose deadline has not passed.
+    pub fn next(&self, now: Now, eligible: impl Fn(&J) -> bool) -> Option<Choice> {
+        self.choose(now, &self.candidates(now, eligible))
     }
 
-    /// Takes the job that [`Queue::peek`] shows.
-    pub fn pick(&mut self) -> Option<J> {
-        let lane = self.next_lane()?;
-        let waiting: Vec<usize> = (0..4).filter(|&l| !self.lanes[l].is_empty()).collect();
-        for &l in &waiting {
-            self.credit[l] += Class::ALL[l].weight();
-        }
-        self.credit[lane] -= waiting.iter().map(|&l| Class::ALL[l].weight()).sum::<i64>();
-        let picked = self.lanes[lane].pop_front()?;
-        if self.lanes[lane].is_empty() {
-            // A class that was silent earns no credit.
-            self.credit[lane] = 0;
-        }
-        Some(picked.job)
+    /// The chosen job; none if it has left the queue since.
+    pub fn job(&self, choice: &Choice) -> Option<&J> {
+        Some(&self.waiting[self.position(choice)?].job)
     }
 
-    /// Takes out every job whose deadline has passed at `now`, or, with sweeping off, only such at the head.
-    pub fn expire(&mut self, now: Instant) -> Vec<J> {
+    /// Takes the chosen job out to run, and counts the admission; none if it has left the queue since.
+    pub fn take(&mut self, choice: Choice, now: Now) -> Option<(J, Standing)> {
+        let taken = self.waiting.remove(self.position(&choice)?);
+        self.overdue_was_last = matches!(choice.turn, Turn::Overdue);
+        if let Turn::Class(class, waited) = choice.turn {
+            self.count_for(class, waited, now);
+        }
+        self.rearm_warning();
+        Some((taken.job, taken.standing))
+    }
+
+    /// Lets a preempted job wait again, however many wait. It keeps its place in class and client order; its age starts
+    /// anew, and its queue deadline binds no longer.
+    pub fn put_back(&mut self, job: J, standing: Standing, now: Now) {
+        self.insert(job, standing, None, now);
+    }
+
+    /// Notes that a taken job has ended.
+    pub fn done(&mut self, standing: Standing) {
+        self.clients.leave(standing.client);
+    }
+
+    /// Charges a client for what it was served: 1 per prefilled token, 2 per generated one.
+    pub fn charge(&mut self, client: Client, cost: u64) {
+        self.clients.charge(client, cost);
+    }
+
+    /// Takes out every job whose deadline has passed, or, with sweeping off, only such whose turn it is.
+    pub fn expire(&mut self, now: Now) -> Vec<J> {
         if self.limits.sweep_expired {
-            return self.remove_if(|_, deadline| deadline <= now);
+            return self.remove_if(|w| w.is_expired(now));
         }
         let mut expired = Vec::new();
-        while let Some(lane) = self.next_lane()
-            && self.lanes[lane].front().is_some_and(|w| w.deadline <= now)
-        {
-            expired.extend(self.lanes[lane].pop_front().map(|w| w.job));
+        while let Some(choice) = self.choose(now, &self.waiting.iter().collect::<Vec<_>>()) {
+            let gone =
+                self.remove_if(|w| w.standing.arrival == choice.arrival && w.is_expired(now));
+            if gone.is_empty() {
+                break;
+            }
+            expired.extend(gone);
         }
         expired
     }
 
     /// Takes out every job that `gone` names.
     pub fn remove(&mut self, mut gone: impl FnMut(&J) -> bool) -> Vec<J> {
-        self.remove_if(|job, _| gone(job))
+        self.remove_if(|w| gone(&w.job))
     }
 
-    fn remove_if(&mut self, mut gone: impl FnMut(&J, Instant) -> bool) -> Vec<J> {
-        let mut removed = Vec::new();
-        for (lane, credit) in self.lanes.iter_mut().zip(&mut self.credit) {
-            let mut at = 0;
-            while at < lane.len() {
-                if gone(&lane[at].job, lane[at].deadline) {
-                    removed.extend(lane.remove(at).map(|w| w.job));
-                } else {
-                    at += 1;
-                }
-            }
-            if lane.is_empty() {
-                *credit = 0;
-            }
+    fn insert(&mut self, job: J, standing: Standing, deadline: Option<Instant>, now: Now) {
+        self.entries += 1;
+        let earlier = |w: &Waiting<J>| w.standing.arrival < standing.arrival;
+        let at = self.waiting.partition_point(earlier);
+        let waiting = Waiting {
+            job,
+            standing,
+            deadline,
+            entry: self.entries,
+            since: now,
+        };
+        self.waiting.insert(at, waiting);
+    }
+
+    fn candidates(&self, now: Now, eligible: impl Fn(&J) -> bool) -> Vec<&Waiting<J>> {
+        let open = |w: &&Waiting<J>| !w.is_expired(now) && eligible(&w.job);
+        self.waiting.iter().filter(open).collect()
+    }
+
+    fn choose(&self, now: Now, candidates: &[&Waiting<J>]) -> Option<Choice> {
+        if !self.limits.by_class {
+            return candidates.first().map(|w| w.chosen(Turn::Nobody));
         }
-        removed
+        let firsts = Class::ALL.map(|class| {
+            let of_class = candidates
+                .iter()
+                .filter(|w| w.lane(now) == Lane::Class(class));
+            of_class.min_by_key(|w| self.fair_order(w))
+        });
+        let class = (Class::ALL.into_iter())
+            .filter(|&class| firsts[class as usize].is_some())
+            .max_by_key(|&class| (self.credit[class as usize] + class.weight(), class));
+        let overdue = waiting::oldest_overdue(candidates, now);
+        match (overdue, class) {
+            (Some(oldest), _) if class.is_none() || !self.overdue_was_last => {
+                Some(oldest.chosen(Turn::Overdue))
+            }
+            (_, Some(class)) => {
+                let turn = Turn::Class(class, firsts.map(|first| first.is_some()));
+                firsts[class as usize].map(|first| first.chosen(turn))
+            }
+            _ => None,
+        }
     }
 
-    fn next_lane(&self) -> Option<usize> {
-        let waiting = (0..4).filter(|&l| !self.lanes[l].is_empty());
-        if self.limits.by_class {
-            waiting.max_by_key(|&l| (self.credit[l] + Class::ALL[l].weight(), l))
+    /// Orders the jobs of one class.
+    fn fair_order(&self, waiting: &Waiting<J>) -> (u64, u64) {
+        let time = if self.limits.fair {
+            self.clients.time(waiting.standing.client)
         } else {
-            waiting.min_by_key(|&l| self.lanes[l].front().map(|w| w.arrival))
+            0
+        };
+        (time, waiting.standing.arrival)
+    }
+
+    fn count_for(&mut self, class: Class, waited: [bool; 4], now: Now) {
+        for other in Class::ALL {
+            if waited[other as usize] {
+                self.credit[other as usize] += other.weight();
+                self.credit[class as usize] -= other.weight();
+            }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::time::Duration;
-
-    fn limits() -> Limits {
-        Limits {
-            warn_at: 40,
-            reject_at: 50,
-            by_class: true,
-            sweep_expired: true,
-        }
-    }
-
-    fn later(n: u64) -> Instant {
-        Instant::now() + Duration::from_secs(n)
-    }
-
-    #[test]
-    fn fifteen_admissions_with_all_classes_waiting_follow_the_weights() {
-        let mut queue = Queue::new(Limits {
-            reject_at: 1000,
-            ..limits()
-        });
         for class in Class::ALL {
-            for _ in 0..40 {
-                queue.push(class, class, later(9)).unwrap();
+            // A class that was silent earns no credit.
+            if !(self.waiting.iter()).any(|w| w.lane(now) == Lane::Class(class)) {
+                self.credit[class as usize] = 0;
             }
         }
-        let mut taken = [0; 4];
-        for _ in 0..30 {
-            taken[queue.pick().unwrap() as usize] += 1;
-        }
-        assert_eq!(taken, [2, 4, 8, 16]);
     }
 
-    #[test]
-    fn without_classes_the_order_is_arrival() {
-        let mut queue = Queue::new(Limits {
-            by_class: false,
-            ..limits()
-        });
-        for (n, class) in [Class::Low, Class::Urgent, Class::Normal]
-            .into_iter()
-            .enumerate()
-        {
-            queue.push(n, class, later(9)).unwrap();
+    fn remove_if(&mut self, mut gone: impl FnMut(&Waiting<J>) -> bool) -> Vec<J> {
+        let removed: Vec<_> = self.waiting.extract_if(.., |w| gone(w)).collect();
+        for waiting in &removed {
+            self.clients.leave(waiting.standing.client);
         }
-        assert_eq!(
-            [queue.pick(), queue.pick(), queue.pick()],
-            [Some(0), Some(1), Some(2)]
-        );
+        self.rearm_warning();
+        removed.into_iter().map(|w| w.job).collect()
     }
 
-    #[test]
-    fn exactly_the_job_past_the_limit_is_given_back_and_the_threshold_warns_once() {
-        let mut queue = Queue::new(limits());
-        let mut warned = Vec::new();
-        for n in 0..50 {
-            if queue.push(n, Class::Normal, later(9)).unwrap() == Pushed::Warned {
-                warned.push(n);
-            }
-        }
-        assert_eq!(warned, [39]);
-        assert_eq!(queue.push(50, Class::Urgent, later(9)), Err(50));
-        assert_eq!(queue.pick(), Some(0));
-        assert!(queue.push(51, Class::Normal, later(9)).is_ok());
+    fn rearm_warning(&mut self) {
+        self.warned &= self.len() >= self.limits.warn_at;
     }
 
-    #[test]
-    fn without_sweeping_an_expired_job_leaves_only_at_the_head() {
-        let mut queue = Queue::new(Limits {
-            sweep_expired: false,
-            ..limits()
-        });
-        let now = later(0);
-        queue
-            .push(1, Class::Normal, now + Duration::from_secs(5))
-            .unwrap();
-        queue.push(2, Class::Normal, now).unwrap();
-        assert!(queue.expire(now).is_empty());
-        queue.pick();
-        assert_eq!(queue.expire(now), [2]);
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_is_lost_or_doubled(steps in prop::collection::vec((0u8..5, 0u32..4, 0u64..9), 0..200)) {
-            let start = Instant::now();
-            let mut queue = Queue::new(Limits { reject_at: 20, warn_at: 10, ..limits() });
-            let mut inside = std::collections::BTreeMap::new();
-            let mut next = 0u32;
-            for (what, class, seconds) in steps {
-                let at = start + Duration::from_secs(seconds);
-                match what {
-                    0..=2 => {
-                        let class = Class::from_number(class).unwrap();
-                        let full = queue.len() >= 20;
-                        match queue.push(next, class, at) {
-                            Ok(_) => { prop_assert!(!full); inside.insert(next, at); }
-                            Err(back) => { prop_assert!(full && back == next); }
-                        }
-                        next += 1;
-                    }
-                    3 => {
-                        let shown = queue.peek().copied();
-                        let picked = queue.pick();
-                        prop_assert_eq!(shown, picked);
-                        if let Some(job) = picked { prop_assert!(inside.remove(&job).is_some()); }
-                    }
-                    _ => for job in queue.expire(at) {
-                        prop_assert!(inside.remove(&job).is_some_and(|deadline| deadline <= at));
-                    },
-                }
-                prop_assert_eq!(queue.len(), inside.len());
-            }
-        }
-
-        #[test]
-        fn no_class_waits_longer_than_its_share_under_endless_load_of_the_others(quiet in 0u32..4) {
-            let quiet = Class::from_number(quiet).unwrap();
-            let mut queue = Queue::new(Limits { reject_at: 1000, ..limits() });
-            for class in Class::ALL.into_iter().filter(|&c| c != quiet) {
-                for _ in 0..4 { queue.push(class, class, later(9)).unwrap(); }
-            }
-            for _ in 0..7 { let class = queue.pick().unwrap(); queue.push(class, class, later(9)).unwrap(); }
-            queue.push(quiet, quiet, later(9)).unwrap();
-            let mut waited = 0;
-            loop {
-                let class = queue.pick().unwrap();
-                if class == quiet { break; }
-                waited += 1;
-                prop_assert!(waited <= 30);
-                queue.push(class, class, later(9)).unwrap();
-            }
-        }
+    fn position(&self, choice: &Choice) -> Option<usize> {
+        self.waiting
+            .binary_search_by_key(&choice.arrival, |w| w.standing.arrival)
+            .ok()
     }
 }

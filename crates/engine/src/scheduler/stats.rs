@@ -1,10 +1,10 @@
 //! What an engine thread did, written by it and read by anyone without waiting for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::job::{Class, Timings};
+use super::class::Class;
+use super::job::Timings;
 use crate::metrics::{Counter, Gauge, Rate};
 
 /// What all engine threads of a backend did, across the models that it had.
@@ -42,6 +42,14 @@ pub struct Totals {
     pub reused_tokens: Counter,
     /// Steps of the loops.
     pub steps: Counter,
+    /// How long the last one took, and the longest, in microseconds.
+    pub step_us: Gauge,
+    /// Prompt tokens of the last step that evaluated any.
+    pub step_prefill: Gauge,
+    /// Steps given up for a cancelled turn.
+    pub aborted_steps: Counter,
+    /// Times that a running turn gave its slot to a waiting one.
+    pub preempted: Counter,
     /// Decode calls that found no cells although the accounting had them: always 0 unless there is a bug.
     pub accounting_errors: Counter,
 }
@@ -53,6 +61,8 @@ pub struct Stats {
     pub started: Instant,
     /// Jobs waiting, by class (lowest first).
     pub waiting: [Gauge; 4],
+    /// Those of them that have waited so long that every second admission is theirs.
+    pub overdue: Gauge,
     /// Jobs running.
     pub running: Gauge,
     /// Tokens with filled cells.
@@ -61,9 +71,6 @@ pub struct Stats {
     pub idle_tokens: Gauge,
     /// Counted together with the backend's other engine threads.
     pub totals: Arc<Totals>,
-    /// Jobs accepted and not answered yet.
-    in_flight: AtomicUsize,
-    closed: AtomicBool,
 }
 
 impl Stats {
@@ -75,8 +82,7 @@ impl Stats {
             used_tokens: Gauge::default(),
             idle_tokens: Gauge::default(),
             totals,
-            in_flight: AtomicUsize::new(0),
-            closed: AtomicBool::new(false),
+            overdue: Gauge::default(),
         }
     }
 
@@ -87,53 +93,17 @@ impl Stats {
             .map(|&c| self.waiting[c as usize].get())
             .sum()
     }
-
-    /// Takes a place among at most `limit` unanswered jobs.
-    ///
-    /// A place that was given is waited for: the thread does not end before every holder has left. Either the closing
-    /// thread sees the place, or its holder sees the close here; hence the sequentially consistent order of both.
-    pub(super) fn enter(self: &Arc<Self>, limit: usize) -> Result<Place, Refusal> {
-        self.in_flight
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| {
-                (n < limit).then_some(n + 1)
-            })
-            .map_err(Refusal::Full)?;
-        let place = Place(self.clone());
-        if self.closed.load(Ordering::SeqCst) {
-            return Err(Refusal::Closed);
-        }
-        Ok(place)
-    }
-
-    /// Gives no further place.
-    pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
-    }
-
-    /// Whether a place is still held.
-    pub(super) fn is_occupied(&self) -> bool {
-        self.in_flight.load(Ordering::SeqCst) > 0
-    }
-}
-
-/// A place among the unanswered jobs, given back when it is dropped.
-pub(super) struct Place(Arc<Stats>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// Why no place was given.
-pub(super) enum Refusal {
-    /// So many are held.
-    Full(usize),
-    /// The thread is ending.
-    Closed,
 }
 
 impl Totals {
+    pub(super) fn step(&self, prefill: usize, time: Duration) {
+        self.step_us
+            .set(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        if prefill > 0 {
+            self.step_prefill.set(prefill as u64);
+        }
+    }
+
     pub(super) fn turn(&self, evaluated: usize, completion: usize, timings: &Timings) {
         let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
         self.prefill.record(evaluated as u64, timings.prefill);

@@ -237,8 +237,7 @@ pub(in crate::config) static SECTION: Section = Section {
             |config| config.sampling.deterministic,
             |config, on| config.sampling.deterministic = on,
         )
-        .per_call()
-        .available(Available::BuiltInOnly),
+        .per_call(),
         // Flat, it is the one of `stopping`.
         Key::bool(
             "ignore_eos",

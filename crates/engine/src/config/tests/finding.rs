@@ -287,10 +287,6 @@ fn what_this_version_lacks_is_answered_when_asked_for() {
         config.stopping.timeout_config = None;
         assert_eq!(config, Config::from_layers(&[]).0, "{text}");
     };
-    lacks(
-        r#"{"fair_scheduling_enabled":true}"#,
-        "fair_scheduling_enabled",
-    );
     lacks(r#"{"memory":{"spill_dir":"/x"}}"#, "memory.spill_dir");
     lacks(r#"{"memory":{"overflow":"summarise"}}"#, "memory.overflow");
     lacks(
@@ -299,12 +295,7 @@ fn what_this_version_lacks_is_answered_when_asked_for() {
     );
     lacks(r#"{"max_memory_mb":64}"#, "max_memory_mb");
     lacks(r#"{"sampling":{"n_probs":1}}"#, "sampling.n_probs");
-    lacks(r#"{"deterministic":true}"#, "deterministic");
     lacks(r#"{"events":{"types":["load"]}}"#, "events.types");
-    lacks(
-        r#"{"performance":{"target_gap_ms":20}}"#,
-        "performance.target_gap_ms",
-    );
     lacks(
         r#"{"repetition_guard":{"enabled":true}}"#,
         "repetition_guard.enabled",
@@ -323,11 +314,10 @@ fn what_this_version_lacks_is_answered_when_asked_for() {
 #[test]
 fn asking_for_what_happens_anyway_is_no_finding() {
     let (_, found) = init(
-        r#"{"fair_scheduling_enabled":false,"n_probs":0,"deterministic":false,"enable_token_cache_reuse":false,
+        r#"{"n_probs":0,"enable_token_cache_reuse":false,
             "max_memory_mb":0,"memory_pressure_threshold":0.85,"cache_strategy":"LRU","spill_dir":"",
             "events":{"enabled":false},"repetition_guard":{"enabled":false},"token_filters":{"required_tokens":[]},
-            "grammar_triggers":{"enabled":false,"patterns":["x"]},"semantic_stopping":{"repetition_detection":true},
-            "performance":{"batch_timeout_ms":0,"target_gap_ms":250}}"#,
+            "grammar_triggers":{"enabled":false,"patterns":["x"]},"semantic_stopping":{"repetition_detection":true}}"#,
     );
     assert_eq!(found, NONE);
 }

@@ -201,6 +201,7 @@ fn the_effective_configuration_can_be_read_back() {
         names,
         [
             "strict",
+            "priority",
             "backend",
             "model",
             "sampling",

@@ -1,7 +1,5 @@
 //! Contexts: creation, decoding, cells, states, threads.
 
-use std::sync::atomic::Ordering;
-
 use super::support::*;
 use crate::error::Error;
 use crate::llama::context::Removal;
@@ -247,10 +245,10 @@ fn a_shift_closes_a_hole_and_decoding_goes_on() {
     assert!(!ctx.seq_remove(seq, 10, 10));
     ctx.seq_shift(seq, 20, u32::MAX, -10).unwrap();
     assert_eq!(ctx.seq_next_pos(seq), 30);
-    // A raised flag does not cut the decode that applies the shift.
-    ctx.abort_flag().store(true, Ordering::Relaxed);
-    feed(&mut ctx, seq, &[Token(8)]);
-    ctx.abort_flag().store(false, Ordering::Relaxed);
+    // The decode that applies the shift is not cut.
+    let mut batch = ctx.new_batch();
+    batch.push(Token(8), 30, seq, false).unwrap();
+    assert_eq!(ctx.decode_unless(&batch, &|| true), Ok(()));
     assert_eq!(ctx.seq_next_pos(seq), 31);
     for (from, delta) in [(5, -6), (5, i32::MAX)] {
         let error = ctx.seq_shift(seq, from, u32::MAX, delta).unwrap_err();
@@ -259,7 +257,7 @@ fn a_shift_closes_a_hole_and_decoding_goes_on() {
 }
 
 #[test]
-fn the_abort_flag_cuts_a_decode_and_the_context_stays_usable() {
+fn a_decode_is_cut_when_told_to_stop_and_the_context_stays_usable() {
     let mut ctx = context(&context_params());
     let seq = ctx.seq(0).unwrap();
     let tokens = prompt(TEXT);
@@ -269,10 +267,10 @@ fn the_abort_flag_cuts_a_decode_and_the_context_stays_usable() {
     for (pos, token) in tokens.iter().enumerate() {
         batch.push(*token, pos as u32, seq, false).unwrap();
     }
-    let flag = ctx.abort_flag();
-    flag.store(true, Ordering::Relaxed);
-    assert_eq!(ctx.decode(&batch), Err(DecodeFailure::Aborted));
-    flag.store(false, Ordering::Relaxed);
+    assert_eq!(
+        ctx.decode_unless(&batch, &|| true),
+        Err(DecodeFailure::Aborted)
+    );
     let done = ctx.seq_next_pos(seq) as usize;
     assert!(done < tokens.len());
     assert_eq!(best(&feed(&mut ctx, seq, &tokens[done..])), expect);

@@ -1,0 +1,124 @@
+//! Where jobs come in and answers go out: the queue, and what is counted about both.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::class::Class;
+use super::job::Job;
+use super::lane::Ended;
+use super::queue::{Ask, Choice, Now, Pushed, Queue, Standing};
+use super::stats::Stats;
+use super::work::Work;
+use crate::error::Error;
+
+/// The queue with its counters.
+pub(super) struct Desk {
+    pub(super) queue: Queue<Box<Work>>,
+    pub(super) stats: Arc<Stats>,
+}
+
+impl Desk {
+    /// Lets a job wait, or answers that too many do.
+    pub(super) fn enqueue(&mut self, job: Job, step: u64) {
+        let ask = Ask {
+            class: job.turn.class,
+            client: job.turn.client,
+            deadline: job.turn.deadlines.queued,
+        };
+        let now = Now {
+            step,
+            time: job.submitted,
+        };
+        match self.queue.push(Box::new(Work::new(job)), ask, now) {
+            Ok(Pushed::Admitted) => {}
+            Ok(Pushed::Warned) => {
+                log::warn!(target: "queue", "{} turns wait, the warning threshold is reached", self.queue.len());
+            }
+            Err(work) => {
+                let waiting = self.queue.len();
+                self.stats.totals.rejected.count();
+                work.fail(Error::QueueFull {
+                    waiting,
+                    limit: waiting,
+                });
+            }
+        }
+    }
+
+    /// Answers waiting jobs that nobody waits for any more, and those whose time in the queue is over.
+    pub(super) fn sweep(&mut self, now: Now) {
+        for work in self.queue.remove(|work| work.job.is_cancelled()) {
+            self.stats.totals.cancelled.count();
+            work.fail(Error::Cancelled);
+        }
+        for work in self.queue.expire(now) {
+            self.stats.totals.expired.count();
+            let waited = now.time.saturating_duration_since(work.job.submitted);
+            work.fail(timeout("waited in the queue", waited));
+        }
+    }
+
+    /// Takes the chosen job out for a slot. `None` if the queue has changed since.
+    pub(super) fn take(&mut self, choice: Choice, now: Now) -> Option<(Box<Work>, Standing)> {
+        let (work, standing) = self.queue.take(choice, now)?;
+        if !work.has_started() {
+            let waited = now.time.saturating_duration_since(work.job.submitted);
+            let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+            self.stats.totals.longest_wait_us.set(micros);
+        }
+        Some((work, standing))
+    }
+
+    /// Answers a turn that has left its slot.
+    pub(super) fn answer(&mut self, ended: Ended) {
+        self.queue.done(ended.standing);
+        let totals = &self.stats.totals;
+        match ended.how {
+            Ok(verdict) => {
+                let (evaluated, completion) = (ended.work.evaluated(), ended.work.completion());
+                totals.done.count();
+                let timings = ended.work.finish(verdict, Instant::now());
+                totals.turn(evaluated, completion, &timings);
+            }
+            Err(error) => {
+                match error {
+                    Error::Cancelled => totals.cancelled.count(),
+                    Error::Timeout(_) => totals.expired.count(),
+                    _ => totals.failed.count(),
+                }
+                ended.work.fail(error);
+            }
+        }
+    }
+
+    /// Publishes the lengths of the queue.
+    pub(super) fn publish(&self, now: Now) {
+        for class in Class::ALL {
+            self.stats.waiting[class as usize].set(self.queue.waiting(class) as u64);
+        }
+        self.stats.overdue.set(self.queue.overdue(now) as u64);
+    }
+}
+
+/// Why a running turn is over at `now`, if it is.
+pub(super) fn over(work: &Work, now: Instant) -> Option<Error> {
+    let elapsed = work.elapsed(now);
+    let hard = work.job.turn.deadlines.hard;
+    if work.job.is_cancelled() {
+        Some(Error::Cancelled)
+    } else if hard.is_some_and(|limit| elapsed >= limit) {
+        let what = "the hard limit (timeout_config) ended the turn";
+        Some(timeout(what, elapsed))
+    } else if work.is_out_of_time(now) {
+        Some(timeout(
+            "max_time_ms passed before the first token",
+            elapsed,
+        ))
+    } else {
+        None
+    }
+}
+
+fn timeout(what: &str, after: Duration) -> Error {
+    Error::Timeout(format!("{what} after {} ms", after.as_millis()))
+}

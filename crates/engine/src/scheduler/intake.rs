@@ -1,0 +1,202 @@
+//! The way into an engine thread: what callers tell it, and how many jobs may be unanswered.
+//!
+//! One lock covers both and the end of the thread, so that every job that was let in is either taken by the thread or
+//! handed to whoever closes. Generic over the command; knows no queue and no channel for answers.
+
+use std::time::{Duration, Instant};
+
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+/// The shared side. Any thread submits; one thread takes.
+pub struct Intake<C> {
+    state: Mutex<State<C>>,
+    arrived: Condvar,
+    /// Places given and not returned. Rises under the lock only.
+    unanswered: Arc<AtomicUsize>,
+}
+
+struct State<C> {
+    commands: Vec<C>,
+    phase: Phase,
+}
+
+/// How far the thread's life is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Jobs come in.
+    Open,
+    /// No caller is left: what was let in is still done.
+    Left,
+    /// Told to stop: what was let in is answered at once.
+    Stopping,
+    /// The thread has ended.
+    Closed,
+}
+
+/// How long to wait for a command.
+#[derive(Debug, Clone, Copy)]
+pub enum Wait {
+    /// Not at all.
+    No,
+    /// Until this moment at most.
+    Until(Instant),
+    /// Until there is one, or the phase changes.
+    Forever,
+}
+
+/// Why nothing was let in.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// So many are unanswered.
+    Full(usize),
+    /// The thread is ending or has ended.
+    Closed,
+}
+
+/// A place among the unanswered jobs, given back when it is dropped.
+pub struct Place(Arc<AtomicUsize>);
+
+impl<C> Intake<C> {
+    /// Open and empty.
+    pub fn new() -> Intake<C> {
+        Intake {
+            state: Mutex::new(State {
+                commands: Vec::new(),
+                phase: Phase::Open,
+            }),
+            arrived: Condvar::new(),
+            unanswered: Arc::new(AtomicUsize::new(0)),
+        }
+    }
+
+    /// Lets a job in if fewer than `limit` are unanswered. `command` runs under the lock.
+    pub fn submit(&self, limit: usize, command: impl FnOnce(Place) -> C) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        if state.phase != Phase::Open {
+            return Err(Refusal::Closed);
+        }
+        let unanswered = self.unanswered.load(Ordering::SeqCst);
+        if unanswered >= limit {
+            return Err(Refusal::Full(unanswered));
+        }
+        self.unanswered.fetch_add(1, Ordering::SeqCst);
+        state.commands.push(command(Place(self.unanswered.clone())));
+        drop(state);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Passes on a command that is no job. Lost when the thread has ended.
+    pub fn tell(&self, command: C) {
+        let mut state = self.lock();
+        if state.phase != Phase::Closed {
+            state.commands.push(command);
+        }
+        drop(state);
+        self.arrived.notify_one();
+    }
+
+    /// The last caller leaves.
+    pub fn leave(&self) {
+        self.advance(Phase::Left);
+    }
+
+    /// Tells the thread to answer everything and end.
+    pub fn stop(&self) {
+        self.advance(Phase::Stopping);
+    }
+
+    /// Takes what has come in, after waiting for it, and says how far the thread's life is.
+    pub fn take(&self, wait: Wait) -> (Vec<C>, Phase) {
+        let mut state = self.lock();
+        loop {
+            let is_due = !state.commands.is_empty() || state.phase != Phase::Open;
+            let left = match wait {
+                Wait::No => Some(Duration::ZERO),
+                Wait::Until(end) => Some(end.saturating_duration_since(Instant::now())),
+                Wait::Forever => None,
+            };
+            state = match left {
+                _ if is_due => break,
+                Some(Duration::ZERO) => break,
+                Some(left) => match self.arrived.wait_timeout(state, left) {
+                    Ok((state, _)) => state,
+                    Err(poisoned) => poisoned.into_inner().0,
+                },
+                None => match self.arrived.wait(state) {
+                    Ok(state) => state,
+                    Err(poisoned) => poisoned.into_inner(),
+                },
+            };
+        }
+        (std::mem::take(&mut state.commands), state.phase)
+    }
+
+    /// Lets nothing in any more and returns what was not taken.
+    pub fn close(&self) -> Vec<C> {
+        let mut state = self.lock();
+        state.phase = Phase::Closed;
+        std::mem::take(&mut state.commands)
+    }
+
+    /// Every critical section leaves the state valid wherever it may unwind.
+    fn lock(&self) -> MutexGuard<'_, State<C>> {
+        match self.state.lock() {
+            Ok(state) => state,
+            Err(poisoned) => poisoned.into_inner(),
+        }
+    }
+
+    fn advance(&self, to: Phase) {
+        let mut state = self.lock();
+        if state.phase == Phase::Open || to == Phase::Stopping && state.phase == Phase::Left {
+            state.phase = to;
+        }
+        drop(state);
+        self.arrived.notify_one();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_free_again_when_its_job_is_dropped() {
+        let intake = Intake::new();
+        intake.submit(1, |place| place).unwrap();
+        assert_eq!(intake.submit(1, |place| place), Err(Refusal::Full(1)));
+        let (taken, phase) = intake.take(Wait::Forever);
+        assert_eq!((taken.len(), phase), (1, Phase::Open));
+        drop(taken);
+        intake.submit(1, |place| place).unwrap();
+    }
+
+    #[test]
+    fn what_was_let_in_before_the_close_is_handed_to_the_closer() {
+        let intake = Intake::new();
+        intake.submit(9, |place| place).unwrap();
+        assert_eq!(intake.close().len(), 1);
+        assert_eq!(intake.submit(9, |place| place), Err(Refusal::Closed));
+    }
+
+    #[test]
+    fn a_wait_ends_with_a_command_a_phase_or_its_time() {
+        let intake: Arc<Intake<u8>> = Arc::new(Intake::new());
+        let soon = Instant::now() + Duration::from_millis(1);
+        assert_eq!(intake.take(Wait::Until(soon)), (vec![], Phase::Open));
+        let other = intake.clone();
+        let waiter = std::thread::spawn(move || other.take(Wait::Forever));
+        intake.tell(7);
+        assert_eq!(waiter.join().unwrap(), (vec![7], Phase::Open));
+        intake.stop();
+        assert_eq!(intake.take(Wait::Forever), (vec![], Phase::Stopping));
+    }
+}

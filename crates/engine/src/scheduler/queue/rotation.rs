@@ -1,0 +1,130 @@
+//! Which running job gives its slot to which waiting one.
+//!
+//! Three reasons, the first that holds counts: a job is overdue, an urgent job waits behind lesser ones, a client is far
+//! behind a running one. It decides only: that slots are full, and what becomes of the victim's cache, is the loop's.
+
+use std::cmp::Reverse;
+
+use super::waiting::{self, Waiting};
+use super::{Choice, Class, Now, Queue, Standing, Turn};
+
+/// Steps after which a slot yields to an overdue job; as long a resumed job is left alone.
+const YIELDS_TO_OVERDUE: u64 = 256;
+/// Steps after which a low or normal job yields to an urgent one.
+const YIELDS_TO_URGENT: u64 = 16;
+/// Steps after which a job yields to a client that is behind.
+const YIELDS_TO_CLIENT: u64 = 64;
+/// Cost units that a client must be behind by for it, and more.
+const BEHIND: u64 = 512;
+
+/// A running job as rotation sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Running<'a> {
+    /// As [`Queue::take`] gave it.
+    pub standing: &'a Standing,
+    /// Steps since it was taken, the last time if more than once.
+    pub served: u64,
+    /// Whether it was put back before, and taken again.
+    pub resumed: bool,
+}
+
+impl Running<'_> {
+    fn yields_after(&self, steps: u64) -> bool {
+        let steps = if self.resumed {
+            steps.max(YIELDS_TO_OVERDUE)
+        } else {
+            steps
+        };
+        self.served >= steps
+    }
+}
+
+/// One job to put back, and the one to take instead.
+#[derive(Debug)]
+pub struct Rotation {
+    /// Index into the running jobs.
+    pub victim: usize,
+    /// The job that gets its slot.
+    pub choice: Choice,
+}
+
+impl<J> Queue<J> {
+    /// Whom to preempt, and for which of the waiting jobs that `eligible` accepts; at most one victim a step. Put the
+    /// victim back, then take the choice.
+    pub fn rotate(
+        &self,
+        now: Now,
+        running: &[Running<'_>],
+        eligible: impl Fn(&J) -> bool,
+    ) -> Option<Rotation> {
+        if !self.limits.by_class {
+            return None;
+        }
+        let candidates = self.candidates(now, eligible);
+        let overdue = waiting::oldest_overdue(&candidates, now);
+        if let Some(oldest) = overdue
+            && let Some(victim) = longest_served(running)
+        {
+            let choice = oldest.chosen(Turn::Overdue);
+            return Some(Rotation { victim, choice });
+        }
+        // The alternation holds here too, else the other reasons could turn over every slot before it yields to an
+        // overdue job.
+        let (candidates, turn) = match overdue {
+            Some(oldest) if !self.overdue_was_last => (vec![oldest], Turn::Overdue),
+            _ => (candidates, Turn::Nobody),
+        };
+        let (victim, waiting) = self
+            .for_urgent(running, &candidates)
+            .or_else(|| self.for_client_behind(running, &candidates))?;
+        let choice = waiting.chosen(turn);
+        Some(Rotation { victim, choice })
+    }
+
+    fn for_urgent<'a>(
+        &self,
+        running: &[Running<'_>],
+        candidates: &[&'a Waiting<J>],
+    ) -> Option<(usize, &'a Waiting<J>)> {
+        let urgent = (candidates.iter())
+            .filter(|w| w.standing.class == Class::Urgent)
+            .min_by_key(|w| self.fair_order(w))?;
+        let (victim, _) = (running.iter().enumerate())
+            .filter(|(_, r)| r.standing.class <= Class::Normal && r.yields_after(YIELDS_TO_URGENT))
+            .min_by_key(|(_, r)| (r.standing.class, r.served, Reverse(r.standing.arrival)))?;
+        Some((victim, urgent))
+    }
+
+    fn for_client_behind<'a>(
+        &self,
+        running: &[Running<'_>],
+        candidates: &[&'a Waiting<J>],
+    ) -> Option<(usize, &'a Waiting<J>)> {
+        if !self.limits.fair {
+            return None;
+        }
+        let ahead = |r: &Running<'_>| self.clients.time(r.standing.client);
+        (running.iter().enumerate())
+            .filter(|(_, r)| r.yields_after(YIELDS_TO_CLIENT))
+            .filter_map(|(victim, r)| {
+                let furthest_behind = (candidates.iter())
+                    .filter(|w| w.standing.class >= r.standing.class)
+                    .filter(|w| {
+                        ahead(r).saturating_sub(self.clients.time(w.standing.client)) > BEHIND
+                    })
+                    .min_by_key(|w| self.fair_order(w))?;
+                Some((victim, *furthest_behind))
+            })
+            .max_by_key(|&(victim, _)| {
+                let r = &running[victim];
+                (ahead(r), r.standing.arrival)
+            })
+    }
+}
+
+fn longest_served(running: &[Running<'_>]) -> Option<usize> {
+    let (victim, _) = (running.iter().enumerate())
+        .filter(|(_, r)| r.served >= YIELDS_TO_OVERDUE)
+        .max_by_key(|(_, r)| (r.served, Reverse(r.standing.arrival)))?;
+    Some(victim)
+}

@@ -1,0 +1,296 @@
+//! A turn as far as it has come: the job, its answer so far, and what must be evaluated before the next token.
+//!
+//! Moves between the queue and a slot: a turn whose slot was taken away goes on where it was. Lives in the engine
+//! thread only.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::job::{Job, Outcome, Piece, Timings};
+use crate::error::{Error, Result};
+use crate::llama::{Context, DEAD_END_TEXT, Token, Vocab};
+use crate::stopping::{Verdict, Watch};
+
+/// A turn in progress.
+pub(super) struct Work {
+    pub(super) job: Job,
+    /// Its cells, saved when its slot was taken away.
+    pub(super) saved: Option<Saved>,
+    /// Tokens that its cells must hold before the next one is sampled: the prompt, and after a return to the queue the
+    /// answer so far.
+    tokens: Vec<Token>,
+    /// Leading ones of `tokens` whose cells are filled.
+    done: usize,
+    prompt_tokens: usize,
+    /// Leading tokens of the prompt whose cells were filled when the turn first came.
+    cached: usize,
+    /// The sampled token that the next step evaluates.
+    next: Option<Token>,
+    sampled: Vec<Token>,
+    /// Bytes of raw text after each sampled token.
+    ends: Vec<usize>,
+    watch: Watch,
+    bytes: Vec<u8>,
+    clock: Clock,
+}
+
+/// The cells of a turn as bytes, counted with all others that wait.
+pub(super) struct Saved {
+    bytes: Vec<u8>,
+    /// How many of its leading tokens they are of.
+    pub(super) tokens: usize,
+    total: Arc<AtomicUsize>,
+}
+
+/// When what happened.
+#[derive(Default)]
+struct Clock {
+    first_step: Option<Instant>,
+    first_token: Option<Instant>,
+    /// Since when it waits for a slot again.
+    parked: Option<Instant>,
+    /// Time that it waited for a slot again.
+    waited: Duration,
+}
+
+impl Saved {
+    /// Counts `bytes` in `total` until it is dropped.
+    pub(super) fn new(bytes: Vec<u8>, tokens: usize, total: &Arc<AtomicUsize>) -> Saved {
+        total.fetch_add(bytes.len(), Ordering::Relaxed);
+        Saved {
+            bytes,
+            tokens,
+            total: total.clone(),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Saved {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
+}
+
+impl Work {
+    /// A turn of which nothing has been done.
+    pub(super) fn new(mut job: Job) -> Work {
+        let tokens = std::mem::take(&mut job.turn.tokens);
+        Work {
+            saved: None,
+            done: 0,
+            prompt_tokens: tokens.len(),
+            tokens,
+            cached: 0,
+            next: None,
+            sampled: Vec::new(),
+            ends: Vec::new(),
+            watch: Watch::new(job.turn.rules.clone()),
+            bytes: Vec::new(),
+            clock: Clock::default(),
+            job,
+        }
+    }
+
+    /// Tokens that its cells must hold before the next one is sampled.
+    pub(super) fn tokens(&self) -> &[Token] {
+        &self.tokens
+    }
+
+    /// Most tokens that the answer may still have in a context of `capacity`.
+    pub(super) fn answer_room(&self, capacity: usize) -> usize {
+        let room = capacity.saturating_sub(self.tokens.len());
+        let limit = self.job.turn.rules.token_limit().unwrap_or(room);
+        limit.saturating_sub(self.sampled.len()).min(room)
+    }
+
+    /// Whether it has had a slot before.
+    pub(super) fn has_started(&self) -> bool {
+        self.clock.parked.is_some() || self.clock.first_step.is_some()
+    }
+
+    /// It got a slot whose cells hold the first `cached` of its tokens. The first time, the penalties learn the
+    /// prompt's tail and the caller hears of it.
+    pub(super) fn start(&mut self, cached: usize, now: Instant) -> Result<()> {
+        self.done = cached;
+        if let Some(since) = self.clock.parked.take() {
+            self.clock.waited += now.saturating_duration_since(since);
+            return Ok(());
+        }
+        self.cached = cached;
+        let turn = &mut self.job.turn;
+        let tail = self.tokens.len().saturating_sub(turn.penalty_window);
+        for &token in &self.tokens[tail..] {
+            turn.sampler.accept(token)?;
+        }
+        self.send(Piece::Started {
+            cached_tokens: cached,
+        });
+        Ok(())
+    }
+
+    /// It lost its slot: what was sampled must be in its cells before it goes on.
+    pub(super) fn park(&mut self, now: Instant) {
+        let answered = self.tokens.len() - self.prompt_tokens;
+        self.tokens.extend_from_slice(&self.sampled[answered..]);
+        self.next = None;
+        self.done = 0;
+        self.clock.parked = Some(now);
+    }
+
+    /// The cells that it found were lost after all.
+    pub(super) fn restart(&mut self) {
+        self.next = None;
+        let answered = self.tokens.len() - self.prompt_tokens;
+        self.tokens.extend_from_slice(&self.sampled[answered..]);
+        self.done = 0;
+        if self.sampled.is_empty() {
+            self.cached = 0;
+        }
+    }
+
+    /// The sampled token that waits for its evaluation; `None` while tokens before it do.
+    pub(super) fn decode_token(&self) -> Option<Token> {
+        self.next
+    }
+
+    /// Tokens that are still to be evaluated before one is sampled.
+    pub(super) fn prefill_rest(&self) -> &[Token] {
+        &self.tokens[self.done..]
+    }
+
+    /// Time that it had a slot, from its first step.
+    pub(super) fn elapsed(&self, now: Instant) -> Duration {
+        let since = |t: Instant| now.saturating_duration_since(t);
+        let waiting = self.clock.parked.map_or(Duration::ZERO, since);
+        let run = self.clock.first_step.map_or(Duration::ZERO, since);
+        run.saturating_sub(self.clock.waited + waiting)
+    }
+
+    /// Whether the soft limit passed before any text.
+    pub(super) fn is_out_of_time(&self, now: Instant) -> bool {
+        self.watch.is_out_of_time(self.elapsed(now))
+    }
+
+    /// Marks the start of the first step that works for it.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.clock.first_step.get_or_insert(now);
+    }
+
+    /// `count` tokens were evaluated.
+    pub(super) fn advance(&mut self, count: usize) {
+        if count > 0 && self.next.take().is_none() {
+            self.done += count;
+        }
+    }
+
+    /// Samples from entry `output` of the step, streams the text that may leave and says whether the turn ends.
+    ///
+    /// `room`: whether the context can take one more token.
+    pub(super) fn sample(
+        &mut self,
+        context: &Context,
+        output: usize,
+        vocab: &Vocab,
+        room: bool,
+    ) -> Result<Option<Verdict>> {
+        let token = match self.job.turn.sampler.sample(context, output) {
+            Ok(token) => token,
+            Err(Error::Engine(reason)) if reason.starts_with(DEAD_END_TEXT) => {
+                return Ok(Some(Verdict::GrammarDeadEnd));
+            }
+            Err(error) => return Err(error),
+        };
+        let now = Instant::now();
+        self.clock.first_token.get_or_insert(now);
+        self.sampled.push(token);
+        if let Some(verdict) = self.watch.token(token.0, vocab.is_eog(token)) {
+            self.ends.push(self.watch.raw_len());
+            return Ok(Some(verdict));
+        }
+        self.bytes.clear();
+        vocab.piece(token, &mut self.bytes)?;
+        let verdict = self.watch.piece(&self.bytes, self.elapsed(now));
+        self.ends.push(self.watch.raw_len());
+        if let Some(text) = self.watch.take() {
+            self.send_text(text);
+        }
+        if verdict.is_none() {
+            self.next = Some(token);
+        }
+        Ok(verdict.or((!room).then_some(Verdict::ContextFull)))
+    }
+
+    /// Ends the turn with success and answers.
+    pub(super) fn finish(mut self, verdict: Verdict, now: Instant) -> Timings {
+        if let Some(text) = self.watch.finish() {
+            self.send_text(text);
+        }
+        let text = self.watch.answer().to_owned();
+        let ended_by_token = matches!(verdict, Verdict::Eos | Verdict::StopToken(_));
+        let spoken = self.sampled.len() - usize::from(ended_by_token);
+        // A token may end inside a character, so its bytes count only once the character is whole.
+        let whole = self.ends[..spoken].partition_point(|&end| end <= text.len());
+        let token_bytes = match whole {
+            0 => 0,
+            n => self.ends[n - 1],
+        };
+        let timings = self.timings(now);
+        let outcome = Outcome {
+            tokens: self.sampled[..whole].to_vec(),
+            token_bytes,
+            text,
+            verdict,
+            prompt_tokens: self.prompt_tokens,
+            cached_tokens: self.cached,
+            completion_tokens: self.sampled.len(),
+            timings,
+        };
+        self.job.place.take();
+        self.send(Piece::Done(Box::new(outcome)));
+        timings
+    }
+
+    /// Answers with an error.
+    pub(super) fn fail(self, error: Error) {
+        self.job.fail(error);
+    }
+
+    /// Prompt tokens that were not in the cache when the turn came.
+    pub(super) fn evaluated(&self) -> usize {
+        self.prompt_tokens - self.cached
+    }
+
+    /// Tokens sampled so far.
+    pub(super) fn completion(&self) -> usize {
+        self.sampled.len()
+    }
+
+    fn timings(&self, now: Instant) -> Timings {
+        let first_step = self.clock.first_step.unwrap_or(now);
+        let first_token = self.clock.first_token.unwrap_or(now);
+        Timings {
+            queued: first_step.saturating_duration_since(self.job.submitted),
+            prefill: first_token.saturating_duration_since(first_step),
+            decode: now.saturating_duration_since(first_token),
+        }
+    }
+
+    fn send_text(&self, text: String) {
+        if self.job.turn.stream {
+            self.send(Piece::Text {
+                text,
+                completion_tokens: self.sampled.len(),
+            });
+        }
+    }
+
+    /// The channel holds a whole answer; when sending fails the reader has left, and the loop drops the job.
+    fn send(&self, piece: Piece) {
+        drop(self.job.answer.try_send(piece));
+    }
+}
