@@ -105,6 +105,25 @@ static void priorities_are_0_to_3(void) {
     CHECK_EQ(close_execution_context(backend, context), OK);
 }
 
+static void contexts_may_share_a_client(void) {
+    uint32_t context = open_context(backend);
+    char answer[TEXT];
+    char key[1025];
+    memset(key, 'k', sizeof key);
+    CHECK_EQ(wasi_nn_set_client_key(backend, context, "tenant", 6), OK);
+    CHECK_STR(say(backend, context, "Count to 7.", answer), "1 2 3 4 5 6 7");
+    CHECK_EQ(wasi_nn_set_client_key(backend, context, "\xff\xfe", 2), OK);
+    CHECK_EQ(wasi_nn_set_client_key(backend, context, key, 1024), OK);
+    CHECK_EQ(wasi_nn_set_client_key(backend, context, key, 1025), INVALID_ARGUMENT);
+    CHECK_EQ(wasi_nn_set_client_key(backend, context, NULL, 3), INVALID_ARGUMENT);
+    CHECK_EQ(wasi_nn_set_client_key(backend, context, (const char *)8, 3), INVALID_ARGUMENT);
+    CHECK_EQ(wasi_nn_set_client_key(backend, context, NULL, 0), OK);
+    CHECK_EQ(wasi_nn_set_client_key(backend, context + 999, "tenant", 6), INVALID_ARGUMENT);
+    CHECK_EQ(wasi_nn_set_client_key(NULL, context, "tenant", 6), INVALID_ARGUMENT);
+    CHECK_STR(say(backend, context, "Count to 7.", answer), "1 2 3 4 5 6 7");
+    CHECK_EQ(close_execution_context(backend, context), OK);
+}
+
 static uint32_t tokens(const char *text, uint32_t length) {
     uint32_t count = 77;
     CHECK_EQ(wasi_nn_count_tokens(backend, text, length, &count), OK);
@@ -168,6 +187,7 @@ int main(void) {
     RUN(usage_grows_with_the_conversation);
     RUN(clear_forgets_and_keeps_the_id);
     RUN(priorities_are_0_to_3);
+    RUN(contexts_may_share_a_client);
     RUN(tokens_are_counted_without_template);
     RUN(a_long_conversation_is_trimmed_and_never_fails);
     RUN(without_shifting_a_full_context_says_so);

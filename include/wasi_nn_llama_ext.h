@@ -167,6 +167,22 @@ wasi_nn_error wasi_nn_load_by_name_with_progress(void *ctx,
                                                  void *user_data,
                                                  graph *g);
 
+/**
+ * Says on whose account the turns of a context run from now on. Contexts with the same key are one client: while
+ * several clients of one priority have work, each gets an equal share of the engine, however many contexts it has.
+ * Without a key every conversation is its own client.
+ *
+ * key, len: up to its first NUL or len bytes, at most 1024; with len 0 the context is its own client again, and
+ * key may be NULL.
+ *
+ * Answers: invalid_argument for a bad ctx, context or key.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_set_client_key(void *ctx,
+                                     graph_execution_context exec_ctx,
+                                     const char *key,
+                                     uint32_t len);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

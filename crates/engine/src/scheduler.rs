@@ -7,6 +7,7 @@ mod batch;
 mod class;
 mod desk;
 mod engine;
+mod governor;
 mod intake;
 mod job;
 mod lane;
@@ -19,6 +20,11 @@ mod share;
 mod slot;
 mod stats;
 mod work;
+
+// Declared here, because `tests/interleavings.rs` takes `intake.rs` in, where threads and clocks are not real.
+#[cfg(test)]
+#[path = "scheduler/intake/tests.rs"]
+mod intake_tests;
 
 pub use class::Class;
 pub use engine::{Engine, Spawn, Start};

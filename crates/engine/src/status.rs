@@ -66,6 +66,7 @@ pub fn performance(totals: &Totals, now: Option<&Stats>) -> Value {
         "most_running": totals.running.highest(),
         "steps": totals.steps.get(),
         "steps_given_up": totals.aborted_steps.get(),
+        "threads_now": totals.threads.get(),
         "step_ms_last": ms(totals.step_us.get()),
         "step_ms_longest": ms(totals.step_us.highest()),
         "step_prefill_tokens_last": totals.step_prefill.get(),

@@ -113,6 +113,7 @@ impl Serving {
                 capacity: plan.session_tokens as usize,
                 idle_limit: config.memory.max_cache_tokens as usize,
                 limits: limits(&config.backend),
+                threads: plan.threads,
                 target_gap: config.performance.target_gap,
                 gather: config.performance.batch_timeout,
                 totals,

@@ -81,6 +81,8 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct Sampler {
     raw: NonNull<RawSampler>,
+    /// The best token is chosen, and nothing else looks at the logits.
+    is_plain: bool,
     /// The grammar and DRY point into it.
     vocab: Vocab,
 }
@@ -121,17 +123,22 @@ impl Sampler {
             unsafe { ffi::engine_sampler_new(vocab.as_ptr(), &mut raw, err, cap) }
         })
         .map_err(|fault| fault.during("sampler"))?;
-        let sampler = Sampler::own(raw, vocab)?;
+        let is_plain = matches!(stages, [Stage::Greedy]);
+        let sampler = Sampler::own(raw, is_plain, vocab)?;
         for stage in stages {
             sampler.add(stage)?;
         }
         Ok(sampler)
     }
 
-    fn own(raw: *mut RawSampler, vocab: &Vocab) -> Result<Sampler> {
+    fn own(raw: *mut RawSampler, is_plain: bool, vocab: &Vocab) -> Result<Sampler> {
         let raw = NonNull::new(raw).ok_or_else(|| Error::Internal("no sampler was made".into()))?;
         let vocab = vocab.clone();
-        Ok(Sampler { raw, vocab })
+        Ok(Sampler {
+            raw,
+            is_plain,
+            vocab,
+        })
     }
 
     fn add(&self, stage: &Stage) -> Result<()> {
@@ -157,7 +164,7 @@ impl Sampler {
             unsafe { ffi::engine_sampler_clone(self.raw.as_ptr(), &mut raw, err, cap) }
         })
         .map_err(|fault| fault.during("clone sampler"))?;
-        Sampler::own(raw, &self.vocab)
+        Sampler::own(raw, self.is_plain, &self.vocab)
     }
 
     /// Chooses a token from the logits of entry `output` of the context's last batch, and accepts it.
@@ -183,6 +190,9 @@ impl Sampler {
                 logits.len(),
                 self.vocab.n_tokens()
             )));
+        }
+        if self.is_plain {
+            return best(logits);
         }
         let count = i32::try_from(logits.len()).unwrap_or(0);
         let mut token = 0;
@@ -212,6 +222,24 @@ impl Sampler {
         })
         .map_err(|fault| fault.during("accept"))
     }
+}
+
+/// The first of the highest logits, as llama.cpp's greedy stage has it, without a list of candidates.
+fn best(logits: &[f32]) -> Result<Token> {
+    let (mut index, mut highest) = (0, f32::NEG_INFINITY);
+    let mut is_bad = false;
+    for (at, &logit) in logits.iter().enumerate() {
+        is_bad |= logit.is_nan() || logit == f32::INFINITY;
+        if logit > highest {
+            (index, highest) = (at, logit);
+        }
+    }
+    let bad = match (is_bad, highest) {
+        (true, _) => "a logit is not finite",
+        (false, f32::NEG_INFINITY) => "every logit is minus infinity",
+        _ => return Ok(Token(i32::try_from(index).unwrap_or(0))),
+    };
+    Err(ffi::Fault::BadLogits(bad.to_owned()).during("sample"))
 }
 
 impl Drop for Sampler {

@@ -15,7 +15,7 @@ use super::queue::{Limits, Queue};
 use super::run::{Command, Loop};
 use super::stats::{Stats, Totals};
 use crate::error::{Error, Result};
-use crate::llama::{Context, Token, Vocab};
+use crate::llama::{Context, ThreadCounts, Token, Vocab};
 
 /// What an engine thread starts with.
 pub struct Start {
@@ -33,6 +33,8 @@ pub struct Start {
     pub idle_limit: usize,
     /// The queue's bounds and rules.
     pub limits: Limits,
+    /// Compute threads at most; fewer while others need the cores.
+    pub threads: ThreadCounts,
     /// Longest gap that a running stream should see.
     pub target_gap: Duration,
     /// How long the first job of a batch waits for others.
@@ -75,6 +77,7 @@ impl Engine {
                 parallel: start.parallel,
                 capacity: start.capacity,
                 idle_limit: start.idle_limit,
+                threads: start.threads,
                 target_gap: start.target_gap,
                 totals: start.totals,
             }),

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::batch;
+use super::governor::Governor;
 use super::job::SessionKey;
 use super::pace::{Amount, Pace};
 use super::pool::{Grant, Pool};
@@ -17,7 +18,7 @@ use super::stats::Totals;
 use super::work::{Saved, Work};
 use crate::error::{Error, Result};
 use crate::llama::context::Removal;
-use crate::llama::{Batch, Context, DecodeFailure, SeqId, Vocab};
+use crate::llama::{Batch, Context, DecodeFailure, SeqId, ThreadCounts, Vocab};
 use crate::stopping::Verdict;
 
 /// A step that takes so many times what it should is given up for a cancelled turn in it.
@@ -33,6 +34,7 @@ pub(super) struct Lane {
     parallel: usize,
     /// Tokens that one turn may use.
     capacity: usize,
+    threads: ThreadCounts,
     shape: Shape,
     /// Bytes of the cells of turns that wait for a slot again.
     saved_bytes: Arc<AtomicUsize>,
@@ -44,7 +46,7 @@ pub(super) struct Lane {
 /// How a step is filled.
 pub(super) enum Shape {
     /// With all that its target time has room for.
-    Paced(Pace),
+    Paced(Pace, Governor),
     /// With one turn's next piece of its prompt of this many tokens, or its next token: the same calls whatever else
     /// happens.
     Fixed(usize),
@@ -56,6 +58,7 @@ pub(super) struct Setup {
     pub(super) parallel: usize,
     pub(super) capacity: usize,
     pub(super) idle_limit: usize,
+    pub(super) threads: ThreadCounts,
     pub(super) shape: Shape,
     pub(super) totals: Arc<Totals>,
 }
@@ -81,6 +84,7 @@ impl Lane {
             slots: Vec::with_capacity(setup.parallel),
             parallel: setup.parallel,
             capacity: setup.capacity,
+            threads: setup.threads,
             shape: setup.shape,
             saved_bytes: Arc::default(),
             saved_limit: usize::try_from(context.memory().context / 2).unwrap_or(usize::MAX),
@@ -287,10 +291,7 @@ impl Lane {
             Err(DecodeFailure::Failed(reason)) => return self.fail(&Error::Engine(reason)),
         };
         let time = begun.elapsed();
-        if let Shape::Paced(pace) = &mut self.shape {
-            pace.record(amount, time);
-        }
-        self.totals.step(amount.prefill, time);
+        self.learn(amount, time);
         ended
     }
 
@@ -299,7 +300,7 @@ impl Lane {
         let decodes = batch::decodes(&self.slots);
         let room = (self.context.n_batch() as usize).saturating_sub(decodes);
         let most = match &self.shape {
-            Shape::Paced(pace) => {
+            Shape::Paced(pace, _) => {
                 let graph = self.context.n_ubatch() as usize;
                 pace.budget(decodes, room.min(graph))
             }
@@ -328,7 +329,7 @@ impl Lane {
         }
         // Where cells cannot be cut, neighbours of a cancelled turn would have to start again.
         let expected = match (&self.shape, self.context.removal()) {
-            (Shape::Paced(pace), Removal::Anywhere) => pace.expected(amount),
+            (Shape::Paced(pace, _), Removal::Anywhere) => pace.expected(amount),
             _ => None,
         };
         let patience = expected.map(|time| begun + PATIENCE * time);
@@ -349,6 +350,26 @@ impl Lane {
             self.clear(sequence);
         }
         self.context.decode_unless(&self.batch, &stop)
+    }
+
+    /// Adapts the next steps to how long this one took.
+    fn learn(&mut self, amount: Amount, time: Duration) {
+        self.totals.step(amount.prefill, time);
+        let Shape::Paced(pace, governor) = &mut self.shape else {
+            return;
+        };
+        pace.record(amount, time);
+        if let Some(threads) = governor.record(amount, time.as_secs_f64()) {
+            let counts = ThreadCounts {
+                decode: self.threads.decode.min(threads),
+                batch: self.threads.batch.min(threads),
+            };
+            log::debug!(target: "engine", "{threads} compute threads");
+            if let Err(error) = self.context.set_threads(counts) {
+                log::warn!(target: "engine", "threads not changed: {error}");
+            }
+        }
+        self.totals.threads.set(governor.threads().into());
     }
 
     /// Samples every slot that has logits and takes out the turns that are over.

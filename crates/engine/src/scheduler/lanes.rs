@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::governor::Governor;
 use super::lane::{Lane, Setup, Shape};
 use super::pace::Pace;
 use super::stats::Totals;
 use super::work::Work;
 use crate::error::{Error, Result};
-use crate::llama::Context;
+use crate::llama::{Context, ThreadCounts};
 
 /// Makes another context of the model for one sequence at a time. Engine thread.
 pub type Spare = Box<dyn Fn() -> Result<Context> + Send>;
@@ -20,6 +21,7 @@ pub(super) struct Lanes {
     own: Option<Lane>,
     spare: Spare,
     capacity: usize,
+    threads: ThreadCounts,
     totals: Arc<Totals>,
 }
 
@@ -37,6 +39,7 @@ pub(super) struct Make {
     pub(super) parallel: usize,
     pub(super) capacity: usize,
     pub(super) idle_limit: usize,
+    pub(super) threads: ThreadCounts,
     pub(super) target_gap: Duration,
     pub(super) totals: Arc<Totals>,
 }
@@ -56,18 +59,22 @@ impl Which {
 impl Lanes {
     pub(super) fn new(make: Make) -> Lanes {
         let pace = Pace::new(make.target_gap, make.parallel);
+        let threads = make.threads;
+        let governor = Governor::new(threads.decode.max(threads.batch));
         Lanes {
             shared: Lane::new(Setup {
                 context: make.context,
                 parallel: make.parallel,
                 capacity: make.capacity,
                 idle_limit: make.idle_limit,
-                shape: Shape::Paced(pace),
+                threads,
+                shape: Shape::Paced(pace, governor),
                 totals: make.totals.clone(),
             }),
             own: None,
             spare: make.spare,
             capacity: make.capacity,
+            threads,
             totals: make.totals,
         }
     }
@@ -98,6 +105,7 @@ impl Lanes {
                 parallel: 1,
                 capacity: self.capacity,
                 idle_limit: 0,
+                threads: self.threads,
                 shape: Shape::Fixed(piece),
                 totals: self.totals.clone(),
             }));

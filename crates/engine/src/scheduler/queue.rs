@@ -28,10 +28,17 @@
 //!    none would ever have served R, and the overdue lane would starve.) So 2 Q admissions suffice.
 //! 3. A slot without an admission for R steps is due, and is rotated after at most S - 1 others, one per step. So every
 //!    R + S - 1 steps bring at least S admissions.
+//!
+//! # The fairness bound
+//!
+//! Two clients of one class that both always wait differ by at most `2 * max(longest prompt, 2 * tokens in the pool)`
+//! cost units over any interval, as long as none of their jobs is overdue: the overdue lane knows no clients, and a
+//! client gets of it what it has waiting there.
 
 mod clients;
 mod rotation;
-
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::time::Instant;
@@ -309,11 +316,11 @@ impl<J> Queue<J> {
         (time, waiting.standing.arrival)
     }
 
-    fn count_for(&mut self, class: Class, waited: [bool; 4], now: Now) {
-        for other in Class::ALL {
-            if waited[other as usize] {
-                self.credit[other as usize] += other.weight();
-                self.credit[class as usize] -= other.weight();
+    fn count_for(&mut self, admitted: Class, waited: [bool; 4], now: Now) {
+        for class in Class::ALL {
+            if waited[class as usize] {
+                self.credit[class as usize] += class.weight();
+                self.credit[admitted as usize] -= class.weight();
             }
         }
         for class in Class::ALL {

@@ -46,6 +46,8 @@ pub struct Totals {
     pub step_us: Gauge,
     /// Prompt tokens of the last step that evaluated any.
     pub step_prefill: Gauge,
+    /// Compute threads in use.
+    pub threads: Gauge,
     /// Steps given up for a cancelled turn.
     pub aborted_steps: Counter,
     /// Times that a running turn gave its slot to a waiting one.

@@ -103,22 +103,20 @@ impl<J> Queue<J> {
         if !self.limits.fair {
             return None;
         }
-        let ahead = |r: &Running<'_>| self.clients.time(r.standing.client);
-        (running.iter().enumerate())
+        let firsts = Class::ALL.map(|class| {
+            let as_high = candidates.iter().filter(|w| w.standing.class >= class);
+            as_high.min_by_key(|w| self.fair_order(w))
+        });
+        let (victim, waiting, _) = (running.iter().enumerate())
             .filter(|(_, r)| r.yields_after(YIELDS_TO_CLIENT))
             .filter_map(|(victim, r)| {
-                let furthest_behind = (candidates.iter())
-                    .filter(|w| w.standing.class >= r.standing.class)
-                    .filter(|w| {
-                        ahead(r).saturating_sub(self.clients.time(w.standing.client)) > BEHIND
-                    })
-                    .min_by_key(|w| self.fair_order(w))?;
-                Some((victim, *furthest_behind))
+                let first = *firsts[r.standing.class as usize]?;
+                let time = self.clients.time(r.standing.client);
+                let behind = time.saturating_sub(self.clients.time(first.standing.client));
+                (behind > BEHIND).then_some((victim, first, (time, r.standing.arrival)))
             })
-            .max_by_key(|&(victim, _)| {
-                let r = &running[victim];
-                (ahead(r), r.standing.arrival)
-            })
+            .max_by_key(|&(_, _, furthest_ahead)| furthest_ahead)?;
+        Some((victim, waiting))
     }
 }
 
