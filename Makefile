@@ -9,7 +9,12 @@ SECONDS_EACH ?= 60
 # rustup's folder, where it was installed in the same run and no shell has read its settings yet.
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: chat test setup build lint headers c-test fuzz evaluate install
+# What `make bench` measures with, llama.cpp's programs to compare with, further options: docs/benchmark.md.
+BENCH_MODEL ?= build/bench.gguf
+PEERS ?=
+BENCH_ARGS ?=
+
+.PHONY: chat test setup build lint headers c-test fuzz evaluate bench install
 
 # Installs what is missing, builds the library and talks to a model.
 chat: setup build
@@ -47,6 +52,15 @@ fuzz:
 # Judges the pocket models by the held-out dialogues: models/README.md.
 evaluate:
 	scripts/evaluate.sh
+
+# Measures the release library, beside llama.cpp's programs with PEERS=folder: docs/benchmark.md.
+bench: build $(BENCH_MODEL)
+	cargo bench --locked --bench serving -- --model $(BENCH_MODEL) --json build/bench.json \
+	    $(if $(PEERS),--peers $(PEERS)) $(BENCH_ARGS)
+
+# Random weights in the shape of a small llama.
+build/bench.gguf: | build
+	cargo bench --locked --bench serving -- --make-model $@
 
 # Installs library, headers and package files below PREFIX.
 install: build

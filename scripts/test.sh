@@ -29,6 +29,9 @@ printf 'My name is Zorvath.\nWhat is my name?\n/usage\n/history\n/clear\n/quit\n
     build/examples/chat "$model" | grep Zorvath
 if build/examples/generate Hello /missing.gguf 2>/dev/null; then exit 1; fi
 
+step "benchmark, small shapes"
+cargo bench --locked --bench serving -- --model models/pocket-a.gguf --quick --check
+
 step "an installed library, in a project outside the tree"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

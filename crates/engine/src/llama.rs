@@ -32,6 +32,7 @@ pub(crate) mod batch;
 pub(crate) mod context;
 
 mod grammar;
+mod greedy;
 pub(crate) mod sampler;
 
 #[cfg(test)]

@@ -270,7 +270,7 @@ impl Context {
         let mut status = 0;
         let (called, lines) = {
             let _asking = self.abort.ask(stop, self.shift_pending);
-            log::capture(|| {
+            log::capture_details(|| {
                 batch.with_raw(|raw| {
                     ffi::guarded(|err, cap| {
                         // SAFETY: the context is valid and the batch was checked against everything that it asserts.

@@ -22,6 +22,8 @@ struct Pending {
     line: String,
     level: Option<log::Level>,
     captured: Option<String>,
+    /// Errors are the caller's to report.
+    demote: bool,
 }
 
 thread_local! {
@@ -43,6 +45,15 @@ pub(super) fn capture<T>(work: impl FnOnce() -> T) -> (T, String) {
     let result = work();
     let lines = with_pending(|pending| pending.captured.take()).flatten();
     (result, lines.unwrap_or_default())
+}
+
+/// As `capture`, and the lines go to the facade as details of whatever the caller reports: a decode that is told to stop
+/// fails in three lines.
+pub(super) fn capture_details<T>(work: impl FnOnce() -> T) -> (T, String) {
+    with_pending(|pending| pending.demote = true);
+    let captured = capture(work);
+    with_pending(|pending| pending.demote = false);
+    captured
 }
 
 /// The reason inside captured lines: the first error line without the name of the C++ function.
@@ -119,6 +130,9 @@ impl Pending {
         {
             captured.push_str(&line);
             captured.push('\n');
+        }
+        if level == log::Level::Error && self.demote {
+            level = log::Level::Debug;
         }
         (level, line)
     }

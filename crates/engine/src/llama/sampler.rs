@@ -11,6 +11,7 @@ use llama_cpp_sys_2 as sys;
 use crate::error::{Error, Result};
 
 use super::ffi::{self, RawSampler, RawStage};
+use super::greedy::Biases;
 use super::{Context, Token, Vocab, grammar};
 
 /// The longest window of penalties and DRY, in tokens; llama.cpp allocates it at once.
@@ -81,8 +82,8 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct Sampler {
     raw: NonNull<RawSampler>,
-    /// The best token is chosen, and nothing else looks at the logits.
-    is_plain: bool,
+    /// The chain only adds biases, by token, and chooses the best.
+    plain: Option<Biases>,
     /// The grammar and DRY point into it.
     vocab: Vocab,
 }
@@ -123,22 +124,17 @@ impl Sampler {
             unsafe { ffi::engine_sampler_new(vocab.as_ptr(), &mut raw, err, cap) }
         })
         .map_err(|fault| fault.during("sampler"))?;
-        let is_plain = matches!(stages, [Stage::Greedy]);
-        let sampler = Sampler::own(raw, is_plain, vocab)?;
+        let sampler = Sampler::own(raw, Biases::alone(stages), vocab)?;
         for stage in stages {
             sampler.add(stage)?;
         }
         Ok(sampler)
     }
 
-    fn own(raw: *mut RawSampler, is_plain: bool, vocab: &Vocab) -> Result<Sampler> {
+    fn own(raw: *mut RawSampler, plain: Option<Biases>, vocab: &Vocab) -> Result<Sampler> {
         let raw = NonNull::new(raw).ok_or_else(|| Error::Internal("no sampler was made".into()))?;
         let vocab = vocab.clone();
-        Ok(Sampler {
-            raw,
-            is_plain,
-            vocab,
-        })
+        Ok(Sampler { raw, plain, vocab })
     }
 
     fn add(&self, stage: &Stage) -> Result<()> {
@@ -164,7 +160,7 @@ impl Sampler {
             unsafe { ffi::engine_sampler_clone(self.raw.as_ptr(), &mut raw, err, cap) }
         })
         .map_err(|fault| fault.during("clone sampler"))?;
-        Sampler::own(raw, self.is_plain, &self.vocab)
+        Sampler::own(raw, self.plain.clone(), &self.vocab)
     }
 
     /// Chooses a token from the logits of entry `output` of the context's last batch, and accepts it.
@@ -191,8 +187,8 @@ impl Sampler {
                 self.vocab.n_tokens()
             )));
         }
-        if self.is_plain {
-            return best(logits);
+        if let Some(biases) = &self.plain {
+            return biases.best(logits);
         }
         let count = i32::try_from(logits.len()).unwrap_or(0);
         let mut token = 0;
@@ -222,24 +218,6 @@ impl Sampler {
         })
         .map_err(|fault| fault.during("accept"))
     }
-}
-
-/// The first of the highest logits, as llama.cpp's greedy stage has it, without a list of candidates.
-fn best(logits: &[f32]) -> Result<Token> {
-    let (mut index, mut highest) = (0, f32::NEG_INFINITY);
-    let mut is_bad = false;
-    for (at, &logit) in logits.iter().enumerate() {
-        is_bad |= logit.is_nan() || logit == f32::INFINITY;
-        if logit > highest {
-            (index, highest) = (at, logit);
-        }
-    }
-    let bad = match (is_bad, highest) {
-        (true, _) => "a logit is not finite",
-        (false, f32::NEG_INFINITY) => "every logit is minus infinity",
-        _ => return Ok(Token(i32::try_from(index).unwrap_or(0))),
-    };
-    Err(ffi::Fault::BadLogits(bad.to_owned()).during("sample"))
 }
 
 impl Drop for Sampler {

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 
 use super::pace::Amount;
 
-/// Steps over which a count is judged.
+/// Steps over which a count is judged; as few as the second where they lost as much as that many slow ones would.
 const WINDOW: u32 = 32;
+const LEAST: u32 = 4;
 /// Steps that take so many times what they can take call for a trial with one thread less.
 const SLOW: f64 = 1.5;
 /// Steps between two trials; doubles with each that fails, up to the limit.
@@ -51,6 +52,14 @@ struct Window {
     sum: f64,
 }
 
+impl Window {
+    /// Enough steps, or so much time lost that fewer tell enough.
+    fn is_full(&self) -> bool {
+        let lost = self.sum - f64::from(self.steps);
+        self.steps >= WINDOW || self.steps >= LEAST && lost > (SLOW - 1.0) * f64::from(WINDOW)
+    }
+}
+
 impl Governor {
     /// Begins with all of `most` threads.
     pub fn new(most: u32) -> Governor {
@@ -79,7 +88,7 @@ impl Governor {
         self.hold = self.hold.saturating_sub(1);
         self.window.steps += 1;
         self.window.sum += slowness;
-        if self.window.steps < WINDOW {
+        if !self.window.is_full() {
             return None;
         }
         let mean = self.window.sum / f64::from(self.window.steps);
@@ -201,6 +210,14 @@ mod tests {
         let spent = run(&mut governor, 10_000, |n| 3.0 * quiet(n));
         assert_eq!(governor.threads(), 2);
         assert!(spent < 10_000.0 * 3.0 * quiet(2) * 1.1, "{spent}");
+    }
+
+    #[test]
+    fn a_collapse_is_noticed_within_a_few_steps() {
+        let mut governor = Governor::new(2);
+        run(&mut governor, 200, quiet);
+        run(&mut governor, 4 * LEAST, |n| [0.03, 0.5][n as usize - 1]);
+        assert_eq!(governor.threads(), 1);
     }
 
     #[test]

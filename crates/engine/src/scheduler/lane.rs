@@ -65,7 +65,7 @@ pub(super) struct Setup {
 
 /// A turn that left its slot for good.
 pub(super) struct Ended {
-    pub(super) work: Work,
+    pub(super) work: Box<Work>,
     pub(super) standing: Standing,
     pub(super) how: Result<Verdict>,
 }
@@ -166,7 +166,7 @@ impl Lane {
     /// Gives a turn the slot that was reserved for it. Fails it where its sampler does not take the prompt.
     pub(super) fn enter(
         &mut self,
-        mut work: Work,
+        mut work: Box<Work>,
         standing: Standing,
         grant: &Grant,
         now: Instant,
@@ -222,7 +222,7 @@ impl Lane {
     }
 
     /// Takes the slot of the running turn at `index` away; its cells are saved as far as there is room.
-    pub(super) fn park(&mut self, index: usize, now: Instant) -> (Work, Standing) {
+    pub(super) fn park(&mut self, index: usize, now: Instant) -> (Box<Work>, Standing) {
         let slot = self.slots.remove(index);
         let mut work = slot.work;
         work.park(now);

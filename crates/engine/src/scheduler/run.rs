@@ -114,7 +114,7 @@ impl Loop {
             let work = desk.queue.job(&choice)?;
             let ended = match lanes.open(Which::of(work)) {
                 Err(error) => desk.take(choice, now).map(|(work, standing)| Ended {
-                    work: *work,
+                    work,
                     standing,
                     how: Err(error),
                 }),
@@ -123,7 +123,7 @@ impl Loop {
                         return Some(Which::of(work));
                     };
                     desk.take(choice, now).and_then(|(work, standing)| {
-                        lane.enter(*work, standing, &grant, now.time).err()
+                        lane.enter(work, standing, &grant, now.time).err()
                     })
                 }
             };
@@ -167,12 +167,12 @@ impl Loop {
             .collect();
         if let Some(grant) = lane.reserve(work, now.time)
             && let Some((work, standing)) = desk.take(rotation.choice, now)
-            && let Err(ended) = lane.enter(*work, standing, &grant, now.time)
+            && let Err(ended) = lane.enter(work, standing, &grant, now.time)
         {
             desk.answer(ended);
         }
         for (work, standing) in parked {
-            desk.queue.put_back(Box::new(work), standing, now);
+            desk.queue.put_back(work, standing, now);
         }
     }
 

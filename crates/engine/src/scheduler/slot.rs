@@ -4,11 +4,12 @@
 
 use super::queue::{Running, Standing};
 use super::work::Work;
-use crate::llama::{SeqId, Token};
+use crate::error::Result;
+use crate::llama::{Batch, SeqId, Token};
 
 /// A turn while it runs.
 pub(super) struct Slot {
-    pub(super) work: Work,
+    pub(super) work: Box<Work>,
     /// Its place in the queue's books.
     pub(super) standing: Standing,
     /// Index in the pool.
@@ -26,6 +27,30 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// Adds the next `count` tokens to the step; its cells hold `filled` so far.
+    pub(super) fn plan(&mut self, batch: &mut Batch, filled: usize, count: usize) -> Result<()> {
+        self.unplan();
+        let rest = match self.work.decode_token() {
+            Some(_) => 1,
+            None => self.work.prefill_rest().len(),
+        };
+        match self.work.decode_token() {
+            Some(token) => self.planned.push(token),
+            None => self
+                .planned
+                .extend_from_slice(&self.work.prefill_rest()[..count]),
+        }
+        for (n, &token) in self.planned.iter().enumerate() {
+            // Positions are below the context's size, which is far below 2^31.
+            let position =
+                u32::try_from(filled + n).expect("a sequence holds at most n_ctx tokens");
+            let samples = n + 1 == rest;
+            let index = batch.push(token, position, self.seq, samples)?;
+            self.output = samples.then_some(index);
+        }
+        Ok(())
+    }
+
     /// The step did not happen for it.
     pub(super) fn unplan(&mut self) {
         self.planned.clear();

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use engine::{Backend, Options, Result, StatusKind};
 use serde_json::Value;
@@ -62,4 +63,52 @@ pub fn status(backend: &Backend, kind: StatusKind) -> Value {
 /// Opens an anonymous context.
 pub fn open(backend: &Backend) -> u32 {
     backend.open_context(0).unwrap().0
+}
+
+/// The configuration [`GREEDY`] with the keys of `more` in its sections.
+pub fn greedy(more: Value) -> String {
+    let mut config: Value = serde_json::from_str(GREEDY).unwrap();
+    for (name, keys) in more.as_object().unwrap() {
+        match (&mut config[name], keys) {
+            (Value::Object(section), Value::Object(keys)) => section.extend(keys.clone()),
+            (place, value) => *place = value.clone(),
+        }
+    }
+    config.to_string()
+}
+
+/// The call configuration `keys` of a turn that takes some milliseconds for each token and does not end by itself.
+pub fn slow(keys: Value) -> String {
+    tough(60, keys)
+}
+
+/// The call configuration `keys` of a turn that does not end by itself and whose grammar reads every character in so many
+/// `ways`: 30 take a millisecond for each token.
+pub fn tough(ways: usize, mut keys: Value) -> String {
+    keys["grammar"] = format!("root ::= {}", "[a-zA-Z0-9 .,!?]* ".repeat(ways)).into();
+    keys["ignore_eos"] = true.into();
+    keys.to_string()
+}
+
+/// Waits until `holds`; one minute stands for never.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Pseudo-random numbers: SplitMix64.
+pub struct Random(pub u64);
+
+impl Random {
+    /// The next one, below `limit`.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % limit
+    }
 }

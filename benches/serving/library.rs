@@ -1,0 +1,392 @@
+//! The library under test through its C interface: the only file here with `unsafe`.
+//!
+//! Every function has one safe wrapper with the name of its verb. Knows no measurements.
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::path::Path;
+use std::ptr::{null, null_mut, without_provenance_mut};
+
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// `wasi_nn_error`: success.
+const SUCCESS: u32 = 0;
+/// `tensor_type`: u8.
+const U8: u32 = 4;
+/// Room for a status report or the metadata of a turn.
+const REPORT_BYTES: u32 = 1 << 20;
+/// Room for an answer: no measured turn says more.
+const ANSWER_BYTES: u32 = 1 << 18;
+const MESSAGE_BYTES: u32 = 4096;
+
+/// `tensor` of the header.
+#[repr(C)]
+struct Tensor {
+    dimensions: *mut c_void,
+    kind: u32,
+    data: *mut u8,
+}
+
+type Piece = unsafe extern "C" fn(*mut c_void, *const c_char, u32) -> i32;
+type Init = unsafe extern "C" fn(*mut *mut c_void, *const c_char, u32) -> u32;
+type Load =
+    unsafe extern "C" fn(*mut c_void, *const c_char, u32, *const c_char, u32, *mut u32) -> u32;
+type Open = unsafe extern "C" fn(*mut c_void, u32, *mut u32) -> u32;
+type OnContext = unsafe extern "C" fn(*mut c_void, u32) -> u32;
+type Run = unsafe extern "C" fn(
+    *mut c_void,
+    u32,
+    u32,
+    *mut Tensor,
+    *mut u8,
+    *mut u32,
+    *const c_char,
+    u32,
+) -> u32;
+type Stream = unsafe extern "C" fn(
+    *mut c_void,
+    u32,
+    *mut Tensor,
+    *const c_char,
+    u32,
+    Piece,
+    *mut c_void,
+) -> u32;
+
+/// The functions of the library.
+pub struct Library {
+    init_backend_with_config: Init,
+    deinit_backend: unsafe extern "C" fn(*mut c_void) -> u32,
+    load_by_name_with_config: Load,
+    init_execution_context: Open,
+    close_execution_context: OnContext,
+    run_inference: Run,
+    get_output: unsafe extern "C" fn(*mut c_void, u32, u32, *mut u8, *mut u32) -> u32,
+    get_backend_status: unsafe extern "C" fn(*mut c_void, u32, *mut c_char, u32) -> u32,
+    wasi_nn_run_inference_stream: Stream,
+    wasi_nn_cancel: OnContext,
+    wasi_nn_count_tokens: unsafe extern "C" fn(*mut c_void, *const c_char, u32, *mut u32) -> u32,
+    wasi_nn_get_last_error: unsafe extern "C" fn(*mut c_void, *mut c_char, u32) -> u32,
+    wasi_nn_version: unsafe extern "C" fn() -> *const c_char,
+    /// Not in every version.
+    wasi_nn_set_client_key:
+        Option<unsafe extern "C" fn(*mut c_void, u32, *const c_char, u32) -> u32>,
+}
+
+impl Library {
+    /// Opens the shared library. It stays in the process until that ends, so its functions may be called at any time.
+    pub fn open(path: &Path) -> Result<&'static Library> {
+        // SAFETY: the initialisers of the library under test have no demands of their own.
+        let opened = unsafe { libloading::Library::new(path) };
+        let opened =
+            opened.map_err(|error| Error::Setup(format!("{}: {error}", path.display())))?;
+        let from = Box::leak(Box::new(opened));
+        let library = Library {
+            init_backend_with_config: symbol(from, c"init_backend_with_config")?,
+            deinit_backend: symbol(from, c"deinit_backend")?,
+            load_by_name_with_config: symbol(from, c"load_by_name_with_config")?,
+            init_execution_context: symbol(from, c"init_execution_context")?,
+            close_execution_context: symbol(from, c"close_execution_context")?,
+            run_inference: symbol(from, c"run_inference")?,
+            get_output: symbol(from, c"get_output")?,
+            get_backend_status: symbol(from, c"get_backend_status")?,
+            wasi_nn_run_inference_stream: symbol(from, c"wasi_nn_run_inference_stream")?,
+            wasi_nn_cancel: symbol(from, c"wasi_nn_cancel")?,
+            wasi_nn_count_tokens: symbol(from, c"wasi_nn_count_tokens")?,
+            wasi_nn_get_last_error: symbol(from, c"wasi_nn_get_last_error")?,
+            wasi_nn_version: symbol(from, c"wasi_nn_version")?,
+            wasi_nn_set_client_key: symbol(from, c"wasi_nn_set_client_key").ok(),
+        };
+        Ok(Box::leak(Box::new(library)))
+    }
+
+    /// `wasi_nn_version`.
+    pub fn version(&self) -> String {
+        // SAFETY: the function takes nothing and answers a static text.
+        let text = unsafe { CStr::from_ptr((self.wasi_nn_version)()) };
+        text.to_string_lossy().into_owned()
+    }
+
+    /// Whether contexts can be given to clients.
+    pub fn has_client_keys(&self) -> bool {
+        self.wasi_nn_set_client_key.is_some()
+    }
+
+    /// `init_backend_with_config`.
+    pub fn backend(&'static self, config: &Value) -> Result<Backend> {
+        let config = config.to_string();
+        let mut handle = null_mut();
+        // SAFETY: handle is a place for a handle, config is readable for its length.
+        let code = unsafe {
+            (self.init_backend_with_config)(&mut handle, config.as_ptr().cast(), length(&config))
+        };
+        let backend = Backend {
+            library: self,
+            number: handle.addr(),
+        };
+        backend.check("init_backend_with_config", code)?;
+        Ok(backend)
+    }
+}
+
+/// Looks a function up. `T` is the type of the function of that name in the headers: its callers say so.
+fn symbol<T: Copy>(library: &'static libloading::Library, name: &'static CStr) -> Result<T> {
+    // SAFETY: T is a function pointer of the type that the library's header declares for this name.
+    let found = unsafe { library.get::<T>(name.to_bytes_with_nul()) };
+    found
+        .map(|symbol| *symbol)
+        .map_err(|error| Error::Setup(error.to_string()))
+}
+
+/// One backend; dropping it destroys it.
+pub struct Backend {
+    library: &'static Library,
+    /// The handle, which the header says is a number and no address.
+    number: usize,
+}
+
+impl Backend {
+    /// `load_by_name_with_config`.
+    pub fn load(&self, model: &Path, config: &Value) -> Result<()> {
+        let (model, config) = (
+            model.to_string_lossy().into_owned(),
+            Value::to_string(config),
+        );
+        // SAFETY: both texts are readable for their lengths; no number of the model is wanted.
+        let code = unsafe {
+            (self.library.load_by_name_with_config)(
+                self.handle(),
+                model.as_ptr().cast(),
+                length(&model),
+                config.as_ptr().cast(),
+                length(&config),
+                null_mut(),
+            )
+        };
+        self.check("load_by_name_with_config", code)
+    }
+
+    /// `init_execution_context`.
+    pub fn context(&self) -> Result<Context<'_>> {
+        let mut id = 0;
+        // SAFETY: id is a place for a number.
+        let code =
+            unsafe { (self.library.init_execution_context)(self.handle(), u32::MAX, &mut id) };
+        self.check("init_execution_context", code)?;
+        Ok(Context { backend: self, id })
+    }
+
+    /// `wasi_nn_count_tokens`.
+    pub fn count_tokens(&self, text: &str) -> Result<u32> {
+        let mut count = 0;
+        // SAFETY: text is readable for its length, count is a place for a number.
+        let code = unsafe {
+            (self.library.wasi_nn_count_tokens)(
+                self.handle(),
+                text.as_ptr().cast(),
+                length(text),
+                &mut count,
+            )
+        };
+        self.check("wasi_nn_count_tokens", code)?;
+        Ok(count)
+    }
+
+    /// `get_backend_status` of the model.
+    pub fn model_status(&self) -> Result<Value> {
+        const MODEL: u32 = 4;
+        let mut buffer = vec![0u8; REPORT_BYTES as usize];
+        // SAFETY: buffer has the bytes that are claimed.
+        let code = unsafe {
+            (self.library.get_backend_status)(
+                self.handle(),
+                MODEL,
+                buffer.as_mut_ptr().cast(),
+                REPORT_BYTES,
+            )
+        };
+        self.check("get_backend_status", code)?;
+        json(&buffer)
+    }
+
+    /// `wasi_nn_get_last_error`.
+    pub fn last_error(&self) -> String {
+        let mut buffer = vec![0u8; MESSAGE_BYTES as usize];
+        // SAFETY: buffer has the bytes that are claimed. The answer does not matter: without a text it stays empty.
+        let _ = unsafe {
+            (self.library.wasi_nn_get_last_error)(
+                self.handle(),
+                buffer.as_mut_ptr().cast(),
+                MESSAGE_BYTES,
+            )
+        };
+        text(&buffer)
+    }
+
+    fn handle(&self) -> *mut c_void {
+        without_provenance_mut(self.number)
+    }
+
+    fn check(&self, call: &'static str, code: u32) -> Result<()> {
+        match code {
+            SUCCESS => Ok(()),
+            code => Err(Error::Library {
+                call,
+                code,
+                text: self.last_error(),
+            }),
+        }
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        // SAFETY: the handle is a number; a dead one is an error and no more.
+        let _ = unsafe { (self.library.deinit_backend)(self.handle()) };
+    }
+}
+
+/// One execution context; dropping it closes it.
+pub struct Context<'a> {
+    backend: &'a Backend,
+    id: u32,
+}
+
+impl Context<'_> {
+    /// `run_inference`.
+    pub fn run(&self, prompt: &str, config: &Value) -> Result<()> {
+        let (prompt, config) = (terminated(prompt)?, config.to_string());
+        let mut input = tensor(&prompt);
+        let mut answer = vec![0u8; ANSWER_BYTES as usize];
+        let mut size = ANSWER_BYTES;
+        // SAFETY: input points to a text with a NUL, answer has size bytes, config is readable for its length.
+        let code = unsafe {
+            (self.backend.library.run_inference)(
+                self.backend.handle(),
+                self.id,
+                0,
+                &mut input,
+                answer.as_mut_ptr(),
+                &mut size,
+                config.as_ptr().cast(),
+                length(&config),
+            )
+        };
+        self.backend.check("run_inference", code)
+    }
+
+    /// `wasi_nn_run_inference_stream`. `on_piece` hears of every piece; false ends the answer there.
+    pub fn stream(
+        &self,
+        prompt: &str,
+        config: &Value,
+        mut on_piece: &mut dyn FnMut() -> bool,
+    ) -> Result<()> {
+        let (prompt, config) = (terminated(prompt)?, config.to_string());
+        let mut input = tensor(&prompt);
+        // SAFETY: input points to a text with a NUL, config is readable for its length, and on_piece, which lives
+        // until the call returns, is what forward takes its user data for.
+        let code = unsafe {
+            (self.backend.library.wasi_nn_run_inference_stream)(
+                self.backend.handle(),
+                self.id,
+                &mut input,
+                config.as_ptr().cast(),
+                length(&config),
+                forward,
+                (&raw mut on_piece).cast(),
+            )
+        };
+        self.backend.check("wasi_nn_run_inference_stream", code)
+    }
+
+    /// `wasi_nn_cancel`.
+    pub fn cancel(&self) -> Result<()> {
+        // SAFETY: both arguments are numbers.
+        let code = unsafe { (self.backend.library.wasi_nn_cancel)(self.backend.handle(), self.id) };
+        self.backend.check("wasi_nn_cancel", code)
+    }
+
+    /// `wasi_nn_set_client_key`, where the library has it.
+    pub fn set_client_key(&self, key: &str) -> Result<()> {
+        let Some(set) = self.backend.library.wasi_nn_set_client_key else {
+            return Err(Error::Setup("no wasi_nn_set_client_key".to_owned()));
+        };
+        // SAFETY: key is readable for its length.
+        let code = unsafe {
+            set(
+                self.backend.handle(),
+                self.id,
+                key.as_ptr().cast(),
+                length(key),
+            )
+        };
+        self.backend.check("wasi_nn_set_client_key", code)
+    }
+
+    /// `get_output` with index 1: what is known of the last turn.
+    pub fn metadata(&self) -> Result<Value> {
+        const METADATA: u32 = 1;
+        let mut buffer = vec![0u8; REPORT_BYTES as usize];
+        let mut size = REPORT_BYTES;
+        // SAFETY: buffer has size bytes.
+        let code = unsafe {
+            (self.backend.library.get_output)(
+                self.backend.handle(),
+                self.id,
+                METADATA,
+                buffer.as_mut_ptr(),
+                &mut size,
+            )
+        };
+        self.backend.check("get_output", code)?;
+        json(&buffer)
+    }
+}
+
+impl Drop for Context<'_> {
+    fn drop(&mut self) {
+        // SAFETY: both arguments are numbers; a context that is gone already is an error and no more.
+        let _ = unsafe {
+            (self.backend.library.close_execution_context)(self.backend.handle(), self.id)
+        };
+    }
+}
+
+/// The callback of `stream`.
+///
+/// # Safety
+/// `user_data` points to the `&mut dyn FnMut` of a `stream` that has not returned.
+unsafe extern "C" fn forward(user_data: *mut c_void, _piece: *const c_char, _len: u32) -> i32 {
+    // SAFETY: this function's own contract.
+    let on_piece = unsafe { &mut *user_data.cast::<&mut dyn FnMut() -> bool>() };
+    i32::from(!on_piece())
+}
+
+fn tensor(prompt: &CStr) -> Tensor {
+    Tensor {
+        dimensions: null::<c_void>().cast_mut(),
+        kind: U8,
+        // The library reads it only.
+        data: prompt.as_ptr().cast_mut().cast(),
+    }
+}
+
+fn terminated(text: &str) -> Result<CString> {
+    CString::new(text).map_err(|_| Error::Setup("a prompt has a NUL".to_owned()))
+}
+
+fn length(text: &str) -> u32 {
+    u32::try_from(text.len()).expect("prompts and configurations are far below 4 GiB")
+}
+
+fn text(buffer: &[u8]) -> String {
+    let end = buffer.iter().position(|&byte| byte == 0);
+    String::from_utf8_lossy(&buffer[..end.unwrap_or(buffer.len())]).into_owned()
+}
+
+fn json(buffer: &[u8]) -> Result<Value> {
+    serde_json::from_str(&text(buffer))
+        .map_err(|error| Error::Setup(format!("the library wrote no JSON: {error}")))
+}

@@ -1,0 +1,125 @@
+//! The side under test: the library with a model loaded. Knows the configuration that measurements need.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::engine::{Engine, OnPiece, Request, Turn};
+use crate::error::Result;
+use crate::library::{Backend, Context, Library};
+
+/// What differs between measurements; everything else is as the library has it by default.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Turns decoded together.
+    pub parallel: usize,
+    /// Tokens of one conversation.
+    pub context: u32,
+    /// Open contexts.
+    pub contexts: usize,
+    /// Turns that may wait.
+    pub queue: usize,
+}
+
+/// Where the library, the model and the log are.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The library.
+    pub library: &'static Library,
+    /// The model's file.
+    pub model: &'a Path,
+    /// Compute threads.
+    pub threads: usize,
+    /// File for the library's log lines.
+    pub log: &'a Path,
+}
+
+/// A backend with a model; dropping it ends it with all its threads.
+pub struct Ours {
+    backend: Backend,
+}
+
+impl Ours {
+    /// Loads the model and runs a turn of a few tokens, so that its pages are in memory.
+    pub fn start(place: Place<'_>, settings: &Settings) -> Result<Ours> {
+        let backend = place.library.backend(&json!({
+            // A setting that the library does not take as it is meant would falsify what is measured.
+            "strict": true,
+            "backend": {
+                "max_concurrent": settings.contexts,
+                "queue_size": settings.queue,
+                "default_task_timeout_ms": 3_600_000,
+            },
+            "logging": {"level": "warn", "file": place.log.to_string_lossy()},
+        }))?;
+        backend.load(
+            place.model,
+            &json!({
+                "model": {
+                    "ctx_size": settings.context,
+                    "threads": place.threads,
+                    "chat_template": "raw",
+                },
+                "sampling": {"temp": 0, "repeat_penalty": 1, "ignore_eos": true},
+                "performance": {"n_parallel": settings.parallel},
+            }),
+        )?;
+        let ours = Ours { backend };
+        ours.run(Request {
+            prompt: "warm",
+            tokens: 4,
+        })?;
+        Ok(ours)
+    }
+
+    /// Opens a context.
+    pub fn context(&self) -> Result<Context<'_>> {
+        self.backend.context()
+    }
+
+    /// Tokens that the model makes of a text alone.
+    pub fn count_tokens(&self, text: &str) -> Result<u32> {
+        self.backend.count_tokens(text)
+    }
+
+    /// Tokens for which the model was trained.
+    pub fn training_context(&self) -> Result<u32> {
+        let status = self.backend.model_status()?;
+        let tokens = status["training_context"].as_u64().unwrap_or(2048);
+        Ok(u32::try_from(tokens).unwrap_or(u32::MAX))
+    }
+}
+
+impl Engine for Ours {
+    fn run(&self, request: Request<'_>) -> Result<Turn> {
+        let context = self.backend.context()?;
+        context.run(request.prompt, &limit(request.tokens))?;
+        counts(&context)
+    }
+
+    fn stream(&self, request: Request<'_>, on_piece: OnPiece<'_>) -> Result<Turn> {
+        let context = self.backend.context()?;
+        stream(&context, request, on_piece)
+    }
+}
+
+/// Runs a turn on a context that is open already.
+pub fn stream(context: &Context<'_>, request: Request<'_>, on_piece: OnPiece<'_>) -> Result<Turn> {
+    let mut go_on = || on_piece().is_continue();
+    context.stream(request.prompt, &limit(request.tokens), &mut go_on)?;
+    counts(context)
+}
+
+/// The settings of one call.
+pub fn limit(tokens: u32) -> Value {
+    json!({"stopping": {"max_tokens": tokens}})
+}
+
+fn counts(context: &Context<'_>) -> Result<Turn> {
+    let metadata = context.metadata()?;
+    let count = |key: &str| metadata[key].as_u64().unwrap_or(0);
+    Ok(Turn {
+        prompt_tokens: count("prompt_tokens"),
+        completion_tokens: count("completion_tokens"),
+    })
+}
