@@ -1,5 +1,7 @@
 //! Turns whose text depends on nothing but their own conversation: deterministic ones, and those that lost their slot.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod common;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -11,11 +11,7 @@ mod sync {
 }
 
 #[path = "../src/scheduler"]
-#[expect(
-    dead_code,
-    unused_imports,
-    reason = "the rest of the engine is missing"
-)]
+#[expect(dead_code, reason = "the rest of the engine is missing")]
 mod scheduler {
     pub mod class;
     pub mod intake;

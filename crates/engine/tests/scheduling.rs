@@ -1,5 +1,7 @@
 //! Many turns at once: which of them wait, run together, and that each is answered.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod common;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};

@@ -483,3 +483,6 @@ impl Lane {
             .expect("the pool has n_seq_max sequences")
     }
 }
+
+#[cfg(test)]
+mod tests;
