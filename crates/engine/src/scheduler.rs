@@ -3,6 +3,7 @@
 //! The one place where policy meets llama.cpp. Does not know conversations, handles or doors: a job is tokens, a
 //! sampler, stop rules and a channel for the answer.
 
+mod answer;
 mod batch;
 mod class;
 mod desk;

@@ -1,8 +1,8 @@
-//! The inbox and the queue of an engine thread under a scheduler that chooses which thread runs next.
+//! The inbox, the queue and the answers of an engine thread under a scheduler that chooses which thread runs next.
 //!
-//! `intake.rs` and `queue.rs` are the engine's own files; here the locks and atomics of `crate::sync` are shuttle's. The
-//! loop below does what `scheduler/run.rs` does, with jobs that take a few steps instead of a model. A run in which some
-//! thread waits for ever is a failure of its own.
+//! `intake.rs`, `queue.rs` and `answer.rs` are the engine's own files; here the locks and atomics of `crate::sync` are
+//! shuttle's. The loop below does what `scheduler/run.rs` does, with jobs that take a few steps instead of a model. A run
+//! in which some thread waits for ever is a failure of its own.
 
 /// What the engine takes from std.
 mod sync {
@@ -13,6 +13,7 @@ mod sync {
 #[path = "../src/scheduler"]
 #[expect(dead_code, reason = "the rest of the engine is missing")]
 mod scheduler {
+    pub mod answer;
     pub mod class;
     pub mod intake;
     pub mod queue;
@@ -20,6 +21,7 @@ mod scheduler {
 
 use std::time::{Duration, Instant};
 
+use scheduler::answer::pipe;
 use scheduler::class::Class;
 use scheduler::intake::{Intake, Phase, Place, Refusal, Wait};
 use scheduler::queue::{Ask, Client, Limits, Now, Queue, Standing};
@@ -472,5 +474,39 @@ fn what_was_told_before_the_last_caller_left_is_seen() {
             assert!(engine.intake.close().is_empty(), "told to nobody");
         },
         10_000,
+    );
+}
+
+#[test]
+fn a_reader_gets_every_piece_and_then_the_end() {
+    shuttle::check_dfs(
+        || {
+            let (writer, reader) = pipe();
+            let sender = thread::spawn(move || {
+                writer.send(1);
+                writer.send(2);
+            });
+            let pieces: Vec<u32> = std::iter::from_fn(|| reader.next()).collect();
+            assert_eq!(pieces, [1, 2]);
+            sender.join().expect("the sender");
+        },
+        None,
+    );
+}
+
+#[test]
+fn a_writer_whose_reader_left_goes_on() {
+    shuttle::check_dfs(
+        || {
+            let (writer, reader) = pipe();
+            let sender = thread::spawn(move || {
+                writer.send(1);
+                writer.send(2);
+            });
+            assert_eq!(reader.next(), Some(1));
+            drop(reader);
+            sender.join().expect("the sender");
+        },
+        None,
     );
 }

@@ -103,9 +103,7 @@ impl Engine {
     /// holds a token that the model does not have; `Closing` when the thread has ended.
     pub fn submit(&self, turn: Turn) -> Result<Ticket> {
         self.check(&turn.tokens)?;
-        let room = self.capacity - turn.tokens.len();
-        let most = turn.rules.token_limit().unwrap_or(room).min(room) + 1;
-        let (answer, ticket) = channel(most, turn.cancelled.clone());
+        let (answer, ticket) = channel(turn.cancelled.clone());
         let job = |place| {
             Command::Submit(Box::new(Job {
                 turn,

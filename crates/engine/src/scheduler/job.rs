@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-
+use super::answer::{Reader, Writer, pipe};
 use super::class::Class;
 use super::intake::Place;
 use super::queue::Client;
@@ -54,17 +53,17 @@ pub struct Turn {
     pub cancelled: Arc<AtomicBool>,
 }
 
-/// A turn that was accepted, with the channel for its answer.
+/// A turn that was accepted, with the way of its answer.
 pub(super) struct Job {
     pub(super) turn: Turn,
     /// When the caller handed it in.
     pub(super) submitted: Instant,
     /// Held until just before the answer, so that a caller who wakes finds the place free.
     pub(super) place: Option<Place>,
-    pub(super) answer: Sender<Piece>,
+    pub(super) answer: Writer<Piece>,
 }
 
-/// What a job's channel carries: text as it appears, then exactly one of the other two.
+/// What an answer is made of: text as it appears, then exactly one of the other two.
 pub enum Piece {
     /// The job left the queue; so many tokens of its prompt were found in the cache.
     Started {
@@ -118,17 +117,15 @@ pub struct Timings {
 
 /// The caller's half of a job. Dropping it cancels the job.
 pub struct Ticket {
-    answer: Receiver<Piece>,
+    answer: Reader<Piece>,
     cancelled: Arc<AtomicBool>,
 }
 
-/// The two ends of an answer of at most `most_tokens`. The channel holds all of it, so that the engine never waits for
-/// a reader; `cancelled` is set when the ticket is dropped, or by anyone who wants the job to end.
-pub(super) fn channel(most_tokens: usize, cancelled: Arc<AtomicBool>) -> (Sender<Piece>, Ticket) {
-    // The start, one piece per token, one released at the end, one final.
-    let (answer, receiver) = bounded(most_tokens + 3);
+/// The two ends of a job's answer. `cancelled` is set when the ticket is dropped, or by anyone who wants the job to end.
+pub(super) fn channel(cancelled: Arc<AtomicBool>) -> (Writer<Piece>, Ticket) {
+    let (answer, reader) = pipe();
     let ticket = Ticket {
-        answer: receiver,
+        answer: reader,
         cancelled,
     };
     (answer, ticket)
@@ -138,15 +135,9 @@ impl Ticket {
     /// Waits for the next piece. Errors: `Internal` if the engine thread ended without an answer.
     pub fn next(&self) -> Result<Piece> {
         // The engine answers every job; a silent end is only possible when its thread died.
-        loop {
-            match self.answer.recv_timeout(Duration::from_secs(3600)) {
-                Ok(piece) => return Ok(piece),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Error::Internal("the engine thread ended".into()));
-                }
-            }
-        }
+        self.answer
+            .next()
+            .ok_or_else(|| Error::Internal("the engine thread ended".into()))
     }
 }
 
@@ -162,9 +153,9 @@ impl Job {
         self.turn.cancelled.load(Ordering::Relaxed)
     }
 
-    /// Answers with an error. The channel always has room for it; a caller that left does not mind.
+    /// Answers with an error.
     pub(super) fn fail(mut self, error: Error) {
         self.place.take();
-        drop(self.answer.try_send(Piece::Failed(error)));
+        self.answer.send(Piece::Failed(error));
     }
 }

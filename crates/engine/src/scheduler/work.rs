@@ -289,8 +289,7 @@ impl Work {
         }
     }
 
-    /// The channel holds a whole answer; when sending fails the reader has left, and the loop drops the job.
     fn send(&self, piece: Piece) {
-        drop(self.job.answer.try_send(piece));
+        self.job.answer.send(piece);
     }
 }

@@ -74,7 +74,7 @@ impl Bench {
     fn enter(&mut self, prompt: &str) -> Caller {
         self.turns += 1;
         let cancelled = Arc::new(AtomicBool::new(false));
-        let (answer, ticket) = job::channel(LENGTH, cancelled.clone());
+        let (answer, ticket) = job::channel(cancelled.clone());
         let recipe = sampling::recipe(&self.config.sampling, &self.vocab, 0, 512).unwrap();
         let rules = Rules::compile(&self.config.stopping, Vec::new(), Some(LENGTH)).unwrap();
         let time = Instant::now();
