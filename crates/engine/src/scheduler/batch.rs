@@ -1,4 +1,4 @@
-//! Which tokens the next step evaluates: a token of every running answer first, then a share of the waiting prompts.
+//! Which tokens the next step evaluates: a token of every running answer that goes on, and a share of the waiting prompts.
 
 use super::pace::Amount;
 use super::pool::Pool;
@@ -15,7 +15,18 @@ pub(super) fn decodes(slots: &[Slot]) -> usize {
         .count()
 }
 
-/// Fills `batch` for one step and notes in each slot what it got. `prefill`: most prompt tokens of step number `turn`.
+/// What a step may evaluate.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowance {
+    /// Whether running answers go on.
+    pub(super) answers: bool,
+    /// Most tokens of prompts.
+    pub(super) prefill: usize,
+    /// The step's number.
+    pub(super) turn: u64,
+}
+
+/// Fills `batch` for one step and notes in each slot what it got.
 ///
 /// There are never more slots than the batch holds tokens. Prompts are served in the order of class, then of admission.
 /// Logits are asked for only where a token will be sampled. Tokens stand in the order of sequences: with split KV,
@@ -24,11 +35,10 @@ pub(super) fn fill(
     batch: &mut Batch,
     slots: &mut [Slot],
     pool: &Pool,
-    prefill: usize,
-    turn: u64,
+    allowance: Allowance,
 ) -> Result<Amount> {
     batch.clear();
-    let decodes = decodes(slots);
+    let decodes = if allowance.answers { decodes(slots) } else { 0 };
     let mut waiting: Vec<usize> = (0..slots.len())
         .filter(|&at| slots[at].work.decode_token().is_none())
         .collect();
@@ -38,9 +48,9 @@ pub(super) fn fill(
         .iter()
         .map(|&at| slots[at].work.prefill_rest().len())
         .collect();
-    let budget = prefill.min(batch.room().saturating_sub(decodes));
-    let mut counts = vec![1; slots.len()];
-    for (&at, count) in waiting.iter().zip(share(budget, &rests, turn)) {
+    let budget = allowance.prefill.min(batch.room().saturating_sub(decodes));
+    let mut counts = vec![usize::from(allowance.answers); slots.len()];
+    for (&at, count) in waiting.iter().zip(share(budget, &rests, allowance.turn)) {
         counts[at] = count;
     }
     let mut order: Vec<usize> = (0..slots.len()).collect();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::batch;
+use super::batch::{self, Allowance};
 use super::governor::Governor;
 use super::job::SessionKey;
 use super::pace::{Amount, Pace};
@@ -23,6 +23,10 @@ use crate::stopping::Verdict;
 
 /// A step that takes so many times what it should is given up for a cancelled turn in it.
 const PATIENCE: u32 = 4;
+/// For how many target gaps answers that nobody reads may be held back.
+const HELD: u32 = 4;
+/// ggml's kernels for repacked weights take so many tokens at once, and the rest of them one by one.
+const ROWS: usize = 4;
 
 /// A context and its running turns.
 pub(super) struct Lane {
@@ -41,6 +45,8 @@ pub(super) struct Lane {
     saved_limit: usize,
     totals: Arc<Totals>,
     steps: u64,
+    /// When running answers last got a token.
+    answered: Instant,
 }
 
 /// How a step is filled.
@@ -90,6 +96,7 @@ impl Lane {
             saved_limit: usize::try_from(context.memory().context / 2).unwrap_or(usize::MAX),
             totals: setup.totals,
             steps: 0,
+            answered: Instant::now(),
             context,
         }
     }
@@ -269,7 +276,7 @@ impl Lane {
         charge: &mut dyn FnMut(Client, u64),
     ) -> Vec<Ended> {
         let begun = Instant::now();
-        let amount = match self.plan() {
+        let amount = match self.plan(begun) {
             Ok(amount) => amount,
             Err(error) => return self.fail(&error),
         };
@@ -296,23 +303,52 @@ impl Lane {
     }
 
     /// Fills the batch.
-    fn plan(&mut self) -> Result<Amount> {
-        let decodes = batch::decodes(&self.slots);
+    fn plan(&mut self, now: Instant) -> Result<Amount> {
+        let answers = self.answers_go_on(now);
+        if answers {
+            self.answered = now;
+        }
+        let decodes = if answers {
+            batch::decodes(&self.slots)
+        } else {
+            0
+        };
         let room = (self.context.n_batch() as usize).saturating_sub(decodes);
-        let most = match &self.shape {
+        let prefill = match &self.shape {
             Shape::Paced(pace, _) => {
                 let graph = self.context.n_ubatch() as usize;
-                pace.budget(decodes, room.min(graph))
+                let most = pace.budget(decodes, room.min(graph));
+                // Rows that do not fill a block cost as much as a whole one.
+                most.saturating_sub((decodes + most) % ROWS).max(1)
             }
             Shape::Fixed(piece) => *piece,
         };
-        batch::fill(
-            &mut self.batch,
-            &mut self.slots,
-            &self.pool,
-            most,
-            self.steps,
-        )
+        let allowance = Allowance {
+            answers,
+            prefill,
+            turn: self.steps,
+        };
+        batch::fill(&mut self.batch, &mut self.slots, &self.pool, allowance)
+    }
+
+    /// Whether running answers get a token in this step. Those that nobody reads before they end let short prompts go
+    /// first for a while: then more of them go on together, and a full step costs less for each than a thin one.
+    fn answers_go_on(&self, now: Instant) -> bool {
+        let Shape::Paced(pace, _) = &self.shape else {
+            return true;
+        };
+        let graph = self.context.n_ubatch() as usize;
+        let mut prompts = 0;
+        for work in self.slots.iter().map(|slot| &slot.work) {
+            let rest = work.prefill_rest().len();
+            match work.decode_token() {
+                Some(_) if work.job.turn.stream => return true,
+                None if rest > graph => return true,
+                Some(_) => {}
+                None => prompts += 1,
+            }
+        }
+        prompts == 0 || now.saturating_duration_since(self.answered) >= HELD * pace.gap()
     }
 
     /// Evaluates the batch. Without cells, which the accounting excludes, idle sequences give way once.

@@ -43,6 +43,11 @@ impl Pace {
         }
     }
 
+    /// The target gap.
+    pub fn gap(&self) -> Duration {
+        Duration::from_secs_f64(self.gap)
+    }
+
     /// Prompt tokens for a step with `decodes` decode tokens: at most `most`, and whole multiples of [`LEAST`].
     pub fn budget(&self, decodes: usize, most: usize) -> usize {
         let room = PLANNED * self.gap - self.decode_seconds(decodes);

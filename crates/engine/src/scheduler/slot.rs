@@ -27,7 +27,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Adds the next `count` tokens to the step; its cells hold `filled` so far.
+    /// Adds the next `count` tokens, at most one of an answer, to the step; its cells hold `filled` so far.
     pub(super) fn plan(&mut self, batch: &mut Batch, filled: usize, count: usize) -> Result<()> {
         self.unplan();
         let rest = match self.work.decode_token() {
@@ -35,7 +35,7 @@ impl Slot {
             None => self.work.prefill_rest().len(),
         };
         match self.work.decode_token() {
-            Some(token) => self.planned.push(token),
+            Some(token) => self.planned.extend((count > 0).then_some(token)),
             None => self
                 .planned
                 .extend_from_slice(&self.work.prefill_rest()[..count]),
@@ -68,9 +68,10 @@ impl Slot {
 
     /// What the planned tokens cost the client: 1 for one of a prompt, 2 for one of an answer.
     pub(super) fn cost(&self) -> u64 {
-        match self.work.decode_token() {
+        let each = match self.work.decode_token() {
             Some(_) => 2,
-            None => self.planned.len() as u64,
-        }
+            None => 1,
+        };
+        each * self.planned.len() as u64
     }
 }
