@@ -24,7 +24,7 @@ use crate::stopping::Verdict;
 /// A step that takes so many times what it should is given up for a cancelled turn in it.
 const PATIENCE: u32 = 4;
 /// For how many target gaps answers that nobody reads may be held back.
-const HELD: u32 = 4;
+const HELD: u32 = 8;
 /// ggml's kernels for repacked weights take so many tokens at once, and the rest of them one by one.
 const ROWS: usize = 4;
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// The least that a step evaluates of waiting prompts: they move on even where decoding alone exceeds the gap.
 pub const LEAST: usize = 32;
+/// Budgets are multiples of this.
+const PIECE: usize = 16;
 /// Weight of the newest measurement in the averages.
 const NEWEST: f64 = 0.25;
 /// The part of the gap that is planned; the rest is for what the averages miss.
@@ -48,11 +50,11 @@ impl Pace {
         Duration::from_secs_f64(self.gap)
     }
 
-    /// Prompt tokens for a step with `decodes` decode tokens: at most `most`, and whole multiples of [`LEAST`].
+    /// Prompt tokens for a step with `decodes` decode tokens: at most `most`, at least [`LEAST`] and in whole pieces.
     pub fn budget(&self, decodes: usize, most: usize) -> usize {
         let room = PLANNED * self.gap - self.decode_seconds(decodes);
         let tokens = (room * self.prefill_rate).max(0.0) as usize;
-        (tokens / LEAST * LEAST).max(LEAST).min(most)
+        (tokens / PIECE * PIECE).max(LEAST).min(most)
     }
 
     /// How long a step should take; `None` before anything like it was measured.
@@ -79,7 +81,11 @@ impl Pace {
             tokens => {
                 // Decoding alone never takes all of a mixed step.
                 let rest = (seconds - self.decode_seconds(amount.decodes)).max(seconds / 10.0);
-                approach(&mut self.prefill_rate, tokens as f64 / rest);
+                let rate = tokens as f64 / rest;
+                // A few tokens cost as much as the passage through the weights, which tells nothing of many.
+                if tokens >= LEAST || rate > self.prefill_rate {
+                    approach(&mut self.prefill_rate, rate);
+                }
             }
         }
     }
