@@ -100,6 +100,11 @@ impl Rules {
         })
     }
 
+    /// Whether the answer ends after some time.
+    pub fn is_timed(&self) -> bool {
+        self.soft_time.is_some()
+    }
+
     /// The most tokens that the answer may have; `None` is until the context is full.
     pub fn token_limit(&self) -> Option<usize> {
         self.token_limit

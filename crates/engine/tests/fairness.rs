@@ -40,6 +40,28 @@ fn waiting(backend: &Backend, class: &str) -> u64 {
 }
 
 #[test]
+fn a_low_prompt_gets_on_beside_endless_long_ones_of_high() {
+    let backend = backend(&greedy(json!({
+        "model": {"batch_size": 32, "ubatch_size": 32},
+        "performance": {"n_parallel": 4},
+        "backend": {"max_concurrent": 16},
+    })));
+    let words = "My name is Zorvath. ";
+    let high = |c| {
+        let call = r#"{"priority": "high", "max_tokens": 1}"#;
+        say_with(&backend, c, &words.repeat(30), call).unwrap();
+        backend.clear(c).unwrap();
+    };
+    beside(&backend, 6, high, || {
+        until("high turns wait", || waiting(&backend, "high") >= 2);
+        let c = open(&backend);
+        // More than half of a step, so that it does not go in whole beside another one.
+        let call = r#"{"priority": "low", "max_tokens": 1}"#;
+        say_with(&backend, c, &words.repeat(12), call).unwrap();
+    });
+}
+
+#[test]
 fn low_turns_are_served_under_endless_high_load() {
     for slots in [1, 2] {
         let backend = backend(&greedy(json!({

@@ -493,20 +493,3 @@ fn a_reader_gets_every_piece_and_then_the_end() {
         None,
     );
 }
-
-#[test]
-fn a_writer_whose_reader_left_goes_on() {
-    shuttle::check_dfs(
-        || {
-            let (writer, reader) = pipe();
-            let sender = thread::spawn(move || {
-                writer.send(1);
-                writer.send(2);
-            });
-            assert_eq!(reader.next(), Some(1));
-            drop(reader);
-            sender.join().expect("the sender");
-        },
-        None,
-    );
-}

@@ -175,6 +175,12 @@ impl Model {
         unsigned(unsafe { sys::llama_model_n_head(self.as_ptr()) })
     }
 
+    /// Positions that a layer with a sliding window looks back on; 0 without such layers.
+    pub(crate) fn n_swa(&self) -> u32 {
+        // SAFETY: as above.
+        unsigned(unsafe { sys::llama_model_n_swa(self.as_ptr()) })
+    }
+
     /// Key-value heads of the first layer.
     pub(crate) fn n_head_kv(&self) -> u32 {
         // SAFETY: as above.

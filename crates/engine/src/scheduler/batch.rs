@@ -7,6 +7,9 @@ use super::slot::Slot;
 use crate::error::Result;
 use crate::llama::Batch;
 
+/// Every so many steps, prompts are served in the order of admission alone.
+const BY_AGE: u64 = 4;
+
 /// Answers that the next step continues.
 pub(super) fn decodes(slots: &[Slot]) -> usize {
     slots
@@ -22,13 +25,14 @@ pub(super) struct Allowance {
     pub(super) answers: bool,
     /// Most tokens of prompts.
     pub(super) prefill: usize,
-    /// The step's number.
+    /// The lane's steps so far.
     pub(super) turn: u64,
 }
 
 /// Fills `batch` for one step and notes in each slot what it got.
 ///
-/// There are never more slots than the batch holds tokens. Prompts are served in the order of class, then of admission.
+/// There are never more slots than the batch holds tokens. Prompts are served in the order of class, then of admission;
+/// every fourth step of admission alone.
 /// Logits are asked for only where a token will be sampled. Tokens stand in the order of sequences: with split KV,
 /// llama.cpp evaluates neighbours that follow each other in one graph, and all others in further ones.
 pub(super) fn fill(
@@ -42,8 +46,10 @@ pub(super) fn fill(
     let mut waiting: Vec<usize> = (0..slots.len())
         .filter(|&at| slots[at].work.decode_token().is_none())
         .collect();
-    // The sort is stable: inside a class, slots stand in the order of admission.
-    waiting.sort_by_key(|&at| std::cmp::Reverse(slots[at].standing.class()));
+    // Slots stand in the order of admission. Class goes before it, but not always: the oldest prompt gets on, too.
+    if !allowance.turn.is_multiple_of(BY_AGE) {
+        waiting.sort_by_key(|&at| std::cmp::Reverse(slots[at].standing.class()));
+    }
     let rests: Vec<usize> = waiting
         .iter()
         .map(|&at| slots[at].work.prefill_rest().len())

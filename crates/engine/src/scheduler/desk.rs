@@ -109,6 +109,10 @@ pub(super) fn over(work: &Work, now: Instant) -> Option<Error> {
     } else if hard.is_some_and(|limit| elapsed >= limit) {
         let what = "the hard limit (timeout_config) ended the turn";
         Some(timeout(what, elapsed))
+    } else if !work.has_begun() && now >= work.job.turn.deadlines.queued {
+        // A slot whose prompt no step had room for is a place in the queue.
+        let waited = now.saturating_duration_since(work.job.submitted);
+        Some(timeout("waited for its first step, and gave up", waited))
     } else if work.is_out_of_time(now) {
         Some(timeout(
             "max_time_ms passed before the first token",

@@ -85,6 +85,7 @@ impl Engine {
             halt: halt.clone(),
             gather: start.gather,
             step: 0,
+            ended: Vec::new(),
         };
         let thread = spawn(Box::new(move || engine.run()))?;
         Ok(Engine {

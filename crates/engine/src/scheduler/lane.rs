@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::batch::{self, Allowance};
 use super::governor::Governor;
+use super::hold::answers_go_on;
 use super::job::SessionKey;
 use super::pace::{Amount, Pace};
+use super::patience::Patience;
 use super::pool::{Grant, Pool};
 use super::queue::{Client, Rotation, Running, Standing};
 use super::slot::Slot;
@@ -21,10 +23,8 @@ use crate::llama::context::Removal;
 use crate::llama::{Batch, Context, DecodeFailure, SeqId, ThreadCounts, Vocab};
 use crate::stopping::Verdict;
 
-/// A step that takes so many times what it should is given up for a cancelled turn in it.
-const PATIENCE: u32 = 4;
-/// For how many target gaps answers that nobody reads may be held back.
-const HELD: u32 = 8;
+/// For how many target gaps in all an answer that nobody reads may be held back.
+const HELD: u32 = 16;
 /// ggml's kernels for repacked weights take so many tokens at once, and the rest of them one by one.
 const ROWS: usize = 4;
 
@@ -45,8 +45,6 @@ pub(super) struct Lane {
     saved_limit: usize,
     totals: Arc<Totals>,
     steps: u64,
-    /// When running answers last got a token.
-    answered: Instant,
 }
 
 /// How a step is filled.
@@ -96,7 +94,6 @@ impl Lane {
             saved_limit: usize::try_from(context.memory().context / 2).unwrap_or(usize::MAX),
             totals: setup.totals,
             steps: 0,
-            answered: Instant::now(),
             context,
         }
     }
@@ -246,13 +243,13 @@ impl Lane {
         (work, slot.standing)
     }
 
-    /// Takes out the running turns that `end` has an error for.
+    /// Takes out the running turns that `end` has an error for and adds them to `ended`.
     pub(super) fn end(
         &mut self,
         now: Instant,
         mut end: impl FnMut(&Work) -> Option<Error>,
-    ) -> Vec<Ended> {
-        let mut ended = Vec::new();
+        ended: &mut Vec<Ended>,
+    ) {
         let mut at = 0;
         while at < self.slots.len() {
             match end(&self.slots[at].work) {
@@ -263,10 +260,9 @@ impl Lane {
                 }
             }
         }
-        ended
     }
 
-    /// Evaluates the next tokens of the running turns, samples, and returns the turns that are over.
+    /// Evaluates the next tokens of the running turns, samples, and adds the turns that are over to `ended`.
     ///
     /// `halt` cuts the step short from any thread; `charge` hears what each client's turn cost.
     pub(super) fn step(
@@ -274,54 +270,50 @@ impl Lane {
         vocab: &Vocab,
         halt: &AtomicBool,
         charge: &mut dyn FnMut(Client, u64),
-    ) -> Vec<Ended> {
+        ended: &mut Vec<Ended>,
+    ) {
         let begun = Instant::now();
-        let amount = match self.plan(begun) {
+        let amount = match self.plan() {
             Ok(amount) => amount,
-            Err(error) => return self.fail(&error),
+            Err(error) => return self.fail(&error, ended),
         };
         if self.batch.is_empty() {
-            return Vec::new();
+            return;
         }
         self.steps += 1;
         self.totals.steps.count();
-        let ended = match self.decode(amount, halt, begun) {
-            Ok(()) => self.deliver(vocab, charge),
-            Err(DecodeFailure::Aborted) if !halt.load(Ordering::Relaxed) => {
-                self.rewind();
-                return Vec::new();
-            }
-            Err(DecodeFailure::Aborted) => return self.fail(&Error::Cancelled),
+        match self.decode(amount, halt, begun) {
+            Ok(()) => self.deliver(vocab, begun, charge, ended),
+            Err(DecodeFailure::Aborted) if !halt.load(Ordering::Relaxed) => return self.rewind(),
+            Err(DecodeFailure::Aborted) => return self.fail(&Error::Cancelled, ended),
             Err(DecodeFailure::NoCells) => {
-                return self.fail(&Error::Engine("decode found no free cells".into()));
+                return self.fail(&Error::Engine("decode found no free cells".into()), ended);
             }
-            Err(DecodeFailure::Failed(reason)) => return self.fail(&Error::Engine(reason)),
-        };
-        let time = begun.elapsed();
-        self.learn(amount, time);
-        ended
+            Err(DecodeFailure::Failed(reason)) => return self.fail(&Error::Engine(reason), ended),
+        }
+        self.learn(amount, begun.elapsed());
     }
 
     /// Fills the batch.
-    fn plan(&mut self, now: Instant) -> Result<Amount> {
-        let answers = self.answers_go_on(now);
-        if answers {
-            self.answered = now;
-        }
-        let decodes = if answers {
-            batch::decodes(&self.slots)
-        } else {
-            0
-        };
-        let room = (self.context.n_batch() as usize).saturating_sub(decodes);
-        let prefill = match &self.shape {
+    fn plan(&mut self) -> Result<Amount> {
+        let graph = self.context.n_ubatch() as usize;
+        let (answers, prefill) = match &self.shape {
             Shape::Paced(pace, _) => {
-                let graph = self.context.n_ubatch() as usize;
+                let turns = self.slots.iter().map(Slot::next);
+                let answers = answers_go_on(turns, graph, HELD * pace.gap());
+                let decodes = match answers {
+                    true => batch::decodes(&self.slots),
+                    false => 0,
+                };
+                let room = (self.context.n_batch() as usize).saturating_sub(decodes);
                 let most = pace.budget(decodes, room.min(graph));
                 // Rows that do not fill a block cost as much as a whole one.
-                most.saturating_sub((decodes + most) % ROWS).max(1)
+                (answers, most.saturating_sub((decodes + most) % ROWS).max(1))
             }
-            Shape::Fixed(piece) => *piece,
+            Shape::Fixed(piece) => {
+                let piece = |slot: &Slot| slot.work.fixed_piece(*piece);
+                (true, self.slots.first().map_or(0, piece))
+            }
         };
         let allowance = Allowance {
             answers,
@@ -331,26 +323,6 @@ impl Lane {
         batch::fill(&mut self.batch, &mut self.slots, &self.pool, allowance)
     }
 
-    /// Whether running answers get a token in this step. Those that nobody reads before they end let short prompts go
-    /// first for a while: then more of them go on together, and a full step costs less for each than a thin one.
-    fn answers_go_on(&self, now: Instant) -> bool {
-        let Shape::Paced(pace, _) = &self.shape else {
-            return true;
-        };
-        let graph = self.context.n_ubatch() as usize;
-        let mut prompts = 0;
-        for work in self.slots.iter().map(|slot| &slot.work) {
-            let rest = work.prefill_rest().len();
-            match work.decode_token() {
-                Some(_) if work.job.turn.stream => return true,
-                None if rest > graph => return true,
-                Some(_) => {}
-                None => prompts += 1,
-            }
-        }
-        prompts == 0 || now.saturating_duration_since(self.answered) >= HELD * pace.gap()
-    }
-
     /// Evaluates the batch. Without cells, which the accounting excludes, idle sequences give way once.
     fn decode(
         &mut self,
@@ -358,23 +330,17 @@ impl Lane {
         halt: &AtomicBool,
         begun: Instant,
     ) -> std::result::Result<(), DecodeFailure> {
-        let mut flags = Vec::new();
         for slot in self.slots.iter_mut().filter(|s| !s.planned.is_empty()) {
             slot.work.begin(begun);
-            flags.push(slot.work.job.turn.cancelled.clone());
+            slot.standing.begin();
         }
         // Where cells cannot be cut, neighbours of a cancelled turn would have to start again.
         let expected = match (&self.shape, self.context.removal()) {
             (Shape::Paced(pace, _), Removal::Anywhere) => pace.expected(amount),
             _ => None,
         };
-        let patience = expected.map(|time| begun + PATIENCE * time);
-        let is_set = |flag: &Arc<AtomicBool>| flag.load(Ordering::Relaxed);
-        let stop = || {
-            halt.load(Ordering::Relaxed)
-                || flags.iter().all(is_set)
-                || patience.is_some_and(|end| Instant::now() >= end) && flags.iter().any(is_set)
-        };
+        let patience = Patience::new(&self.slots, begun, expected);
+        let stop = || halt.load(Ordering::Relaxed) || patience.is_over();
         self.context.resume_threads();
         let result = self.context.decode_unless(&self.batch, &stop);
         if !matches!(result, Err(DecodeFailure::NoCells)) {
@@ -409,11 +375,19 @@ impl Lane {
     }
 
     /// Samples every slot that has logits and takes out the turns that are over.
-    fn deliver(&mut self, vocab: &Vocab, charge: &mut dyn FnMut(Client, u64)) -> Vec<Ended> {
-        let mut ended = Vec::new();
+    fn deliver(
+        &mut self,
+        vocab: &Vocab,
+        begun: Instant,
+        charge: &mut dyn FnMut(Client, u64),
+        ended: &mut Vec<Ended>,
+    ) {
         let mut at = 0;
         while at < self.slots.len() {
             let slot = &mut self.slots[at];
+            if slot.planned.is_empty() && slot.work.decode_token().is_some() {
+                slot.work.hold(begun.elapsed());
+            }
             charge(slot.standing.client(), slot.cost());
             slot.served += 1;
             for &token in &slot.planned {
@@ -435,7 +409,6 @@ impl Lane {
                 Err(error) => ended.push(self.leave(at, false, Err(error), Instant::now())),
             }
         }
-        ended
     }
 
     /// The step was given up: what it evaluated is cut off again, so that the turns that go on are as before it.
@@ -467,14 +440,13 @@ impl Lane {
     }
 
     /// The step failed as a whole: what its sequences hold is unknown, so they are cleared.
-    pub(super) fn fail(&mut self, error: &Error) -> Vec<Ended> {
+    pub(super) fn fail(&mut self, error: &Error, ended: &mut Vec<Ended>) {
         let level = match error {
             Error::Cancelled => log::Level::Debug,
             _ => log::Level::Error,
         };
         log::log!(target: "inference", level, "a step of {} turns failed: {error}", self.slots.len());
         self.batch.clear();
-        let mut ended = Vec::new();
         while !self.slots.is_empty() {
             ended.push(self.leave(0, false, Err(error.clone()), Instant::now()));
         }
@@ -482,7 +454,6 @@ impl Lane {
         for sequence in self.pool.clear_running() {
             self.clear(sequence);
         }
-        ended
     }
 
     fn leave(&mut self, at: usize, keep: bool, how: Result<Verdict>, now: Instant) -> Ended {

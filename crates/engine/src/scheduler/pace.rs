@@ -9,6 +9,8 @@ use std::time::Duration;
 pub const LEAST: usize = 32;
 /// Budgets are multiples of this.
 const PIECE: usize = 16;
+/// Steps with fewer tokens of prompts tell nothing of the speed of larger ones.
+const TELLING: usize = LEAST - 4;
 /// Weight of the newest measurement in the averages.
 const NEWEST: f64 = 0.25;
 /// The part of the gap that is planned; the rest is for what the averages miss.
@@ -83,7 +85,7 @@ impl Pace {
                 let rest = (seconds - self.decode_seconds(amount.decodes)).max(seconds / 10.0);
                 let rate = tokens as f64 / rest;
                 // A few tokens cost as much as the passage through the weights, which tells nothing of many.
-                if tokens >= LEAST || rate > self.prefill_rate {
+                if tokens >= TELLING || self.prefill_rate == 0.0 {
                     approach(&mut self.prefill_rate, rate);
                 }
             }

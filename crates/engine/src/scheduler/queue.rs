@@ -93,9 +93,16 @@ pub struct Standing {
     class: Class,
     client: Client,
     arrival: u64,
+    /// When it gives up waiting; `None` since it began.
+    deadline: Option<Instant>,
 }
 
 impl Standing {
+    /// The job's work has begun: its queue deadline binds no longer.
+    pub fn begin(&mut self) {
+        self.deadline = None;
+    }
+
     /// The job's own class.
     pub fn class(&self) -> Class {
         self.class
@@ -191,8 +198,9 @@ impl<J> Queue<J> {
             class: ask.class,
             client: ask.client,
             arrival: self.entries + 1,
+            deadline: Some(ask.deadline),
         };
-        self.insert(job, standing, Some(ask.deadline), now);
+        self.insert(job, standing, now);
         let crossed = !self.warned && self.len() >= self.limits.warn_at;
         self.warned |= crossed;
         Ok(if crossed {
@@ -224,9 +232,9 @@ impl<J> Queue<J> {
     }
 
     /// Lets a preempted job wait again, however many wait. It keeps its place in class and client order; its age starts
-    /// anew, and its queue deadline binds no longer.
+    /// anew. Its queue deadline binds as long as its work has not begun.
     pub fn put_back(&mut self, job: J, standing: Standing, now: Now) {
-        self.insert(job, standing, None, now);
+        self.insert(job, standing, now);
     }
 
     /// Notes that a taken job has ended.
@@ -261,14 +269,13 @@ impl<J> Queue<J> {
         self.remove_if(|w| gone(&w.job))
     }
 
-    fn insert(&mut self, job: J, standing: Standing, deadline: Option<Instant>, now: Now) {
+    fn insert(&mut self, job: J, standing: Standing, now: Now) {
         self.entries += 1;
         let earlier = |w: &Waiting<J>| w.standing.arrival < standing.arrival;
         let at = self.waiting.partition_point(earlier);
         let waiting = Waiting {
             job,
             standing,
-            deadline,
             entry: self.entries,
             since: now,
         };

@@ -32,6 +32,8 @@ pub(super) struct Loop {
     /// How long the first job of a batch waits for others.
     pub(super) gather: Duration,
     pub(super) step: u64,
+    /// Turns that left their slots and are not answered yet.
+    pub(super) ended: Vec<Ended>,
 }
 
 impl Loop {
@@ -53,16 +55,23 @@ impl Loop {
     fn step(&mut self, now: Now) {
         self.desk.sweep(now);
         for lane in self.lanes.all() {
-            let ended = lane.end(now.time, |work| over(work, now.time));
-            ended.into_iter().for_each(|e| self.desk.answer(e));
+            lane.end(now.time, |work| over(work, now.time), &mut self.ended);
         }
+        self.answer();
         let blocked = self.admit(now);
-        self.give_way(now, blocked);
+        self.give_way(now, &blocked);
         for lane in self.lanes.all() {
             let queue = &mut self.desk.queue;
             let mut charge = |client, cost| queue.charge(client, cost);
-            let ended = lane.step(&self.vocab, &self.halt, &mut charge);
-            ended.into_iter().for_each(|e| self.desk.answer(e));
+            lane.step(&self.vocab, &self.halt, &mut charge, &mut self.ended);
+        }
+        self.answer();
+    }
+
+    /// Answers the turns that left their slots.
+    fn answer(&mut self) {
+        while let Some(ended) = self.ended.pop() {
+            self.desk.answer(ended);
         }
     }
 
@@ -104,15 +113,20 @@ impl Loop {
         self.lanes.len() == 0 && self.desk.queue.is_empty()
     }
 
-    /// Gives slots and cells to waiting jobs while there are any. Returns the lane whose next job lacks cells.
-    fn admit(&mut self, now: Now) -> Option<Which> {
+    /// Gives slots and cells to waiting jobs while there are any. Returns the lanes whose next job lacks cells.
+    fn admit(&mut self, now: Now) -> Vec<Which> {
+        let mut blocked = Vec::new();
         loop {
             let Loop { desk, lanes, .. } = self;
-            let choice = desk
-                .queue
-                .next(now, |work| lanes.has_room(Which::of(work)))?;
-            let work = desk.queue.job(&choice)?;
-            let ended = match lanes.open(Which::of(work)) {
+            let is_open = |which| lanes.has_room(which) && !blocked.contains(&which);
+            let Some(choice) = desk.queue.next(now, |work| is_open(Which::of(work))) else {
+                return blocked;
+            };
+            let Some(work) = desk.queue.job(&choice) else {
+                return blocked;
+            };
+            let which = Which::of(work);
+            let ended = match lanes.open(which) {
                 Err(error) => desk.take(choice, now).map(|(work, standing)| Ended {
                     work,
                     standing,
@@ -120,25 +134,27 @@ impl Loop {
                 }),
                 Ok(lane) => {
                     let Some(grant) = lane.reserve(work, now.time) else {
-                        return Some(Which::of(work));
+                        blocked.push(which);
+                        continue;
                     };
                     desk.take(choice, now).and_then(|(work, standing)| {
                         lane.enter(work, standing, &grant, now.time).err()
                     })
                 }
             };
-            ended.into_iter().for_each(|e| desk.answer(e));
+            self.ended.extend(ended);
+            self.answer();
         }
     }
 
-    /// Takes slots away where a waiting job must not wait longer: in lanes without a free slot, and in one whose next
+    /// Takes slots away where a waiting job must not wait longer: in lanes without a free slot, and in those whose next
     /// job lacks cells.
-    fn give_way(&mut self, now: Now, blocked: Option<Which>) {
+    fn give_way(&mut self, now: Now, blocked: &[Which]) {
         for which in Which::ALL {
             let Some(lane) = self.lanes.get(which) else {
                 continue;
             };
-            if lane.has_room() && blocked != Some(which) {
+            if lane.has_room() && !blocked.contains(&which) {
                 continue;
             }
             let queue = &self.desk.queue;
@@ -184,9 +200,9 @@ impl Loop {
             .unwrap_or_default();
         let error = Error::Internal(format!("a step panicked: {text}"));
         for lane in self.lanes.all() {
-            let ended = lane.fail(&error);
-            ended.into_iter().for_each(|e| self.desk.answer(e));
+            lane.fail(&error, &mut self.ended);
         }
+        self.answer();
     }
 
     fn publish(&self, now: Now) {
@@ -215,9 +231,9 @@ impl Drop for Loop {
             work.fail(Error::Cancelled);
         }
         for lane in self.lanes.all() {
-            let ended = lane.end(Instant::now(), |_| Some(Error::Cancelled));
-            ended.into_iter().for_each(|e| self.desk.answer(e));
+            lane.end(Instant::now(), |_| Some(Error::Cancelled), &mut self.ended);
         }
+        self.answer();
         let now = Now {
             step: self.step,
             time: Instant::now(),

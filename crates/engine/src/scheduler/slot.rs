@@ -2,6 +2,7 @@
 //!
 //! Lives in the engine thread only.
 
+use super::hold::Next;
 use super::queue::{Running, Standing};
 use super::work::Work;
 use crate::error::Result;
@@ -49,6 +50,11 @@ impl Slot {
             self.output = samples.then_some(index);
         }
         Ok(())
+    }
+
+    /// What the turn would have of the next step.
+    pub(super) fn next(&self) -> Next {
+        self.work.next(self.standing.class())
     }
 
     /// The step did not happen for it.

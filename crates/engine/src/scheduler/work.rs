@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::job::{Job, Outcome, Piece, Timings};
+use super::class::Class;
+use super::hold::Next;
+use super::job::{Job, Outcome, Piece, Timings, Turn};
 use crate::error::{Error, Result};
 use crate::llama::{Context, DEAD_END_TEXT, Token, Vocab};
 use crate::stopping::{Verdict, Watch};
@@ -33,6 +35,8 @@ pub(super) struct Work {
     watch: Watch,
     bytes: Vec<u8>,
     clock: Clock,
+    /// For how long its answer was held back for the prompts of others.
+    held: Duration,
 }
 
 /// The cells of a turn as bytes, counted with all others that wait.
@@ -92,6 +96,7 @@ impl Work {
             watch: Watch::new(job.turn.rules.clone()),
             bytes: Vec::new(),
             clock: Clock::default(),
+            held: Duration::ZERO,
             job,
         }
     }
@@ -113,12 +118,19 @@ impl Work {
         self.clock.parked.is_some() || self.clock.first_step.is_some()
     }
 
+    /// Whether a step has worked for it.
+    pub(super) fn has_begun(&self) -> bool {
+        self.clock.first_step.is_some()
+    }
+
     /// It got a slot whose cells hold the first `cached` of its tokens. The first time, the penalties learn the
     /// prompt's tail and the caller hears of it.
     pub(super) fn start(&mut self, cached: usize, now: Instant) -> Result<()> {
         self.done = cached;
         if let Some(since) = self.clock.parked.take() {
-            self.clock.waited += now.saturating_duration_since(since);
+            if self.has_begun() {
+                self.clock.waited += now.saturating_duration_since(since);
+            }
             return Ok(());
         }
         self.cached = cached;
@@ -163,12 +175,46 @@ impl Work {
         &self.tokens[self.done..]
     }
 
+    /// Those of them that one call evaluates where calls have the same shapes whatever happens: up to `piece` of the
+    /// prompt, or one of an answer whose cells were lost.
+    pub(super) fn fixed_piece(&self, piece: usize) -> usize {
+        self.prompt_tokens.saturating_sub(self.done).clamp(1, piece)
+    }
+
+    /// What it would have of the next step.
+    pub(super) fn next(&self, class: Class) -> Next {
+        let Turn {
+            stream,
+            rules,
+            deadlines,
+            ..
+        } = &self.job.turn;
+        match self.next {
+            Some(_) => Next::Answer {
+                urgent: *stream || rules.is_timed() || deadlines.hard.is_some(),
+                class,
+                held: self.held,
+            },
+            None => Next::Prompt {
+                rest: self.prefill_rest().len(),
+                class,
+            },
+        }
+    }
+
+    /// A step of this length went by without its answer.
+    pub(super) fn hold(&mut self, time: Duration) {
+        self.held += time;
+    }
+
     /// Time that it had a slot, from its first step.
     pub(super) fn elapsed(&self, now: Instant) -> Duration {
         let since = |t: Instant| now.saturating_duration_since(t);
+        let Some(first_step) = self.clock.first_step else {
+            return Duration::ZERO;
+        };
         let waiting = self.clock.parked.map_or(Duration::ZERO, since);
-        let run = self.clock.first_step.map_or(Duration::ZERO, since);
-        run.saturating_sub(self.clock.waited + waiting)
+        since(first_step).saturating_sub(self.clock.waited + waiting)
     }
 
     /// Whether the soft limit passed before any text.

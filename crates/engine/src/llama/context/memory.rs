@@ -61,7 +61,17 @@ impl Context {
     }
 
     /// Removes the positions of `seq` from `from` on. `false` where the memory cannot be cut there: nothing changed.
+    ///
+    /// Nor can it where the sliding window that the token at `from` would look back on has lost its first positions:
+    /// llama.cpp cuts there all the same, and then computes with what is left.
     pub(crate) fn seq_truncate(&mut self, seq: SeqId, from: u32) -> bool {
+        if from >= self.seq_next_pos(seq) {
+            return true;
+        }
+        let first = self.seq_min_pos(seq).unwrap_or(0);
+        if from > 0 && first > from.saturating_sub(self.model.n_swa()) {
+            return false;
+        }
         self.remove(seq, from, None).unwrap_or(false)
     }
 

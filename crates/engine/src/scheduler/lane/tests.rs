@@ -35,6 +35,10 @@ struct Caller {
 
 impl Bench {
     fn new() -> Bench {
+        Bench::with(unmeasured())
+    }
+
+    fn with(shape: Shape) -> Bench {
         let text = r#"{
             "model": {"ctx_size": 512, "ubatch_size": 32, "threads": 1, "threads_batch": 1},
             "performance": {"n_parallel": 2},
@@ -52,7 +56,7 @@ impl Bench {
             capacity: brought.plan.session_tokens as usize,
             idle_limit: 0,
             threads: brought.plan.threads,
-            shape: unmeasured(),
+            shape,
             totals: Arc::default(),
         });
         Bench {
@@ -83,7 +87,8 @@ impl Bench {
             class: Class::Normal,
             client: Client(self.turns),
             deterministic: false,
-            stream: false,
+            // Nothing is held back of an answer that is read.
+            stream: true,
             tokens: self.vocab.tokenize(prompt, Special::Plain).unwrap(),
             sampler: recipe.sampler,
             penalty_window: recipe.penalty_window,
@@ -118,7 +123,8 @@ impl Bench {
     /// One step of the loop: who was cancelled leaves, then the lane evaluates.
     fn step(&mut self) -> Vec<Ended> {
         let now = Instant::now();
-        let mut ended = self.lane.end(now, |work| desk::over(work, now));
+        let mut ended = Vec::new();
+        self.lane.end(now, |work| desk::over(work, now), &mut ended);
         ended.extend(self.evaluate());
         ended
     }
@@ -126,7 +132,10 @@ impl Bench {
     /// The lane's part of a step: nobody has looked at the flags yet.
     fn evaluate(&mut self) -> Vec<Ended> {
         let halt = AtomicBool::new(false);
-        self.lane.step(&self.vocab, &halt, &mut |_, _| ())
+        let mut ended = Vec::new();
+        self.lane
+            .step(&self.vocab, &halt, &mut |_, _| (), &mut ended);
+        ended
     }
 
     /// Steps until one that evaluates no prompts would be next.
@@ -323,4 +332,26 @@ fn a_long_step_of_living_turns_alone_is_not_given_up() {
     assert_eq!(bench.given_up(), 0);
     let answers = callers.map(|c| c.answer().unwrap());
     assert_eq!(answers, [alone(RIVERS), alone(COUNT)]);
+}
+
+#[test]
+fn in_fixed_shapes_an_answer_whose_cells_were_not_saved_comes_back_token_by_token() {
+    let mut bench = Bench::with(Shape::Fixed(64));
+    bench.lane.saved_limit = 0;
+    let caller = bench.enter(RIVERS);
+    bench.until_decoding();
+    for _ in 0..5 {
+        assert!(bench.step().is_empty());
+    }
+    let steps = bench.lane.steps;
+    let now = Instant::now();
+    let (work, standing) = bench.lane.park(0, now);
+    assert!(work.saved.is_none());
+    let grant = bench.lane.reserve(&work, now).unwrap();
+    assert!(bench.lane.enter(work, standing, &grant, now).is_ok());
+    // The prompt is one piece; the first token came with it, and five more in steps of their own.
+    bench.until_decoding();
+    assert_eq!(bench.lane.steps - steps, 1 + 6);
+    bench.finish();
+    assert_eq!(caller.answer().unwrap(), alone(RIVERS));
 }

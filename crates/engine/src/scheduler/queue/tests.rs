@@ -124,7 +124,7 @@ fn a_job_put_back_keeps_its_place_in_its_client_and_goes_last_in_the_overdue_lan
 }
 
 #[test]
-fn a_job_put_back_is_neither_refused_nor_expired() {
+fn a_job_that_began_and_is_put_back_is_neither_refused_nor_expired() {
     let mut queue = queue_of(
         Limits {
             reject_at: 1,
@@ -132,13 +132,22 @@ fn a_job_put_back_is_neither_refused_nor_expired() {
         },
         &[(Class::Low, 1)],
     );
-    let (job, standing) = take(&mut queue, at(0)).unwrap();
+    let (job, mut standing) = take(&mut queue, at(0)).unwrap();
     queue.push(1, ask(Class::Low, 1), at(0)).unwrap();
+    standing.begin();
     queue.put_back(job, standing, at(0));
     assert_eq!(queue.len(), 2);
     assert_eq!(queue.push(2, ask(Class::Low, 1), at(0)), Err(2));
     assert_eq!(queue.expire(after(Duration::from_secs(3600))), [1]);
     assert_eq!(queue.len(), 1);
+}
+
+#[test]
+fn a_job_put_back_before_its_work_began_still_expires() {
+    let mut queue = queue_of(limits(), &[(Class::Low, 1)]);
+    let (job, standing) = take(&mut queue, at(0)).unwrap();
+    queue.put_back(job, standing, at(0));
+    assert_eq!(queue.expire(after(Duration::from_secs(3600))), [0]);
 }
 
 #[test]

@@ -32,8 +32,6 @@ impl Now {
 pub(super) struct Waiting<J> {
     pub(super) job: J,
     pub(super) standing: Standing,
-    /// None once it has run.
-    pub(super) deadline: Option<Instant>,
     /// Rises with each job that enters, new or put back.
     pub(super) entry: u64,
     /// When it entered.
@@ -49,7 +47,9 @@ pub(super) enum Lane {
 
 impl<J> Waiting<J> {
     pub(super) fn is_expired(&self, now: Now) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= now.time)
+        self.standing
+            .deadline
+            .is_some_and(|deadline| deadline <= now.time)
     }
 
     pub(super) fn lane(&self, now: Now) -> Lane {

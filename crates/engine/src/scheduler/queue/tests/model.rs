@@ -128,10 +128,15 @@ impl Model {
     }
 
     fn put_back(&mut self, job: u64) {
-        let (entry, standing) = self.running.remove(&job).unwrap();
+        let (entry, mut standing) = self.running.remove(&job).unwrap();
+        // Of every second one the work had begun.
+        let begun = job.is_multiple_of(2);
+        if begun {
+            standing.begin();
+        }
         self.queue.put_back(job, standing, self.now);
         self.enter(Entry {
-            deadline: None,
+            deadline: entry.deadline.filter(|_| !begun),
             ..entry
         });
     }

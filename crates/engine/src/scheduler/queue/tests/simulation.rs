@@ -80,7 +80,10 @@ impl Machine {
     }
 
     fn put_back(&mut self, victim: usize) {
-        let Slot { work, standing, .. } = self.slots.swap_remove(victim);
+        let Slot {
+            work, mut standing, ..
+        } = self.slots.swap_remove(victim);
+        standing.begin();
         let work = Work {
             resumed: true,
             ..work
