@@ -18,6 +18,7 @@ mod pace;
 mod patience;
 mod pool;
 mod queue;
+mod rows;
 mod run;
 mod share;
 mod slot;

@@ -231,6 +231,11 @@ impl Context {
         unsafe { sys::llama_n_batch(self.as_ptr()) }
     }
 
+    /// Whether all sequences share one pool of cells and one graph.
+    pub(crate) fn is_unified(&self) -> bool {
+        self.kv_unified
+    }
+
     /// Tokens per graph.
     pub(crate) fn n_ubatch(&self) -> u32 {
         // SAFETY: as above.

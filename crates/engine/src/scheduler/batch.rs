@@ -25,6 +25,8 @@ pub(super) struct Allowance {
     pub(super) answers: bool,
     /// Most tokens of prompts.
     pub(super) prefill: usize,
+    /// A prompt that does not go in whole gets a multiple of this.
+    pub(super) unit: usize,
     /// The lane's steps so far.
     pub(super) turn: u64,
 }
@@ -56,7 +58,8 @@ pub(super) fn fill(
         .collect();
     let budget = allowance.prefill.min(batch.room().saturating_sub(decodes));
     let mut counts = vec![usize::from(allowance.answers); slots.len()];
-    for (&at, count) in waiting.iter().zip(share(budget, &rests, allowance.turn)) {
+    let shares = share(budget, &rests, allowance.unit, allowance.turn);
+    for (&at, count) in waiting.iter().zip(shares) {
         counts[at] = count;
     }
     let mut order: Vec<usize> = (0..slots.len()).collect();

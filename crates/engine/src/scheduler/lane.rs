@@ -3,13 +3,13 @@
 //! Lives in the engine thread only. Which turn comes next and which gives way is decided by the queue; the loop carries
 //! that out through here.
 
+mod plan;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::batch::{self, Allowance};
 use super::governor::Governor;
-use super::hold::answers_go_on;
 use super::job::SessionKey;
 use super::pace::{Amount, Pace};
 use super::patience::Patience;
@@ -22,11 +22,6 @@ use crate::error::{Error, Result};
 use crate::llama::context::Removal;
 use crate::llama::{Batch, Context, DecodeFailure, SeqId, ThreadCounts, Vocab};
 use crate::stopping::Verdict;
-
-/// For how many target gaps in all an answer that nobody reads may be held back.
-const HELD: u32 = 16;
-/// ggml's kernels for repacked weights take so many tokens at once, and the rest of them one by one.
-const ROWS: usize = 4;
 
 /// A context and its running turns.
 pub(super) struct Lane {
@@ -292,35 +287,6 @@ impl Lane {
             Err(DecodeFailure::Failed(reason)) => return self.fail(&Error::Engine(reason), ended),
         }
         self.learn(amount, begun.elapsed());
-    }
-
-    /// Fills the batch.
-    fn plan(&mut self) -> Result<Amount> {
-        let graph = self.context.n_ubatch() as usize;
-        let (answers, prefill) = match &self.shape {
-            Shape::Paced(pace, _) => {
-                let turns = self.slots.iter().map(Slot::next);
-                let answers = answers_go_on(turns, graph, HELD * pace.gap());
-                let decodes = match answers {
-                    true => batch::decodes(&self.slots),
-                    false => 0,
-                };
-                let room = (self.context.n_batch() as usize).saturating_sub(decodes);
-                let most = pace.budget(decodes, room.min(graph));
-                // Rows that do not fill a block cost as much as a whole one.
-                (answers, most.saturating_sub((decodes + most) % ROWS).max(1))
-            }
-            Shape::Fixed(piece) => {
-                let piece = |slot: &Slot| slot.work.fixed_piece(*piece);
-                (true, self.slots.first().map_or(0, piece))
-            }
-        };
-        let allowance = Allowance {
-            answers,
-            prefill,
-            turn: self.steps,
-        };
-        batch::fill(&mut self.batch, &mut self.slots, &self.pool, allowance)
     }
 
     /// Evaluates the batch. Without cells, which the accounting excludes, idle sequences give way once.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::super::batch;
 use super::super::class::Class;
 use super::super::desk;
 use super::super::job::{self, Deadlines, Job, Piece, Ticket, Turn};
