@@ -4,6 +4,7 @@
 //! sampler, stop rules and a channel for the answer.
 
 mod answer;
+mod balance;
 mod batch;
 mod class;
 mod desk;

@@ -10,12 +10,10 @@ use crate::llama::Batch;
 /// Every so many steps, prompts are served in the order of admission alone.
 const BY_AGE: u64 = 4;
 
-/// Answers that the next step continues.
+/// Answers that the next step may continue.
 pub(super) fn decodes(slots: &[Slot]) -> usize {
-    slots
-        .iter()
-        .filter(|s| s.work.decode_token().is_some())
-        .count()
+    let going = slots.iter().filter(|s| s.goes);
+    going.filter(|s| s.work.decode_token().is_some()).count()
 }
 
 /// What a step may evaluate.
@@ -46,7 +44,7 @@ pub(super) fn fill(
     batch.clear();
     let decodes = if allowance.answers { decodes(slots) } else { 0 };
     let mut waiting: Vec<usize> = (0..slots.len())
-        .filter(|&at| slots[at].work.decode_token().is_none())
+        .filter(|&at| slots[at].goes && slots[at].work.decode_token().is_none())
         .collect();
     // Slots stand in the order of admission. Class goes before it, but not always: the oldest prompt gets on, too.
     if !allowance.turn.is_multiple_of(BY_AGE) {
@@ -57,7 +55,8 @@ pub(super) fn fill(
         .map(|&at| slots[at].work.prefill_rest().len())
         .collect();
     let budget = allowance.prefill.min(batch.room().saturating_sub(decodes));
-    let mut counts = vec![usize::from(allowance.answers); slots.len()];
+    let answer = |slot: &Slot| usize::from(allowance.answers && slot.goes);
+    let mut counts: Vec<usize> = slots.iter().map(answer).collect();
     let shares = share(budget, &rests, allowance.unit, allowance.turn);
     for (&at, count) in waiting.iter().zip(shares) {
         counts[at] = count;

@@ -79,6 +79,7 @@ impl Engine {
                 idle_limit: start.idle_limit,
                 threads: start.threads,
                 target_gap: start.target_gap,
+                fair: start.limits.fair,
                 totals: start.totals,
             }),
             vocab: start.vocab,

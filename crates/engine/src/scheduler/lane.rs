@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::balance::Balance;
 use super::governor::Governor;
 use super::job::SessionKey;
 use super::pace::{Amount, Pace};
@@ -35,6 +36,9 @@ pub(super) struct Lane {
     capacity: usize,
     threads: ThreadCounts,
     shape: Shape,
+    fair: bool,
+    balance: Balance,
+    keeps_one: bool,
     /// Bytes of the cells of turns that wait for a slot again.
     saved_bytes: Arc<AtomicUsize>,
     saved_limit: usize,
@@ -59,6 +63,8 @@ pub(super) struct Setup {
     pub(super) idle_limit: usize,
     pub(super) threads: ThreadCounts,
     pub(super) shape: Shape,
+    /// Whether clients with many turns step back for those with few.
+    pub(super) fair: bool,
     pub(super) totals: Arc<Totals>,
 }
 
@@ -85,6 +91,9 @@ impl Lane {
             capacity: setup.capacity,
             threads: setup.threads,
             shape: setup.shape,
+            fair: setup.fair,
+            balance: Balance::default(),
+            keeps_one: false,
             saved_bytes: Arc::default(),
             saved_limit: usize::try_from(context.memory().context / 2).unwrap_or(usize::MAX),
             totals: setup.totals,
@@ -103,9 +112,10 @@ impl Lane {
         self.parallel - self.slots.len()
     }
 
-    /// Whether one more turn may run.
+    /// Whether one more turn may run. A slot that was just left by the only turn of its client stays free for a step
+    /// where another client has several: the next turn of the first one is often on its way.
     pub(super) fn has_room(&self) -> bool {
-        self.free() > 0
+        self.free() > usize::from(self.keeps_one)
     }
 
     /// Tokens with filled cells, and those of them that no running turn uses.
@@ -187,6 +197,7 @@ impl Lane {
             seq: self.seq(grant.sequence),
             output: None,
             planned: Vec::new(),
+            goes: true,
             served: 0,
             resumed,
         });
@@ -268,7 +279,7 @@ impl Lane {
         ended: &mut Vec<Ended>,
     ) {
         let begun = Instant::now();
-        let amount = match self.plan() {
+        let amount = match self.plan(begun) {
             Ok(amount) => amount,
             Err(error) => return self.fail(&error, ended),
         };
@@ -351,10 +362,13 @@ impl Lane {
         let mut at = 0;
         while at < self.slots.len() {
             let slot = &mut self.slots[at];
-            if slot.planned.is_empty() && slot.work.decode_token().is_some() {
+            if slot.goes && slot.planned.is_empty() && slot.work.decode_token().is_some() {
                 slot.work.hold(begun.elapsed());
             }
-            charge(slot.standing.client(), slot.cost());
+            let (client, cost) = (slot.standing.client(), slot.cost());
+            charge(client, cost);
+            self.balance
+                .charge(client, slot.part(), cost, Instant::now());
             slot.served += 1;
             for &token in &slot.planned {
                 self.pool.filled(slot.sequence, token);
@@ -424,6 +438,10 @@ impl Lane {
 
     fn leave(&mut self, at: usize, keep: bool, how: Result<Verdict>, now: Instant) -> Ended {
         let slot = self.slots.remove(at);
+        self.keeps_one |= self.fair
+            && self
+                .balance
+                .is_only_turn_beside_many(slot.standing.client());
         self.release(slot.sequence, keep, now);
         Ended {
             work: slot.work,

@@ -41,6 +41,7 @@ pub(super) struct Make {
     pub(super) idle_limit: usize,
     pub(super) threads: ThreadCounts,
     pub(super) target_gap: Duration,
+    pub(super) fair: bool,
     pub(super) totals: Arc<Totals>,
 }
 
@@ -69,6 +70,7 @@ impl Lanes {
                 idle_limit: make.idle_limit,
                 threads,
                 shape: Shape::Paced(pace, governor),
+                fair: make.fair,
                 totals: make.totals.clone(),
             }),
             own: None,
@@ -107,6 +109,7 @@ impl Lanes {
                 idle_limit: 0,
                 threads: self.threads,
                 shape: Shape::Fixed(piece),
+                fair: false,
                 totals: self.totals.clone(),
             }));
         }

@@ -26,6 +26,7 @@
 //!    rotation for an overdue job serves that lane, and every other rotation waits for its turn in the same
 //!    alternation. (Without the last rule, urgent or lagging clients could turn over each slot every 16 or 64 steps;
 //!    none would ever have served R, and the overdue lane would starve.) So 2 Q admissions suffice.
+//!    (A slot that the only turn of a client left may stay free for one step; such a step serves all other slots.)
 //! 3. A slot without an admission for R steps is due, and is rotated after at most S - 1 others, one per step. So every
 //!    R + S - 1 steps bring at least S admissions.
 //!

@@ -154,7 +154,7 @@ impl Loop {
             let Some(lane) = self.lanes.get(which) else {
                 continue;
             };
-            if lane.has_room() && !blocked.contains(&which) {
+            if lane.free() > 0 && !blocked.contains(&which) {
                 continue;
             }
             let queue = &self.desk.queue;

@@ -2,6 +2,7 @@
 //!
 //! Lives in the engine thread only.
 
+use super::balance::Part;
 use super::hold::Next;
 use super::queue::{Running, Standing};
 use super::work::Work;
@@ -21,6 +22,8 @@ pub(super) struct Slot {
     pub(super) output: Option<usize>,
     /// Tokens that this step evaluates, in order.
     pub(super) planned: Vec<Token>,
+    /// Whether this step may work for it.
+    pub(super) goes: bool,
     /// Steps since it got this slot.
     pub(super) served: u64,
     /// It had a slot before and lost it.
@@ -50,6 +53,14 @@ impl Slot {
             self.output = samples.then_some(index);
         }
         Ok(())
+    }
+
+    /// Whether a step would work on its answer or on its prompt.
+    pub(super) fn part(&self) -> Part {
+        match self.work.decode_token() {
+            Some(_) => Part::Answer,
+            None => Part::Prompt,
+        }
     }
 
     /// What the turn would have of the next step.

@@ -1,5 +1,7 @@
 //! What the next step of a lane evaluates.
 
+use std::time::Instant;
+
 use super::super::batch::{self, Allowance};
 use super::super::hold::answers_go_on;
 use super::super::pace::Amount;
@@ -13,11 +15,13 @@ const HELD: u32 = 16;
 
 impl Lane {
     /// Fills the batch.
-    pub(super) fn plan(&mut self) -> Result<Amount> {
+    pub(super) fn plan(&mut self, now: Instant) -> Result<Amount> {
+        self.choose(now);
+        self.keeps_one = false;
         let graph = self.context.n_ubatch() as usize;
         let (answers, prefill) = match &self.shape {
             Shape::Paced(pace, _) => {
-                let turns = self.slots.iter().map(Slot::next);
+                let turns = self.slots.iter().filter(|slot| slot.goes).map(Slot::next);
                 let answers = answers_go_on(turns, graph, HELD * pace.gap());
                 let decodes = match answers {
                     true => batch::decodes(&self.slots),
@@ -31,7 +35,10 @@ impl Lane {
                 } else {
                     0
                 };
-                let prefill = rows::whole(wanted, beside, self.is_deep()).min(most);
+                let prefill = match self.waiting_prompts() <= wanted {
+                    true => wanted,
+                    false => rows::whole(wanted, beside, self.is_deep()).min(most),
+                };
                 (answers, prefill)
             }
             Shape::Fixed(piece) => {
@@ -52,15 +59,32 @@ impl Lane {
         batch::fill(&mut self.batch, &mut self.slots, &self.pool, allowance)
     }
 
+    /// Says which turns this step may work for.
+    fn choose(&mut self, now: Instant) {
+        let (Shape::Paced(pace, _), true) = (&self.shape, self.fair) else {
+            return;
+        };
+        let who = |slot: &Slot| (slot.standing.client(), slot.standing.class());
+        self.balance.seat(self.slots.iter().map(who), now);
+        for slot in &mut self.slots {
+            let client = slot.standing.client();
+            slot.goes = self.balance.goes(client, slot.part(), now, pace.gap());
+        }
+    }
+
+    /// Tokens of prompts that this step may work on.
+    fn waiting_prompts(&self) -> usize {
+        let going = self.slots.iter().filter(|slot| slot.goes);
+        going.map(|slot| slot.work.prefill_rest().len()).sum()
+    }
+
     /// Whether prompts have many cells to look at: in a shared pool all that are filled, otherwise those of their own.
     fn is_deep(&self) -> bool {
         if self.context.is_unified() {
             return self.pool.used() >= rows::DEEP;
         }
-        let mut prompts = self
-            .slots
-            .iter()
-            .filter(|s| s.work.decode_token().is_none());
+        let waits = |slot: &&Slot| slot.goes && slot.work.decode_token().is_none();
+        let mut prompts = self.slots.iter().filter(waits);
         prompts.any(|slot| self.pool.len(slot.sequence) >= rows::DEEP)
     }
 }

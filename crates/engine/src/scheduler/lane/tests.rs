@@ -58,6 +58,7 @@ impl Bench {
             idle_limit: 0,
             threads: brought.plan.threads,
             shape,
+            fair: true,
             totals: Arc::default(),
         });
         Bench {

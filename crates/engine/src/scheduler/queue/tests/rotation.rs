@@ -54,6 +54,42 @@ fn an_overdue_job_gets_the_slot_that_served_longest_from_256_steps_on() {
 }
 
 #[test]
+fn a_client_without_a_slot_gets_one_of_a_client_with_several_from_16_steps_on() {
+    let check = |running: &[Runs], ahead, age, expect| {
+        let waiting = [(Class::Normal, 1), (Class::Normal, 2)];
+        let got = rotated(limits(), running, &waiting, &[(2, ahead)], age);
+        assert_eq!(got, expect);
+    };
+    let (low, normal, high) = (Class::Low, Class::Normal, Class::High);
+    let of_one = |class, served| (class, 1, served, true);
+    check(
+        &[of_one(normal, 16), of_one(normal, 16)],
+        0,
+        0,
+        Some((1, 1)),
+    );
+    check(&[of_one(low, 16), of_one(normal, 16)], 0, 0, Some((0, 1)));
+    check(&[of_one(normal, 15), of_one(normal, 15)], 0, 0, None);
+    check(&[of_one(high, 99), of_one(high, 99)], 0, 0, None);
+    check(&[of_one(normal, 99), (normal, 2, 99, true)], 0, 0, None);
+    check(&[of_one(normal, 99), (normal, 3, 99, true)], 0, 0, None);
+    check(
+        &[of_one(normal, 99), of_one(normal, 99)],
+        511,
+        0,
+        Some((1, 1)),
+    );
+    check(&[of_one(normal, 99), of_one(normal, 99)], 512, 0, None);
+    // Overdue jobs of the same client do not keep it out.
+    check(
+        &[of_one(normal, 99), of_one(normal, 99)],
+        0,
+        768,
+        Some((1, 1)),
+    );
+}
+
+#[test]
 fn an_urgent_job_gets_the_slot_of_the_lowest_class_then_of_the_least_served_then_of_the_youngest() {
     let check = |running: &[Runs], expect: Option<usize>| {
         let waiting = [(Class::High, 1), (Class::Urgent, 2), (Class::Urgent, 1)];
@@ -61,10 +97,10 @@ fn an_urgent_job_gets_the_slot_of_the_lowest_class_then_of_the_least_served_then
         assert_eq!(got, expect.map(|victim| (victim, 2)));
     };
     let high = (Class::High, 1, 999, false);
-    let urgent = (Class::Urgent, 1, 999, false);
+    let urgent = (Class::Urgent, 3, 999, false);
     check(&[], None);
     check(&[high, urgent], None);
-    check(&[high, (Class::Normal, 1, 15, false)], None);
+    check(&[high, (Class::Normal, 4, 15, false)], None);
     check(&[high, (Class::Normal, 1, 16, false)], Some(1));
     check(
         &[(Class::Low, 1, 90, false), (Class::Normal, 1, 16, false)],
