@@ -114,9 +114,11 @@ static void closing_a_backend_ends_its_turns(void) {
     }
 }
 
-/* A cancel reaches the turns that wait behind a running one as well: those of its own context. */
+/* A cancel reaches the turns that wait behind a running one as well: those of its own context. In plain order of arrival
+ * the running one keeps the only slot. */
 static void cancel_ends_a_turn_that_waits(void) {
-    void *backend = open_with_model(POCKET_A, "{\"performance\":{\"n_parallel\":1},"
+    void *backend = open_with_model(POCKET_A, "{\"backend\":{\"priority_scheduling_enabled\":false},"
+                                              "\"performance\":{\"n_parallel\":1},"
                                               "\"model\":{\"n_predict\":-1,\"ctx_size\":2048},"
                                               GREEDY_SAMPLING ",\"stopping\":{\"ignore_eos\":true}}");
     struct speaker running, waiting;

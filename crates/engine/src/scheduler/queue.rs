@@ -27,6 +27,9 @@
 //!    alternation. (Without the last rule, urgent or lagging clients could turn over each slot every 16 or 64 steps;
 //!    none would ever have served R, and the overdue lane would starve.) So 2 Q admissions suffice.
 //!    (A slot that the only turn of a client left may stay free for one step; such a step serves all other slots.)
+//!    Rotation for a client without a slot passes by an overdue job of a client that gives one of several up. At most
+//!    S - 1 such turns run; each of them that ends leaves a free slot, which is the overdue job's turn. So for such jobs
+//!    3 Q + S stands in the place of 2 Q.
 //! 3. A slot without an admission for R steps is due, and is rotated after at most S - 1 others, one per step. So every
 //!    R + S - 1 steps bring at least S admissions.
 //!

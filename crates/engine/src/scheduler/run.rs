@@ -68,8 +68,9 @@ impl Loop {
         self.answer();
     }
 
-    /// Answers the turns that left their slots.
+    /// Answers the turns that left their slots. Who wakes finds the gauges without them.
     fn answer(&mut self) {
+        self.publish_running();
         while let Some(ended) = self.ended.pop() {
             self.desk.answer(ended);
         }
@@ -205,12 +206,17 @@ impl Loop {
         self.answer();
     }
 
+    fn publish_running(&self) {
+        let running = self.lanes.len() as u64;
+        self.desk.stats.running.set(running);
+        self.desk.stats.totals.running.set(running);
+    }
+
     fn publish(&self, now: Now) {
         self.desk.publish(now);
+        self.publish_running();
         let stats = &self.desk.stats;
         let (used, idle) = self.lanes.cells();
-        stats.running.set(self.lanes.len() as u64);
-        stats.totals.running.set(self.lanes.len() as u64);
         stats.used_tokens.set(used as u64);
         stats.idle_tokens.set(idle as u64);
     }
