@@ -17,10 +17,25 @@ pub const TILE: usize = 64;
 const BLOCK: usize = 4;
 /// Cells from which attention weighs more than the rest.
 pub const DEEP: usize = 512;
+/// Cells behind which what is left of a prompt, if it fills no tile, is cut into pieces of so many tokens: they take no
+/// longer together, and each of them less than a tile.
+const VERY_DEEP: usize = 2048;
+const TAIL: usize = 16;
 
-/// Prompt tokens for a graph that has `beside` other ones, where `wanted` fit into its time: whole tiles where `deep`,
-/// one at least, and whole blocks elsewhere.
-pub fn whole(wanted: usize, beside: usize, deep: bool) -> usize {
+/// Prompt tokens for a graph behind `cells` cells that has `beside` other ones, where `wanted` fit into its time and
+/// `prompts` wait.
+pub fn portion(wanted: usize, prompts: usize, beside: usize, cells: usize) -> usize {
+    if cells >= VERY_DEEP && prompts + beside < TILE {
+        return TAIL;
+    }
+    match prompts <= wanted {
+        true => wanted,
+        false => whole(wanted, beside, cells >= DEEP),
+    }
+}
+
+/// Whole tiles where `deep`, one at least, and whole blocks elsewhere.
+fn whole(wanted: usize, beside: usize, deep: bool) -> usize {
     let total = wanted + beside;
     if !deep {
         return wanted.saturating_sub(total % BLOCK).max(1);
@@ -47,6 +62,14 @@ mod tests {
         assert_eq!(whole(96, 3, false), 93);
         assert_eq!(whole(96, 0, false), 96);
         assert_eq!(whole(1, 3, false), 1);
+    }
+
+    #[test]
+    fn what_is_left_goes_in_whole_unless_it_is_behind_very_many_cells() {
+        assert_eq!(portion(96, 70, 1, 6000), 96);
+        assert_eq!(portion(32, 6000, 1, 6000), 63);
+        assert_eq!(portion(32, 40, 1, 6000), 16);
+        assert_eq!(portion(48, 40, 1, 600), 48);
     }
 
     proptest! {

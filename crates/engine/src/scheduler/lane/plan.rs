@@ -35,11 +35,9 @@ impl Lane {
                 } else {
                     0
                 };
-                let prefill = match self.waiting_prompts() <= wanted {
-                    true => wanted,
-                    false => rows::whole(wanted, beside, self.is_deep()).min(most),
-                };
-                (answers, prefill)
+                let prompts = self.waiting_prompts();
+                let prefill = rows::portion(wanted, prompts, beside, self.depth());
+                (answers, prefill.min(most))
             }
             Shape::Fixed(piece) => {
                 let piece = |slot: &Slot| slot.work.fixed_piece(*piece);
@@ -50,7 +48,7 @@ impl Lane {
             answers,
             prefill,
             // Without a shared pool, each prompt is a graph of its own.
-            unit: match !self.context.is_unified() && self.is_deep() {
+            unit: match !self.context.is_unified() && self.depth() >= rows::DEEP {
                 true => rows::TILE,
                 false => 1,
             },
@@ -78,13 +76,14 @@ impl Lane {
         going.map(|slot| slot.work.prefill_rest().len()).sum()
     }
 
-    /// Whether prompts have many cells to look at: in a shared pool all that are filled, otherwise those of their own.
-    fn is_deep(&self) -> bool {
+    /// Cells that prompts have to look at: in a shared pool all that are filled, otherwise the most of one prompt's own.
+    fn depth(&self) -> usize {
         if self.context.is_unified() {
-            return self.pool.used() >= rows::DEEP;
+            return self.pool.used();
         }
         let waits = |slot: &&Slot| slot.goes && slot.work.decode_token().is_none();
-        let mut prompts = self.slots.iter().filter(waits);
-        prompts.any(|slot| self.pool.len(slot.sequence) >= rows::DEEP)
+        let prompts = self.slots.iter().filter(waits);
+        let cells = prompts.map(|slot| self.pool.len(slot.sequence));
+        cells.max().unwrap_or(0)
     }
 }
