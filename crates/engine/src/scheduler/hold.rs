@@ -1,7 +1,7 @@
 //! Whether running answers get a token in a step, or let short prompts go first.
 //!
-//! A step costs each answer less the more of them go on together, and most of what the first ones would get while others
-//! are still evaluated they get later for less. Only answers that nobody reads before they end are held back, and each
+//! A step costs each answer less the more of them go on together: what the first answers would get while other prompts
+//! are still evaluated, they get later for less. Only answers that nobody reads before they end are held back, and each
 //! of them for a bounded time in all. Pure.
 
 use std::time::Duration;
