@@ -77,8 +77,10 @@ impl Desk {
             Ok(verdict) => {
                 let (evaluated, completion) = (ended.work.evaluated(), ended.work.completion());
                 totals.done.count();
-                let timings = ended.work.finish(verdict, Instant::now());
-                totals.turn(evaluated, completion, &timings);
+                let now = Instant::now();
+                // Who wakes finds the turn counted.
+                totals.turn(evaluated, completion, &ended.work.timings(now));
+                ended.work.finish(verdict, now);
             }
             Err(error) => {
                 match error {

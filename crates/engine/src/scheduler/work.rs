@@ -316,7 +316,8 @@ impl Work {
         self.sampled.len()
     }
 
-    fn timings(&self, now: Instant) -> Timings {
+    /// Where its time went.
+    pub(super) fn timings(&self, now: Instant) -> Timings {
         let first_step = self.clock.first_step.unwrap_or(now);
         let first_token = self.clock.first_token.unwrap_or(now);
         Timings {
