@@ -194,6 +194,7 @@ fn code_of_error(error: &Error) -> wasi_nn_error {
         Error::Timeout(_) => wasi_nn_error::Timeout,
         Error::Load(_)
         | Error::TooManyContexts { .. }
+        | Error::MemoryPressure { .. }
         | Error::QueueFull { .. }
         | Error::Cancelled
         | Error::NoInput

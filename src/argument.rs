@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use boundary::Out;
-use engine::{Error, StatusKind, Target};
+use engine::{Error, Overflow, StatusKind, Target};
 
 use crate::abi::{
     Failure, backend_status_type, execution_target, graph_builder, graph_builder_array,
@@ -30,6 +30,9 @@ const PATH_CAP: usize = 4096;
 
 /// The longest name of a session.
 const SESSION_NAME_CAP: usize = 1024;
+
+/// The most tokens that a configuration may keep or discard.
+const MOST_TOKENS: u32 = 1 << 20;
 
 /// The first bytes of a model file.
 const MODEL_MAGIC: &[u8] = b"GGUF";
@@ -175,6 +178,31 @@ pub(crate) fn path(start: *const c_char, len: u32) -> Result<PathBuf, Failure> {
 pub(crate) fn session_name(start: *const c_char) -> Result<Vec<u8>, Failure> {
     let name = boundary::name(start.cast(), None, SESSION_NAME_CAP, "session_id")?;
     Ok(name)
+}
+
+/// What happens to a full context; `None` is as configured.
+pub(crate) fn overflow(overflow: u32) -> Result<Option<Overflow>, Failure> {
+    match overflow {
+        0 => Ok(None),
+        1 => Ok(Some(Overflow::Shift)),
+        2 => Ok(Some(Overflow::Error)),
+        other => {
+            let text = format!("overflow is {other}, must be 0 (as configured), 1 (shift) or 2 (error)");
+            Err(Error::InvalidArgument(text).into())
+        }
+    }
+}
+
+/// A number of tokens; `None` is as configured.
+pub(crate) fn token_count(tokens: u32, what: &str) -> Result<Option<u32>, Failure> {
+    match tokens {
+        u32::MAX => Ok(None),
+        0..=MOST_TOKENS => Ok(Some(tokens)),
+        _ => {
+            let text = format!("{what} is {tokens}, must be at most {MOST_TOKENS} or UINT32_MAX");
+            Err(Error::InvalidArgument(text).into())
+        }
+    }
 }
 
 /// The length that dimensions declare. What cannot be read declares nothing: hosts leave the pointer undefined.

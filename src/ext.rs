@@ -283,3 +283,71 @@ pub unsafe extern "C" fn wasi_nn_set_client_key(
         Ok(backend.set_client(exec_ctx, &key)?)
     })
 }
+
+/// Forgets turns of a conversation: a user's message and its answer are one turn, and the oldest is number 0. What they
+/// said has no effect on later answers. Waits for the turns that run or wait on the context.
+///
+/// Answers: invalid_argument for a bad ctx or context, or turns that the conversation does not have; timeout if those turns
+/// do not end in time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasi_nn_remove_turns(
+    ctx: *mut c_void,
+    exec_ctx: graph_execution_context,
+    first: u32,
+    count: u32,
+) -> wasi_nn_error {
+    answer("wasi_nn_remove_turns", ctx, move || {
+        Ok(registry::backend(ctx)?.remove_turns(exec_ctx, first, count)?)
+    })
+}
+
+/// Sets what happens when the conversation of a context outgrows the room that it has, from its next turn on.
+///
+/// overflow: 0 as configured; 1 (shift) the oldest turns are dropped; 2 (error) the turn answers context_full. keep_tokens:
+/// tokens at the start that are never dropped, discard_tokens: tokens that go at once at least, 0 for half of what may be
+/// dropped; UINT32_MAX is as configured.
+///
+/// Answers: invalid_argument for a bad ctx or context, another overflow, or more than 1048576 tokens.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasi_nn_set_overflow(
+    ctx: *mut c_void,
+    exec_ctx: graph_execution_context,
+    overflow: u32,
+    keep_tokens: u32,
+    discard_tokens: u32,
+) -> wasi_nn_error {
+    answer("wasi_nn_set_overflow", ctx, move || {
+        let backend = registry::backend(ctx)?;
+        let overflow = argument::overflow(overflow)?;
+        let keep = argument::token_count(keep_tokens, "keep_tokens")?;
+        let discard = argument::token_count(discard_tokens, "discard_tokens")?;
+        let change = |memory: &mut engine::SessionMemory| {
+            memory.overflow = overflow;
+            memory.keep = keep;
+            memory.discard = discard;
+        };
+        Ok(backend.set_memory(exec_ctx, change)?)
+    })
+}
+
+/// Holds the conversation of a context to a sliding window, from its next turn on: history and new message together have
+/// at most so many tokens, and as many of the oldest turns go as that takes, those that are kept excepted. A message that
+/// is longer than the window runs without the others.
+///
+/// tokens: 0 ends the window.
+///
+/// Answers: invalid_argument for a bad ctx or context.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasi_nn_set_window(
+    ctx: *mut c_void,
+    exec_ctx: graph_execution_context,
+    tokens: u32,
+) -> wasi_nn_error {
+    answer("wasi_nn_set_window", ctx, move || {
+        let backend = registry::backend(ctx)?;
+        let change = |memory: &mut engine::SessionMemory| {
+            memory.window = (tokens > 0).then_some(tokens);
+        };
+        Ok(backend.set_memory(exec_ctx, change)?)
+    })
+}

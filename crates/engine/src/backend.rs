@@ -6,6 +6,7 @@
 mod contexts;
 mod gate;
 mod load;
+mod monitor;
 mod prepare;
 mod report;
 mod serving;
@@ -26,12 +27,15 @@ pub use report::StatusKind;
 pub use serving::GraphId;
 
 use crate::chat::{History, Session};
+use crate::config::SessionMemory;
 use crate::error::{Error, Result};
 use crate::llama::{self, Special};
 use crate::logging::{self, Entered, Journal};
 use crate::models::Registry;
 use crate::scheduler::{Class, SessionKey, Totals};
+use crate::spill::{self, Store};
 use contexts::Contexts;
+use monitor::Monitor;
 use gate::{Gate, Inside};
 use serving::Serving;
 use settings::Settings;
@@ -66,10 +70,13 @@ pub struct Backend {
     id: u64,
     opened: Instant,
     settings: RwLock<Settings>,
-    registry: Registry<Serving>,
+    registry: Arc<Registry<Serving>>,
     /// Counts that outlive the models.
     totals: Arc<Totals>,
-    contexts: Contexts,
+    contexts: Arc<Contexts>,
+    /// Cells of idle conversations, across the models.
+    store: Arc<Store>,
+    monitor: Monitor,
     workers: Workers,
     journal: Arc<Journal>,
     gate: Gate,
@@ -98,13 +105,20 @@ impl Backend {
         let (journal, problem) = Journal::open(&settings.config.logging);
         let journal = Arc::new(journal);
         logging::open(&journal);
+        let registry = Arc::new(Registry::new());
+        let contexts = Arc::new(Contexts::new());
+        let store = Arc::new(Store::new(writer(&journal)));
+        let monitor = Monitor::new(registry.clone(), contexts.clone(), store.clone());
+        monitor.configure(&settings.config.memory);
         let backend = Backend {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             opened: Instant::now(),
             settings: RwLock::new(settings),
-            registry: Registry::new(),
+            registry,
             totals: Arc::default(),
-            contexts: Contexts::new(),
+            contexts,
+            store,
+            monitor,
             workers: Workers::new(journal.clone()),
             journal,
             gate: Gate::default(),
@@ -144,6 +158,8 @@ impl Backend {
             // An engine thread catches the panics of its steps.
             drop(thread.join());
         }
+        self.monitor.close();
+        self.store.close();
         self.workers.close();
         log::info!(target: "backend", "backend {} closed", self.id);
         logging::close(&self.journal);
@@ -151,13 +167,14 @@ impl Backend {
     }
 
     /// Opens a conversation of its own. `graph`: a model version that was loaded here selects it; any other number
-    /// selects the current one, because hosts pass uninitialised memory. Errors: `NoModel`; `TooManyContexts`.
+    /// selects the current one, because hosts pass uninitialised memory. Errors: `NoModel`; `TooManyContexts`; `MemoryPressure`.
     pub fn open_context(&self, graph: u32) -> Result<ContextId> {
         let _call = self.enter()?;
         let lease = self.registry.lease().ok_or(Error::NoModel)?;
         if graph != lease.graph.0 && !self.warned_graph.swap(true, Ordering::Relaxed) {
             log::warn!(target: "session", "graph {graph} is not loaded here, using graph {}", lease.graph.0);
         }
+        self.monitor.admit()?;
         let config = self.settings().config.clone();
         let history = History::new(config.model.system_prompt.as_deref());
         self.forget_all(&self.contexts.clean_up(&config.backend));
@@ -166,7 +183,7 @@ impl Backend {
         Ok(opened.id)
     }
 
-    /// Opens the conversation `name`, or attaches to it. Errors: `InvalidArgument` for a name that is empty or longer
+    /// Opens the conversation `name`, or attaches to it. Errors: `MemoryPressure`; `InvalidArgument` for a name that is empty or longer
     /// than 1,024 bytes; `NoModel`; `TooManyContexts`.
     pub fn open_named_context(&self, name: &[u8]) -> Result<ContextId> {
         let _call = self.enter()?;
@@ -177,6 +194,7 @@ impl Backend {
                 name.len()
             )));
         }
+        self.monitor.admit()?;
         let config = self.settings().config.clone();
         let history = History::new(config.model.system_prompt.as_deref());
         self.forget_all(&self.contexts.clean_up(&config.backend));
@@ -286,16 +304,53 @@ impl Backend {
     pub fn clear(&self, context: u32) -> Result<()> {
         let _call = self.enter()?;
         let session = self.session(context)?;
+        self.after_turns(context, &session, |session| {
+            session.clear();
+            self.forget(session);
+            Ok(())
+        })
+    }
+
+    /// Forgets `count` turns from the `first` on, after those that run or wait now: what they said has no effect on later
+    /// answers. Errors: `InvalidArgument` where there are not so many; `Timeout` as for `clear`.
+    pub fn remove_turns(&self, context: u32, first: u32, count: u32) -> Result<()> {
+        let _call = self.enter()?;
+        let session = self.session(context)?;
+        let end = u64::from(first) + u64::from(count);
+        self.after_turns(context, &session, |session| {
+            let turns = session.activity().turns;
+            let range = first as usize..usize::try_from(end).unwrap_or(usize::MAX);
+            match session.remove_turns(range) {
+                true => Ok(()),
+                false => Err(Error::InvalidArgument(format!(
+                    "turns {first} to {end} are to be removed, the conversation has {turns}"
+                ))),
+            }
+        })
+    }
+
+    /// Sets a conversation's own rules for what gives way when it outgrows its context; they hold from its next turn on.
+    pub fn set_memory(&self, context: u32, change: impl FnOnce(&mut SessionMemory)) -> Result<()> {
+        let _call = self.enter()?;
+        let session = self.session(context)?;
+        change(&mut session.memory.lock());
+        Ok(())
+    }
+
+    fn after_turns<T>(
+        &self,
+        context: u32,
+        session: &Session,
+        act: impl FnOnce(&Session) -> Result<T>,
+    ) -> Result<T> {
         let deadline = Instant::now() + self.settings().config.backend.default_task_timeout;
         let place = session.turnstile.join();
         if !place.enter(deadline, || self.closing.load(Ordering::Relaxed)) {
             return Err(Error::Timeout(format!(
-                "the turns of context {context} did not end in time to clear it"
+                "the turns of context {context} did not end in time to change it"
             )));
         }
-        session.clear();
-        self.forget(&session);
-        Ok(())
+        act(session)
     }
 
     /// Writes a line about a call of this backend to its log.
@@ -357,6 +412,7 @@ impl Backend {
     }
 
     fn forget(&self, session: &Session) {
+        self.store.forget(session.id);
         if let Some(lease) = self.registry.lease() {
             lease.engine.forget(SessionKey(session.id));
         }
@@ -368,6 +424,14 @@ impl Drop for Backend {
         // A Rust host may drop without closing; threads must not outlive their backend.
         drop(self.close());
     }
+}
+
+/// Starts the thread that writes saved cells to files.
+fn writer(journal: &Arc<Journal>) -> spill::Spawn {
+    let journal = journal.clone();
+    Box::new(move |work| {
+        workers::spawn("wasi-nn-spill", &journal, work).map_err(std::io::Error::other)
+    })
 }
 
 /// The number of a client key: never that of a session, which counts from 1.

@@ -33,7 +33,7 @@ pub use document::RawConfig;
 pub use events::Events;
 pub use finding::{Code, Finding};
 pub use logging::{Level, Logging};
-pub use memory::{Memory, Overflow};
+pub use memory::{CacheStrategy, Memory, Overflow, SessionMemory};
 pub use model::{CacheType, FlashAttention, ModelSettings, Numa};
 pub use performance::{KvMode, Performance};
 pub use priority::Priority;

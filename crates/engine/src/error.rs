@@ -46,6 +46,16 @@ pub enum Error {
         /// Its value.
         limit: usize,
     },
+    /// Memory is so short that no new session may begin.
+    #[error("no memory for a new session: {what} has {used} of {limit} bytes in use")]
+    MemoryPressure {
+        /// The limit that is nearly reached.
+        what: &'static str,
+        /// Bytes in use.
+        used: u64,
+        /// Its value in bytes.
+        limit: u64,
+    },
     /// As many turns wait as the queue takes.
     #[error("queue full: {waiting} turns wait, the limit is {limit}")]
     QueueFull {

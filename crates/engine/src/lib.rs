@@ -8,6 +8,7 @@
 
 mod calendar;
 mod error;
+mod machine;
 mod metrics;
 mod sync;
 
@@ -21,6 +22,7 @@ mod logging;
 mod memory;
 mod models;
 mod sampling;
+mod spill;
 mod stopping;
 
 mod scheduler;
@@ -31,6 +33,7 @@ mod backend;
 pub use backend::{
     Backend, ContextId, GraphId, OnPiece, OnProgress, Options, StatusKind, Target, Usage,
 };
+pub use config::{Overflow, SessionMemory};
 pub use error::{ContextNeed, Error, Result};
 
 /// The library's version, the ABI number of the frozen header and the engine's build, as one line.

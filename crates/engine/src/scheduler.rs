@@ -19,6 +19,7 @@ mod pace;
 mod patience;
 mod pool;
 mod queue;
+mod reuse;
 mod rows;
 mod run;
 mod share;
@@ -33,6 +34,8 @@ mod intake_tests;
 
 pub use class::Class;
 pub use engine::{Engine, Spawn, Start};
-pub use job::{Deadlines, Outcome, Piece, SessionKey, Ticket, Timings, Turn};
+pub use job::{Deadlines, Droppable, Outcome, Past, Piece, SessionKey, Ticket, Timings, Turn};
+pub use lane::Keeping;
 pub use queue::{Client, Limits};
+pub use reuse::{Hit, Miss};
 pub use stats::{Stats, Totals};

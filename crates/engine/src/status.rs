@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::scheduler::{Class, Limits, Stats, Totals};
+use crate::scheduler::{Class, Hit, Limits, Miss, Stats, Totals};
+use crate::spill::Counts;
 
 /// Queue depths and totals. `limit`: `queue_size`; `bounds`: the thresholds in force.
 pub fn queue(totals: &Totals, now: Option<&Stats>, limit: u32, bounds: &Limits) -> Value {
@@ -37,14 +38,48 @@ pub fn queue(totals: &Totals, now: Option<&Stats>, limit: u32, bounds: &Limits) 
 }
 
 /// Cells in use and what became of cached tokens. `cells`: the pool's size in tokens.
-pub fn cache(totals: &Totals, now: Option<&Stats>, cells: u32) -> Value {
+pub fn cache(totals: &Totals, now: Option<&Stats>, cells: u32, saved: &Counts) -> Value {
+    let reuse = &totals.reuse;
+    let hits: Map<String, Value> = Hit::ALL
+        .iter()
+        .map(|&hit| (hit.name().into(), reuse.hits(hit).into()))
+        .collect();
+    let misses: Map<String, Value> = Miss::ALL
+        .iter()
+        .map(|&miss| (miss.name().into(), reuse.misses(miss).into()))
+        .collect();
     json!({
         "cache_tokens": now.map_or(0, |stats| stats.used_tokens.get()),
         "cache_tokens_idle": now.map_or(0, |stats| stats.idle_tokens.get()),
         "cache_tokens_limit": cells,
+        "idle_sequences": now.map_or(0, |stats| stats.idle_sequences.get()),
+        "ram": {
+            "sessions": saved.ram.entries,
+            "bytes": saved.ram.bytes,
+            "limit_bytes": saved.ram.limit_bytes,
+        },
+        "disk": {
+            "sessions": saved.disk.entries,
+            "bytes": saved.disk.bytes,
+            "limit_bytes": saved.disk.limit_bytes,
+            "written": saved.written,
+            "read": saved.read_back,
+            "failed_writes": saved.failed_writes,
+            "unreadable": saved.unreadable,
+            "damaged": saved.damaged,
+        },
         "evictions": totals.evictions.get(),
-        "reuse_hits": totals.reuse_hits.get(),
-        "reused_tokens": totals.reused_tokens.get(),
+        "spills": totals.spills.get(),
+        "restores": totals.restores.get(),
+        "dropped": saved.dropped,
+        "displaced": totals.displaced.get(),
+        "followed": totals.followed.get(),
+        "shifts": totals.shifts.get(),
+        "shift_step_ms_longest": totals.shift_us.highest() as f64 / 1000.0,
+        "reuse_hits": reuse.all_hits(),
+        "reused_tokens": reuse.tokens.get(),
+        "hits": hits,
+        "misses": misses,
         "accounting_errors": totals.accounting_errors.get(),
     })
 }

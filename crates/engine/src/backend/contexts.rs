@@ -119,6 +119,7 @@ impl Contexts {
         let mut evicted = Vec::new();
         if let Some(entry) = named.get_mut(name) {
             entry.session.touch();
+            entry.session.open.store(true, Ordering::Relaxed);
             let id = match entry.open {
                 Some(id) => id,
                 None => self.open.insert(entry.session.clone())?,
@@ -159,6 +160,7 @@ impl Contexts {
         match entry {
             Some(entry) => {
                 entry.open = None;
+                session.open.store(false, Ordering::Relaxed);
                 session.cancel();
                 Ok(None)
             }

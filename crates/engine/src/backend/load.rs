@@ -156,7 +156,7 @@ impl Backend {
         check_rules(&config, &brought)?;
         let spawn_engine = |work| spawn("wasi-nn-engine", &self.journal, work);
         let (serving, thread) =
-            Serving::start(brought, config, self.totals.clone(), &spawn_engine)?;
+            Serving::start(brought, config, self.totals.clone(), self.store.clone(), &spawn_engine)?;
         let graph = serving.graph;
         self.threads.lock().extend(thread.map(|t| (graph, t)));
         self.apply(pending);
@@ -165,6 +165,7 @@ impl Backend {
             log::info!(target: "model", "graph {} replaced by graph {}", old.graph.0, graph.0);
             self.retire(old);
         }
+        self.monitor.begin(&self.journal);
         Ok(graph)
     }
 
@@ -174,6 +175,8 @@ impl Backend {
         }
         logging::update_level();
         self.settings_mut().apply(pending);
+        let memory = self.settings().config.memory.clone();
+        self.monitor.configure(&memory);
     }
 
     /// Lets go of a version that is not current any more. Without turns on it its memory is free on return; otherwise

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use super::serving::Serving;
 use crate::chat::{History, Message, Role, ledger};
-use crate::config::{CallSettings, TokenLimit};
+use crate::config::{CallSettings, SessionMemory, TokenLimit};
 use crate::error::{Error, Result};
 use crate::llama::{Sampler, Token, Vocab};
-use crate::memory::{self, Demand, Fit};
+use crate::memory::{self, Demand, Fit, Policy};
 use crate::sampling;
+use crate::scheduler::{Droppable, Past};
 use crate::stopping::Rules;
 
 /// What the turn will be committed to.
@@ -22,6 +23,8 @@ pub struct Conversation {
     pub history: History,
     /// The new message, its tokens known.
     pub message: Message,
+    /// Past turns at the start that do not give way while the answer grows.
+    pub kept: usize,
     /// The seed in use.
     pub seed: u32,
 }
@@ -30,6 +33,8 @@ pub struct Conversation {
 pub struct Ready {
     /// The whole prompt.
     pub tokens: Vec<Token>,
+    /// What the turn knows of its conversation.
+    pub past: Past,
     /// The sampler chain.
     pub sampler: Sampler,
     /// How many tokens at the prompt's end the penalties look back on.
@@ -40,7 +45,7 @@ pub struct Ready {
     pub hard_limit: Option<Duration>,
 }
 
-/// Prepares the turn that `text` opens on `history`.
+/// Prepares the turn that `text` opens on `history`, whose conversation has the rules `own` for what gives way.
 ///
 /// Errors: `PromptTooLong` and `ContextFull` with counts; `InvalidArgument` for a grammar, schema or stop pattern that
 /// does not compile.
@@ -49,11 +54,14 @@ pub fn prepare(
     mut history: History,
     text: &str,
     settings: &CallSettings,
+    own: &SessionMemory,
 ) -> Result<(Conversation, Ready)> {
     check_tokens(settings, &serving.vocab)?;
     let rules = Arc::new(rules(settings, &serving.vocab)?);
     let capacity = serving.engine.capacity();
     let recipe = sampling::recipe(&settings.sampling, &serving.vocab, entropy(), capacity)?;
+    let policy = Policy::new(&serving.config.memory, own);
+    let mut is_trimmed = false;
     loop {
         let mut messages: Vec<Message> = history.messages().cloned().collect();
         messages.push(Message::new(Role::User, text));
@@ -71,17 +79,31 @@ pub fn prepare(
             limit: rules.token_limit(),
             capacity,
         };
-        match memory::fit(&demand, &serving.config.memory) {
+        match memory::fit(&demand, &policy) {
             Fit::Fits => {
+                let droppable = memory::droppable(&demand, &policy);
+                let past = Past {
+                    is_first: history.turns() == 0,
+                    tokens: prompt.tokens.len() - sizes.new,
+                    is_trimmed,
+                    open: Arc::default(),
+                    droppable: droppable.map(|(turns, kept)| Droppable {
+                        kept,
+                        ends: ends(kept, &sizes.turns[turns..]),
+                        at_least: policy.discard,
+                    }),
+                };
                 let message = messages.pop().expect("the new message was pushed");
                 history.learn(messages);
                 let conversation = Conversation {
                     history,
                     message,
+                    kept: droppable.map_or(0, |(turns, _)| turns),
                     seed: recipe.seed,
                 };
                 let ready = Ready {
                     tokens: prompt.tokens,
+                    past,
                     sampler: recipe.sampler,
                     penalty_window: recipe.penalty_window,
                     rules,
@@ -96,11 +118,21 @@ pub fn prepare(
                     turns.len(), sizes.turns.len(), sizes.new
                 );
                 history.drop_turns(turns);
+                is_trimmed = true;
             }
             Fit::PromptTooLong(need) => return Err(Error::PromptTooLong(need)),
             Fit::ContextFull(need) => return Err(Error::ContextFull(need)),
         }
     }
+}
+
+/// Where turns of these sizes end, the first of which begins at `start`.
+fn ends(start: usize, sizes: &[usize]) -> Vec<usize> {
+    let end = |at: &mut usize, size: &usize| {
+        *at += size;
+        Some(*at)
+    };
+    sizes.iter().scan(start, end).collect()
 }
 
 /// Compiles the stop rules of a call. Errors: `InvalidArgument` naming the pattern.

@@ -55,24 +55,21 @@ impl Backend {
     }
 
     fn memory(&self, lease: Option<&Serving>, config: &Config) -> Value {
-        let history: usize = self
-            .contexts
-            .list()
-            .iter()
-            .map(|listed| listed.session.activity().history_bytes)
-            .sum();
         let memory = lease.map_or_else(Memory::default, Serving::memory);
         let mut document = json!({
             "weights_bytes": memory.weights,
             "cache_bytes": memory.cache,
             "compute_bytes": memory.compute,
-            "history_bytes": history,
+            "history_bytes": self.monitor.history_bytes(),
             "idle_cache_tokens_limit": config.memory.max_cache_tokens,
+            "sequences": memory.sequences,
+            "cache_strategy": config.to_json()["memory"]["cache_strategy"],
+            "pressure": self.monitor.report(),
         });
         let now = lease.map(|serving| serving.engine.stats());
         merge(
             &mut document,
-            status::cache(&self.totals, now, memory.cells),
+            status::cache(&self.totals, now, memory.cells, &self.store.counts()),
         );
         document
     }

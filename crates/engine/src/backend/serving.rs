@@ -11,7 +11,8 @@ use crate::error::Result;
 use crate::handles::{Handle, Numbers};
 use crate::llama::{Model, Token, Vocab};
 use crate::models::Brought;
-use crate::scheduler::{Engine, Limits, Spawn, Start, Totals};
+use crate::scheduler::{Engine, Keeping, Limits, Spawn, Start, Totals};
+use crate::spill::Store;
 
 /// A loaded model version as a host sees it: non-zero, unique in the process, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +55,8 @@ pub struct Memory {
     pub compute: u64,
     /// KV cells, in tokens.
     pub cells: u32,
+    /// Sequences that they may belong to.
+    pub sequences: u32,
 }
 
 impl Serving {
@@ -62,6 +65,7 @@ impl Serving {
         brought: Brought,
         config: Arc<Config>,
         totals: Arc<Totals>,
+        store: Arc<Store>,
         spawn: Spawn<'_>,
     ) -> Result<(Serving, Option<JoinHandle<()>>)> {
         let graph = GraphId(NUMBERS.next()?);
@@ -81,6 +85,7 @@ impl Serving {
             cache: bytes.context,
             compute: bytes.compute,
             cells: brought.context.n_ctx(),
+            sequences: brought.context.n_seq_max(),
         };
         let plan = brought.plan;
         let report = json!({
@@ -97,10 +102,15 @@ impl Serving {
             "session_tokens": plan.session_tokens,
             "parallel": plan.parallel,
             "kv_mode": if plan.unified { "unified" } else { "split" },
+            "kv_mode_reason": plan.layout_reason,
             "kv_cells": memory.cells,
             "threads": plan.threads.decode,
             "threads_batch": plan.threads.batch,
             "removal": format!("{:?}", brought.context.removal()).to_lowercase(),
+            "sliding_window": brought.context.n_swa(),
+            "shift": brought.context.can_shift(),
+            "cache_type_k": brought.cache_types[0],
+            "cache_type_v": brought.cache_types[1],
             "chat_template": format!("{:?}", template.origin()).to_lowercase(),
             "notes": brought.notes.iter().chain(&warning).collect::<Vec<_>>(),
         });
@@ -111,7 +121,15 @@ impl Serving {
                 vocab: vocab.clone(),
                 parallel: plan.parallel as usize,
                 capacity: plan.session_tokens as usize,
-                idle_limit: config.memory.max_cache_tokens as usize,
+                keeping: Keeping {
+                    model: brought.identity,
+                    store,
+                    strategy: config.memory.cache_strategy,
+                    idle_limit: config.memory.max_cache_tokens as usize,
+                    threshold: config.memory.memory_pressure_threshold,
+                    halves: config.memory.enable_partial_cache_deletion,
+                    shares: config.memory.enable_token_cache_reuse,
+                },
                 limits: limits(&config.backend),
                 threads: plan.threads,
                 target_gap: config.performance.target_gap,

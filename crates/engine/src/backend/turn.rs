@@ -17,7 +17,7 @@ use crate::config::{
 };
 use crate::error::{Error, Result};
 use crate::scheduler::{
-    Class, Client, Deadlines, Outcome, Piece, SessionKey, Ticket, Timings, Turn,
+    Class, Client, Deadlines, Outcome, Past, Piece, SessionKey, Ticket, Timings, Turn,
 };
 use crate::stopping::Verdict;
 
@@ -92,8 +92,13 @@ impl Backend {
         let history = session.history();
         let prepared = {
             let (lease, settings) = (lease.clone(), settings.clone());
-            self.workers
-                .run(move || prepare(&lease, history, &text, &settings))?
+            let own = *session.memory.lock();
+            let (store, key) = (self.store.clone(), lease.engine.key(SessionKey(session.id)));
+            self.workers.run(move || {
+                // What was kept in a file is read here, so that the engine thread need not wait for it.
+                store.stage(key);
+                prepare(&lease, history, &text, &settings, &own)
+            })?
         };
         let run = Run {
             backend: self.id,
@@ -235,6 +240,8 @@ impl Run<'_> {
                             prompt_tokens: submitted.prompt_tokens,
                             cached_tokens: cached,
                             completion_tokens,
+                            turns_dropped: 0,
+                            shifts: 0,
                             timings: Timings {
                                 decode: begun.elapsed(),
                                 ..Timings::default()
@@ -263,6 +270,8 @@ impl Run<'_> {
     fn commit(&self, conversation: Conversation, outcome: Outcome) -> Arc<str> {
         let text: Arc<str> = outcome.text.as_str().into();
         let mut history = conversation.history;
+        let kept = conversation.kept;
+        history.drop_turns(kept..kept + outcome.turns_dropped);
         history.push(
             conversation.message,
             Message {
@@ -302,6 +311,7 @@ impl Run<'_> {
             "text_bytes": outcome.text.len(),
             "truncated": false,
             "turns_dropped": dropped,
+            "shifts": outcome.shifts,
             "seed": seed,
             "session": name.map(|n| String::from_utf8_lossy(n).into_owned()),
             "context": self.context,
@@ -335,6 +345,10 @@ fn submit(run: &Run<'_>, prepared: Ready, how: How) -> Result<Submitted> {
             hard: prepared.hard_limit,
         },
         keep_cache: run.lease.config.memory.cache_prompt,
+        past: Past {
+            open: run.session.open.clone(),
+            ..prepared.past
+        },
         cancelled: how.cancelled,
     })?;
     Ok(Submitted {
@@ -363,6 +377,8 @@ fn nothing(ready: &Ready) -> Outcome {
         prompt_tokens: ready.tokens.len(),
         cached_tokens: ready.tokens.len(),
         completion_tokens: 0,
+        turns_dropped: 0,
+        shifts: 0,
         timings: Timings::default(),
     }
 }

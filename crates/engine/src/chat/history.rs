@@ -108,9 +108,14 @@ impl History {
         }
     }
 
-    /// Removes the turns of `range`, for good.
+    /// Removes the turns of `range` to make room.
     pub fn drop_turns(&mut self, range: Range<usize>) {
         self.dropped += range.len();
+        self.turns.drain(range);
+    }
+
+    /// Removes the turns of `range` because they are not wanted any more.
+    pub fn remove_turns(&mut self, range: Range<usize>) {
         self.turns.drain(range);
     }
 

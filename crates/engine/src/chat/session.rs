@@ -1,5 +1,6 @@
 //! One open or kept conversation, and what may be said about it without stopping its turn.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 use super::history::History;
 use super::turnstile::Turnstile;
+use crate::config::SessionMemory;
 
 /// The priority of a session that was given none.
 pub const UNSET: u32 = u32::MAX;
@@ -26,6 +28,10 @@ pub struct Session {
     pub priority: AtomicU32,
     /// Who is charged for its turns: the session itself, or a key that several have in common.
     pub client: AtomicU64,
+    /// Whether it has an open context.
+    pub open: Arc<AtomicBool>,
+    /// Its own rules for what gives way when it outgrows its context.
+    pub memory: Mutex<SessionMemory>,
     state: Mutex<State>,
 }
 
@@ -75,6 +81,8 @@ impl Session {
             turnstile: Turnstile::default(),
             priority: AtomicU32::new(UNSET),
             client: AtomicU64::new(id),
+            open: Arc::new(AtomicBool::new(true)),
+            memory: Mutex::default(),
             state: Mutex::new(State {
                 history,
                 input: None,
@@ -97,6 +105,16 @@ impl Session {
         let mut state = self.state.lock();
         state.history = history;
         state.used_tokens = used_tokens;
+    }
+
+    /// Forgets the turns of `range`. False: there are not so many.
+    pub fn remove_turns(&self, range: Range<usize>) -> bool {
+        let mut state = self.state.lock();
+        let is_there = range.end <= state.history.turns();
+        if is_there {
+            state.history.remove_turns(range);
+        }
+        is_there
     }
 
     /// Forgets what was said.

@@ -44,16 +44,29 @@ impl Default for Memory {
             n_keep_tokens: 256,
             n_discard_tokens: 0,
             cache_prompt: true,
-            enable_token_cache_reuse: false,
+            enable_token_cache_reuse: true,
             max_cache_tokens: 10_000,
             cache_strategy: CacheStrategy::Lru,
             max_memory_mb: 0,
             memory_pressure_threshold: 0.85,
-            enable_partial_cache_deletion: false,
+            enable_partial_cache_deletion: true,
             spill_dir: None,
             spill_max_mb: 1024,
         }
     }
+}
+
+/// What a conversation asks for beside the configuration; `None` is as configured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SessionMemory {
+    /// What happens when a turn does not fit.
+    pub overflow: Option<Overflow>,
+    /// Tokens at the start that are never dropped.
+    pub keep: Option<u32>,
+    /// Tokens that go at once at least; 0 is half of what may be dropped.
+    pub discard: Option<u32>,
+    /// Most tokens of history and new turn together, as long as there is history to drop.
+    pub window: Option<u32>,
 }
 
 /// What happens when a turn does not fit into the context.
@@ -143,8 +156,7 @@ pub(super) static SECTION: Section = Section {
             "enable_token_cache_reuse",
             |config| config.memory.enable_token_cache_reuse,
             |config, on| config.memory.enable_token_cache_reuse = on,
-        )
-        .available(Available::BuiltInOnly),
+        ),
         Key::int(
             "max_cache_tokens",
             Ints::new(0, 100_000_000),
@@ -157,41 +169,35 @@ pub(super) static SECTION: Section = Section {
             |config| config.memory.cache_strategy.word(),
             |config, word| put(&mut config.memory.cache_strategy, word),
         )
-        .read_as(&["cache_deletion_strategy", "cache_strategy"])
-        .available(Available::BuiltInOnly),
+        .read_as(&["cache_deletion_strategy", "cache_strategy"]),
         Key::int(
             "max_memory_mb",
             Ints::zero_or(64, MOST_MEBIBYTES),
             |config| config.memory.max_memory_mb.into(),
             |config, count| config.memory.max_memory_mb = count as u32,
-        )
-        .available(Available::BuiltInOnly),
+        ),
         Key::number(
             "memory_pressure_threshold",
             (0.1, 1.0),
             |config| config.memory.memory_pressure_threshold,
             |config, share| config.memory.memory_pressure_threshold = share,
-        )
-        .available(Available::BuiltInOnly),
+        ),
         Key::bool(
             "enable_partial_cache_deletion",
             |config| config.memory.enable_partial_cache_deletion,
             |config, on| config.memory.enable_partial_cache_deletion = on,
-        )
-        .available(Available::BuiltInOnly),
+        ),
         Key::text(
             "spill_dir",
             MAX_PATH,
             |config| path_text(&config.memory.spill_dir),
             |config, path| config.memory.spill_dir = path.map(PathBuf::from),
-        )
-        .available(Available::BuiltInOnly),
+        ),
         Key::int(
             "spill_max_mb",
             Ints::new(1, MOST_MEBIBYTES),
             |config| config.memory.spill_max_mb.into(),
             |config, count| config.memory.spill_max_mb = count as u32,
-        )
-        .available(Available::BuiltInOnly),
+        ),
     ],
 };

@@ -20,6 +20,8 @@ pub struct Performance {
     pub target_gap: Duration,
     /// Layout of the KV cache.
     pub kv_mode: KvMode,
+    /// Cells of the KV cache, in tokens; 0: as many as the turns that are decoded together may need and memory allows.
+    pub kv_pool_tokens: u32,
 }
 
 impl Default for Performance {
@@ -31,6 +33,7 @@ impl Default for Performance {
             n_parallel: 8,
             target_gap: Duration::from_millis(250),
             kv_mode: KvMode::Auto,
+            kv_pool_tokens: 0,
         }
     }
 }
@@ -103,6 +106,14 @@ pub(super) static SECTION: Section = Section {
             words::<KvMode>,
             |config| config.performance.kv_mode.word(),
             |config, word| put(&mut config.performance.kv_mode, word),
+        )
+        .flat(Flat::Never)
+        .at_load_only(),
+        Key::int(
+            "kv_pool_tokens",
+            Ints::zero_or(256, 1 << 30),
+            |config| config.performance.kv_pool_tokens.into(),
+            |config, count| config.performance.kv_pool_tokens = count as u32,
         )
         .flat(Flat::Never)
         .at_load_only(),

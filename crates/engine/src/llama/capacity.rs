@@ -4,11 +4,10 @@
 //! process by the system's hand, not with an error; so it is compared with the machine's memory first. An estimate
 //! from above, meant for absurd sizes only: what merely is tight fails in llama.cpp, with an error.
 
-use std::path::Path;
-
 use llama_cpp_sys_2 as sys;
 
 use crate::error::{Error, Result};
+use crate::machine;
 
 use super::context::{ContextParams, FlashAttention, KvType};
 use super::{Model, runtime};
@@ -38,7 +37,7 @@ pub(super) fn check(model: &Model, params: &ContextParams) -> Result<()> {
         )));
     }
     // On a GPU the cells lie elsewhere, and its allocator answers at once.
-    let Some(limit) = memory_limit().filter(|_| !runtime::supports_gpu()) else {
+    let Some(limit) = machine::total().filter(|_| !runtime::supports_gpu()) else {
         return Ok(());
     };
     let needed = estimate(model, params);
@@ -129,32 +128,4 @@ fn estimate(model: &Model, params: &ContextParams) -> u64 {
                 .saturating_mul(ubatch)
                 .saturating_mul(4 * (1 + scores)),
         )
-}
-
-/// The smaller of the machine's memory and this process's control group, in bytes.
-fn memory_limit() -> Option<u64> {
-    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let total = info
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?
-        .trim()
-        .strip_suffix("kB")?
-        .trim()
-        .parse::<u64>()
-        .ok()?
-        .saturating_mul(1024);
-    Some(group_limit().map_or(total, |limit| limit.min(total)))
-}
-
-/// `memory.max` of the nearest control group (version 2) that sets one.
-fn group_limit() -> Option<u64> {
-    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let root = Path::new("/sys/fs/cgroup");
-    root.join(group)
-        .ancestors()
-        .take_while(|path| path.starts_with(root))
-        .filter_map(|path| std::fs::read_to_string(path.join("memory.max")).ok())
-        .filter_map(|text| text.trim().parse().ok())
-        .min()
 }

@@ -102,6 +102,9 @@ pub(crate) struct Context {
     /// By batch index, whether the last decode left logits there.
     outputs: Vec<bool>,
     shift_pending: bool,
+    /// Sequences with cells that the next decode has yet to write.
+    unsettled: Vec<u32>,
+    quantised_keys: bool,
     /// What the saved states of this context have in common with others of the same shape.
     fingerprint: u64,
     /// For builds whose llama.cpp does not tell what it allocated.
@@ -173,6 +176,8 @@ impl Context {
             removal: Removal::None,
             outputs: Vec::new(),
             shift_pending: false,
+            unsettled: Vec::new(),
+            quantised_keys: params.type_k.is_quantised(),
             fingerprint: state::fingerprint(&model, params),
             estimated_cell_bytes: capacity::cell_bytes(&model, params),
             model,
@@ -247,6 +252,16 @@ impl Context {
         self.limits.n_seq_max
     }
 
+    /// Tokens that a sliding window looks back on; 0 without one.
+    pub(crate) fn n_swa(&self) -> u32 {
+        self.model.n_swa()
+    }
+
+    /// What saved cells of this context have in common with those of others of the same shape.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
     /// The sequence with number `index`, if the context has it.
     pub(crate) fn seq(&self, index: u32) -> Option<SeqId> {
         (index < self.n_seq_max()).then_some(SeqId(index))
@@ -290,6 +305,7 @@ impl Context {
         match status {
             0 => {
                 self.shift_pending = false;
+                self.unsettled.clear();
                 self.outputs.extend(batch.outputs());
                 Ok(())
             }

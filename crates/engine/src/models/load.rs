@@ -1,8 +1,10 @@
 //! From a file or bytes to weights and an execution context that has proved to work.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +14,7 @@ use crate::llama::{
     self, Context, ContextParams, FlashAttention, KvType, Model, ModelParams, Numa, ThreadCounts,
     gguf,
 };
-use crate::memory;
+use crate::{machine, memory};
 
 /// Slots up to which one shared pool of cells decodes as fast as separate ones (engine benchmark).
 const UNIFIED_SLOTS: u32 = 8;
@@ -44,6 +46,10 @@ pub struct Brought {
     pub spare: Box<dyn Fn() -> Result<Context> + Send>,
     /// What was decided about it.
     pub plan: Plan,
+    /// Tells its file from all others.
+    pub identity: u64,
+    /// The types of cached keys and values.
+    pub cache_types: [&'static str; 2],
     /// The file's name, or where the bytes lie.
     pub file: String,
     /// How long it took.
@@ -63,6 +69,8 @@ pub struct Plan {
     pub parallel: u32,
     /// One pool for all sequences, or an equal part for each.
     pub unified: bool,
+    /// Why.
+    pub layout_reason: &'static str,
     /// Decode and prefill threads.
     pub threads: ThreadCounts,
 }
@@ -90,12 +98,14 @@ pub fn bring_up(
         }
     };
     gguf::check(&path)?;
+    let identity = identity(&path)?;
     let weights = Arc::new(Model::load(&path, &model_params(&config.model), progress)?);
     let mut notes = Vec::new();
     let plan = plan(config, &weights, &mut notes);
     let (mut context, params) = create(&weights, config, &plan, &mut notes)?;
     probe(&weights, &mut context)?;
     llama::exit::guard();
+    let cache_types = [params.type_k.name(), params.type_v.name()];
     let spare = {
         let weights = weights.clone();
         let params = ContextParams {
@@ -114,6 +124,8 @@ pub fn bring_up(
         context,
         spare,
         plan,
+        identity,
+        cache_types,
         file: name(source, &path),
         load_time: begun.elapsed(),
         notes,
@@ -159,15 +171,23 @@ fn plan(config: &Config, weights: &Model, notes: &mut Vec<String>) -> Plan {
             // Every running answer needs a place in every batch.
             .min(config.model.batch_size),
     };
-    let unified = match config.performance.kv_mode {
-        KvMode::Unified => true,
-        KvMode::Split => false,
-        KvMode::Auto => parallel <= UNIFIED_SLOTS,
+    let bytes_per_token = kv_bytes_per_token(weights, &config.model);
+    let all = u64::from(session_tokens) * u64::from(parallel);
+    let is_short = all.saturating_mul(bytes_per_token) > cell_bytes(config);
+    let wanted = config.performance.kv_pool_tokens;
+    let (unified, layout_reason) = match config.performance.kv_mode {
+        KvMode::Unified => (true, "kv_mode"),
+        KvMode::Split => (false, "kv_mode"),
+        KvMode::Auto if parallel <= UNIFIED_SLOTS => (true, "few slots"),
+        KvMode::Auto if wanted > 0 && u64::from(wanted) < all => (true, "kv_pool_tokens"),
+        KvMode::Auto if is_short => (true, "memory"),
+        KvMode::Auto => (false, "many slots"),
     };
     Plan {
         session_tokens,
         parallel,
         unified,
+        layout_reason,
         threads: threads(&config.model, weights.size_bytes()),
     }
 }
@@ -209,14 +229,22 @@ fn create(
         true => memory::pool_tokens(&memory::PoolDemand {
             session_tokens: plan.session_tokens,
             slots: plan.parallel,
+            wanted: config.performance.kv_pool_tokens,
             bytes_per_token,
-            available_bytes: available_bytes(),
+            bytes: cell_bytes(config),
         }),
     };
     if n_ctx < all {
         notes.push(format!(
-            "{n_ctx} KV cells for {} turns of {} tokens: half of the available memory",
+            "{n_ctx} KV cells for {} turns of {} tokens: some may have to wait for others",
             plan.parallel, plan.session_tokens
+        ));
+    }
+    let budget = u64::from(config.memory.max_memory_mb) << 20;
+    if budget > 0 && u64::from(n_ctx).saturating_mul(bytes_per_token) > budget {
+        notes.push(format!(
+            "memory.max_memory_mb: {} MiB cannot hold the {n_ctx} KV cells of one conversation",
+            config.memory.max_memory_mb
         ));
     }
     let n_batch = m.batch_size.min(n_ctx);
@@ -296,19 +324,33 @@ fn probe(weights: &Arc<Model>, context: &mut Context) -> Result<()> {
     }
 }
 
-/// `MemAvailable` of the machine, held down to what the process's cgroup still has; without either, no bound.
-fn available_bytes() -> u64 {
-    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok()
-    });
-    let read = |name: &str| -> Option<u64> {
-        let root = PathBuf::from("/sys/fs/cgroup").join(name);
-        fs::read_to_string(root).ok()?.trim().parse().ok()
-    };
-    let group = read("memory.max")
-        .zip(read("memory.current"))
-        .map(|(max, now)| max.saturating_sub(now));
-    let machine = machine.map_or(u64::MAX, |kib| kib.saturating_mul(1024));
-    machine.min(group.unwrap_or(u64::MAX))
+/// Bytes that KV cells may take: half of what is configured or there, the other half is for what they leave behind.
+fn cell_bytes(config: &Config) -> u64 {
+    let available = machine::available().unwrap_or(u64::MAX) / 2;
+    match u64::from(config.memory.max_memory_mb) << 20 {
+        0 => available,
+        limit => available.min(limit / 2),
+    }
+}
+
+/// Samples of a file that tell it from others.
+const SAMPLES: u64 = 256;
+const SAMPLE_BYTES: usize = 4096;
+
+/// A number for a model's file: its length, its head, and samples of its weights. Two models whose cells could be mistaken
+/// for each other differ in their weights everywhere.
+fn identity(path: &Path) -> Result<u64> {
+    let unreadable = |e: std::io::Error| Error::Load(format!("{}: {e}", path.display()));
+    let file = fs::File::open(path).map_err(unreadable)?;
+    let length = file.metadata().map_err(unreadable)?.len();
+    let mut hasher = DefaultHasher::new();
+    length.hash(&mut hasher);
+    let mut sample = vec![0; SAMPLE_BYTES];
+    for n in 0..SAMPLES {
+        let count = file
+            .read_at(&mut sample, length / SAMPLES * n)
+            .map_err(unreadable)?;
+        sample[..count].hash(&mut hasher);
+    }
+    Ok(hasher.finish())
 }

@@ -36,6 +36,11 @@ impl<T> Registry<T> {
         self.current.read().clone()
     }
 
+    /// Looks at the current version without a share of it: a replacement waits for `look`, which must be short.
+    pub fn look<R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
+        self.current.read().as_deref().map(look)
+    }
+
     /// Waits until no other load runs, and keeps others out until the claim is dropped.
     pub fn claim(&self) -> Claim<'_, T> {
         let mut loading = self.loading.lock();

@@ -10,12 +10,15 @@ use parking_lot::Mutex;
 use super::desk::Desk;
 use super::intake::{Intake, Refusal};
 use super::job::{Job, SessionKey, Ticket, Turn, channel};
+use super::lane::Keeping;
 use super::lanes::{Lanes, Make, Spare};
 use super::queue::{Limits, Queue};
 use super::run::{Command, Loop};
 use super::stats::{Stats, Totals};
 use crate::error::{Error, Result};
 use crate::llama::{Context, ThreadCounts, Token, Vocab};
+use crate::memory::Level;
+use crate::spill::Key;
 
 /// What an engine thread starts with.
 pub struct Start {
@@ -29,8 +32,8 @@ pub struct Start {
     pub parallel: usize,
     /// Tokens that one session may use.
     pub capacity: usize,
-    /// Idle tokens kept in total; 0 is no cap.
-    pub idle_limit: usize,
+    /// How the cells of idle conversations are kept.
+    pub keeping: Keeping,
     /// The queue's bounds and rules.
     pub limits: Limits,
     /// Compute threads at most; fewer while others need the cores.
@@ -55,6 +58,7 @@ pub struct Engine {
     capacity: usize,
     reject_at: usize,
     n_vocab: usize,
+    shape: u64,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -65,6 +69,7 @@ impl Engine {
         let stats = Arc::new(Stats::new(start.totals.clone()));
         let halt = Arc::new(AtomicBool::new(false));
         let n_vocab = start.vocab.n_tokens();
+        let shape = start.keeping.shape(&start.context);
         let engine = Loop {
             intake: intake.clone(),
             desk: Desk {
@@ -76,7 +81,7 @@ impl Engine {
                 spare: start.spare,
                 parallel: start.parallel,
                 capacity: start.capacity,
-                idle_limit: start.idle_limit,
+                keeping: start.keeping,
                 threads: start.threads,
                 target_gap: start.target_gap,
                 fair: start.limits.fair,
@@ -97,6 +102,7 @@ impl Engine {
             capacity: start.capacity,
             reject_at: start.limits.reject_at,
             n_vocab,
+            shape,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -130,9 +136,23 @@ impl Engine {
         }
     }
 
+    /// What the cells of a conversation are kept under when they leave the context.
+    pub fn key(&self, session: SessionKey) -> Key {
+        Key {
+            shape: self.shape,
+            session: session.0,
+            exact: false,
+        }
+    }
+
     /// Drops the cached tokens of a conversation that has ended. Does not wait.
     pub fn forget(&self, session: SessionKey) {
         self.intake.tell(Command::Forget(session));
+    }
+
+    /// Lets the thread give idle cells up under memory pressure. Does not wait.
+    pub fn relieve(&self, level: Level) {
+        self.intake.tell(Command::Relieve(level));
     }
 
     /// Counters of the thread; reading them never waits.

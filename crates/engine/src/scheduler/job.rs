@@ -49,8 +49,36 @@ pub struct Turn {
     pub deadlines: Deadlines,
     /// Whether the conversation's tokens stay in the cache afterwards.
     pub keep_cache: bool,
+    /// What the turn knows of its conversation.
+    pub past: Past,
     /// Ends the turn when set, from any thread.
     pub cancelled: Arc<AtomicBool>,
+}
+
+/// What a turn knows of its conversation.
+#[derive(Debug, Clone, Default)]
+pub struct Past {
+    /// There is none: it is the first turn.
+    pub is_first: bool,
+    /// Tokens at the prompt's start that its last turns had.
+    pub tokens: usize,
+    /// Old turns gave way to this one: the cells of those behind them may be moved.
+    pub is_trimmed: bool,
+    /// Whether the conversation has an open context.
+    pub open: Arc<AtomicBool>,
+    /// What may still give way while the answer grows; `None` ends the answer when the context is full.
+    pub droppable: Option<Droppable>,
+}
+
+/// Old turns in a prompt, in the order in which they give way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Droppable {
+    /// Tokens before the first of them.
+    pub kept: usize,
+    /// Where each of them ends, in tokens of the prompt; rising.
+    pub ends: Vec<usize>,
+    /// Tokens that go at once at least; 0 is half of what may be dropped.
+    pub at_least: usize,
 }
 
 /// A turn that was accepted, with the way of its answer.
@@ -100,6 +128,10 @@ pub struct Outcome {
     pub cached_tokens: usize,
     /// Tokens sampled, the end token included.
     pub completion_tokens: usize,
+    /// Old turns that gave way while the answer grew.
+    pub turns_dropped: usize,
+    /// How often that happened.
+    pub shifts: usize,
     /// Where the time went.
     pub timings: Timings,
 }

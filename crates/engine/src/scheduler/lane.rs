@@ -3,26 +3,32 @@
 //! Lives in the engine thread only. Which turn comes next and which gives way is decided by the queue; the loop carries
 //! that out through here.
 
+mod follow;
+mod keep;
+mod overflow;
 mod plan;
+mod room;
+mod seat;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::balance::Balance;
 use super::governor::Governor;
-use super::job::SessionKey;
 use super::pace::{Amount, Pace};
 use super::patience::Patience;
-use super::pool::{Grant, Pool};
-use super::queue::{Client, Rotation, Running, Standing};
+use super::pool::Pool;
+use super::queue::{Client, Running, Standing};
 use super::slot::Slot;
-use super::stats::Totals;
-use super::work::{Saved, Work};
+use super::stats::{CellUse, Totals};
+use super::work::Work;
 use crate::error::{Error, Result};
 use crate::llama::context::Removal;
 use crate::llama::{Batch, Context, DecodeFailure, SeqId, ThreadCounts, Vocab};
 use crate::stopping::Verdict;
+
+pub use keep::Keeping;
 
 /// A context and its running turns.
 pub(super) struct Lane {
@@ -38,10 +44,9 @@ pub(super) struct Lane {
     shape: Shape,
     fair: bool,
     balance: Balance,
-    keeps_one: bool,
-    /// Bytes of the cells of turns that wait for a slot again.
-    saved_bytes: Arc<AtomicUsize>,
-    saved_limit: usize,
+    keeping: Keeping,
+    /// Bytes of cells that were carried out of the context and back since the last step.
+    carried: usize,
     totals: Arc<Totals>,
     steps: u64,
 }
@@ -60,11 +65,11 @@ pub(super) struct Setup {
     pub(super) context: Context,
     pub(super) parallel: usize,
     pub(super) capacity: usize,
-    pub(super) idle_limit: usize,
     pub(super) threads: ThreadCounts,
     pub(super) shape: Shape,
     /// Whether clients with many turns step back for those with few.
     pub(super) fair: bool,
+    pub(super) keeping: Keeping,
     pub(super) totals: Arc<Totals>,
 }
 
@@ -83,8 +88,8 @@ impl Lane {
             pool: Pool::new(
                 context.n_seq_max() as usize,
                 context.n_ctx() as usize,
-                setup.idle_limit,
-                Instant::now(),
+                context.is_unified(),
+                setup.keeping.strategy,
             ),
             slots: Vec::with_capacity(setup.parallel),
             parallel: setup.parallel,
@@ -93,9 +98,8 @@ impl Lane {
             shape: setup.shape,
             fair: setup.fair,
             balance: Balance::default(),
-            keeps_one: false,
-            saved_bytes: Arc::default(),
-            saved_limit: usize::try_from(context.memory().context / 2).unwrap_or(usize::MAX),
+            keeping: setup.keeping,
+            carried: 0,
             totals: setup.totals,
             steps: 0,
             context,
@@ -107,20 +111,18 @@ impl Lane {
         self.slots.len()
     }
 
+    /// What its cells are used for.
+    pub(super) fn cells(&self) -> CellUse {
+        CellUse {
+            used: self.pool.used(),
+            idle: self.pool.idle_tokens(),
+            idle_sequences: self.pool.idle_sequences(),
+        }
+    }
+
     /// Further turns that may run.
     pub(super) fn free(&self) -> usize {
         self.parallel - self.slots.len()
-    }
-
-    /// Whether one more turn may run. A slot that was just left by the only turn of its client stays free for a step
-    /// where another client has several: the next turn of the first one is often on its way.
-    pub(super) fn has_room(&self) -> bool {
-        self.free() > usize::from(self.keeps_one)
-    }
-
-    /// Tokens with filled cells, and those of them that no running turn uses.
-    pub(super) fn cells(&self) -> (usize, usize) {
-        (self.pool.used(), self.pool.idle_tokens())
     }
 
     /// The running turns as rotation sees them, in the order of `park`'s index.
@@ -131,122 +133,6 @@ impl Lane {
     /// Puts the compute threads to sleep until the next step.
     pub(super) fn rest(&mut self) {
         self.context.pause_threads();
-    }
-
-    /// A sequence and cells for a turn; `None` while running turns hold too much.
-    pub(super) fn reserve(&mut self, work: &Work, now: Instant) -> Option<Grant> {
-        let answer = work.answer_room(self.capacity);
-        let grant = self
-            .pool
-            .admit(work.job.turn.session, work.tokens(), answer, now)?;
-        for &sequence in &grant.evicted {
-            self.clear(sequence);
-            self.totals.evictions.count();
-        }
-        Some(grant)
-    }
-
-    /// The running turns that must give way so that `work` has a slot and its cells, highest index first: the victim
-    /// that was chosen, and for an overdue turn as many more as it takes, those with the least work done first. `None`
-    /// where that is not enough.
-    pub(super) fn victims(&self, work: &Work, rotation: &Rotation) -> Option<Vec<usize>> {
-        let need = work.tokens().len() + work.answer_room(self.capacity);
-        let mut victims = vec![rotation.victim];
-        let mut others: Vec<usize> = match rotation.choice.is_overdue() {
-            true => (0..self.slots.len()).collect(),
-            false => Vec::new(),
-        };
-        others.retain(|&at| at != rotation.victim);
-        others.sort_by_key(|&at| {
-            let slot = &self.slots[at];
-            (slot.standing.class(), slot.work.completion())
-        });
-        let mut others = others.into_iter();
-        loop {
-            let sequences: Vec<usize> = victims.iter().map(|&v| self.slots[v].sequence).collect();
-            if self.pool.fits_without(need, &sequences) {
-                victims.sort_unstable_by_key(|&at| std::cmp::Reverse(at));
-                return Some(victims);
-            }
-            victims.push(others.next()?);
-        }
-    }
-
-    /// Gives a turn the slot that was reserved for it. Fails it where its sampler does not take the prompt.
-    pub(super) fn enter(
-        &mut self,
-        mut work: Box<Work>,
-        standing: Standing,
-        grant: &Grant,
-        now: Instant,
-    ) -> std::result::Result<(), Ended> {
-        let resumed = work.has_started();
-        let cached = self.fill(&mut work, grant);
-        if let Err(error) = work.start(cached, now) {
-            self.release(grant.sequence, false, now);
-            return Err(Ended {
-                work,
-                standing,
-                how: Err(error),
-            });
-        }
-        self.slots.push(Slot {
-            work,
-            standing,
-            sequence: grant.sequence,
-            seq: self.seq(grant.sequence),
-            output: None,
-            planned: Vec::new(),
-            goes: true,
-            served: 0,
-            resumed,
-        });
-        Ok(())
-    }
-
-    /// Brings the cells of a granted sequence to a prefix of the turn's tokens; returns its length.
-    fn fill(&mut self, work: &mut Work, grant: &Grant) -> usize {
-        let seq = self.seq(grant.sequence);
-        let keep = u32::try_from(grant.cached).expect("a sequence holds at most n_ctx tokens");
-        let saved = work.saved.take();
-        if keep > 0 && self.context.seq_truncate(seq, keep) {
-            self.totals.reuse_hits.count();
-            self.totals.reused_tokens.add(keep.into());
-            return grant.cached;
-        }
-        self.context.seq_clear(seq);
-        self.pool.restart(grant.sequence);
-        let Some(saved) = saved else { return 0 };
-        match self.context.restore_seq(seq, saved.bytes()) {
-            Ok(count) if count == saved.tokens => {
-                self.pool
-                    .restored(grant.sequence, &work.tokens()[..saved.tokens]);
-                saved.tokens
-            }
-            other => {
-                log::warn!(target: "memory", "saved cells of {} tokens not restored: {other:?}", saved.tokens);
-                self.context.seq_clear(seq);
-                0
-            }
-        }
-    }
-
-    /// Takes the slot of the running turn at `index` away; its cells are saved as far as there is room.
-    pub(super) fn park(&mut self, index: usize, now: Instant) -> (Box<Work>, Standing) {
-        let slot = self.slots.remove(index);
-        let mut work = slot.work;
-        work.park(now);
-        let filled = self.pool.len(slot.sequence);
-        let held = self.saved_bytes.load(Ordering::Relaxed);
-        if filled > 0 && held < self.saved_limit {
-            match self.context.save_seq(slot.seq) {
-                Ok(bytes) => work.saved = Some(Saved::new(bytes, filled, &self.saved_bytes)),
-                Err(error) => log::warn!(target: "memory", "cells not saved: {error}"),
-            }
-        }
-        self.release(slot.sequence, false, now);
-        self.totals.preempted.count();
-        (work, slot.standing)
     }
 
     /// Takes out the running turns that `end` has an error for and adds them to `ended`.
@@ -278,6 +164,7 @@ impl Lane {
         charge: &mut dyn FnMut(Client, u64),
         ended: &mut Vec<Ended>,
     ) {
+        self.carried = 0;
         let begun = Instant::now();
         let amount = match self.plan(begun) {
             Ok(amount) => amount,
@@ -288,6 +175,7 @@ impl Lane {
         }
         self.steps += 1;
         self.totals.steps.count();
+        let shifts = self.context.has_shift_pending();
         match self.decode(amount, halt, begun) {
             Ok(()) => self.deliver(vocab, begun, charge, ended),
             Err(DecodeFailure::Aborted) if !halt.load(Ordering::Relaxed) => return self.rewind(),
@@ -297,7 +185,11 @@ impl Lane {
             }
             Err(DecodeFailure::Failed(reason)) => return self.fail(&Error::Engine(reason), ended),
         }
-        self.learn(amount, begun.elapsed());
+        match shifts {
+            // It says nothing about other steps.
+            true => self.totals.shift_us.set(micros(begun.elapsed())),
+            false => self.learn(amount, begun.elapsed()),
+        }
     }
 
     /// Evaluates the batch. Without cells, which the accounting excludes, idle sequences give way once.
@@ -325,8 +217,8 @@ impl Lane {
         }
         self.totals.accounting_errors.count();
         log::error!(target: "memory", "decode found no cells although {} of them are accounted for", self.pool.used());
-        for sequence in self.pool.clear_idle() {
-            self.clear(sequence);
+        while let Some(leaving) = self.pool.evict(begun) {
+            self.clear(leaving.sequence);
         }
         self.context.decode_unless(&self.batch, &stop)
     }
@@ -375,13 +267,22 @@ impl Lane {
             }
             slot.work.advance(slot.planned.len());
             slot.planned.clear();
-            let room = self.pool.len(slot.sequence) < self.capacity;
+            let has_room = self.pool.len(slot.sequence) < self.capacity;
+            let may_shift = slot.work.droppable().is_some();
             let verdict = match slot.output.take() {
                 None => Ok(None),
-                Some(output) => slot.work.sample(&self.context, output, vocab, room),
+                Some(output) => {
+                    slot.work
+                        .sample(&self.context, output, vocab, has_room || may_shift)
+                }
             };
             match verdict {
-                Ok(None) => at += 1,
+                Ok(None) => {
+                    if !has_room {
+                        self.make_room(at);
+                    }
+                    at += 1;
+                }
                 Ok(Some(verdict)) => {
                     let keep = slot.work.job.turn.keep_cache;
                     ended.push(self.leave(at, keep, Ok(verdict), Instant::now()));
@@ -397,7 +298,7 @@ impl Lane {
         for slot in &mut self.slots {
             slot.unplan();
             let kept = self.pool.len(slot.sequence);
-            let from = u32::try_from(kept).expect("a sequence holds at most n_ctx tokens");
+            let from = position(kept);
             if !self.context.seq_truncate(slot.seq, from) {
                 self.context.seq_clear(slot.seq);
                 self.pool.restart(slot.sequence);
@@ -405,18 +306,6 @@ impl Lane {
             }
         }
         self.batch.clear();
-    }
-
-    /// Forgets what is cached of a conversation that is gone.
-    pub(super) fn forget(&mut self, session: SessionKey) {
-        for slot in &mut self.slots {
-            // Its last turn still runs: the tokens go when it ends.
-            slot.work.job.turn.keep_cache &= slot.work.job.turn.session != session;
-        }
-        if let Some(sequence) = self.pool.idle_of(session) {
-            self.pool.forget(sequence);
-            self.clear(sequence);
-        }
     }
 
     /// The step failed as a whole: what its sequences hold is unknown, so they are cleared.
@@ -436,32 +325,6 @@ impl Lane {
         }
     }
 
-    fn leave(&mut self, at: usize, keep: bool, how: Result<Verdict>, now: Instant) -> Ended {
-        let slot = self.slots.remove(at);
-        self.keeps_one |= self.fair
-            && self
-                .balance
-                .is_only_turn_beside_many(slot.standing.client());
-        self.release(slot.sequence, keep, now);
-        Ended {
-            work: slot.work,
-            standing: slot.standing,
-            how,
-        }
-    }
-
-    /// Ends a sequence's turn; its tokens stay for the next one unless they must not.
-    fn release(&mut self, sequence: usize, keep: bool, now: Instant) {
-        let mut cleared = self.pool.release(sequence, now);
-        if !keep || matches!(self.shape, Shape::Fixed(_)) {
-            self.pool.forget(sequence);
-            cleared.push(sequence);
-        }
-        for sequence in cleared {
-            self.clear(sequence);
-        }
-    }
-
     fn clear(&mut self, sequence: usize) {
         let seq = self.seq(sequence);
         self.context.seq_clear(seq);
@@ -473,6 +336,15 @@ impl Lane {
             .and_then(|index| self.context.seq(index))
             .expect("the pool has n_seq_max sequences")
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A count of cells as llama.cpp takes it.
+fn position(tokens: usize) -> u32 {
+    u32::try_from(tokens).expect("a sequence holds at most n_ctx tokens")
 }
 
 #[cfg(test)]

@@ -2,15 +2,16 @@
 //! the first of them comes.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::governor::Governor;
-use super::lane::{Lane, Setup, Shape};
+use super::lane::{Keeping, Lane, Setup, Shape};
 use super::pace::Pace;
-use super::stats::Totals;
+use super::stats::{CellUse, Totals};
 use super::work::Work;
 use crate::error::{Error, Result};
 use crate::llama::{Context, ThreadCounts};
+use crate::memory::Level;
 
 /// Makes another context of the model for one sequence at a time. Engine thread.
 pub type Spare = Box<dyn Fn() -> Result<Context> + Send>;
@@ -22,6 +23,7 @@ pub(super) struct Lanes {
     spare: Spare,
     capacity: usize,
     threads: ThreadCounts,
+    keeping: Keeping,
     totals: Arc<Totals>,
 }
 
@@ -38,7 +40,7 @@ pub(super) struct Make {
     pub(super) spare: Spare,
     pub(super) parallel: usize,
     pub(super) capacity: usize,
-    pub(super) idle_limit: usize,
+    pub(super) keeping: Keeping,
     pub(super) threads: ThreadCounts,
     pub(super) target_gap: Duration,
     pub(super) fair: bool,
@@ -67,16 +69,17 @@ impl Lanes {
                 context: make.context,
                 parallel: make.parallel,
                 capacity: make.capacity,
-                idle_limit: make.idle_limit,
                 threads,
                 shape: Shape::Paced(pace, governor),
                 fair: make.fair,
+                keeping: make.keeping.clone(),
                 totals: make.totals.clone(),
             }),
             own: None,
             spare: make.spare,
             capacity: make.capacity,
             threads,
+            keeping: make.keeping,
             totals: make.totals,
         }
     }
@@ -106,10 +109,10 @@ impl Lanes {
                 context,
                 parallel: 1,
                 capacity: self.capacity,
-                idle_limit: 0,
                 threads: self.threads,
                 shape: Shape::Fixed(piece),
                 fair: false,
+                keeping: self.keeping.clone(),
                 totals: self.totals.clone(),
             }));
         }
@@ -121,8 +124,8 @@ impl Lanes {
     /// Whether a turn would find a slot.
     pub(super) fn has_room(&self, which: Which) -> bool {
         match which {
-            Which::Shared => self.shared.has_room(),
-            Which::Own => self.own.as_ref().is_none_or(Lane::has_room),
+            Which::Shared => self.shared.free() > 0,
+            Which::Own => self.own.as_ref().is_none_or(|lane| lane.free() > 0),
         }
     }
 
@@ -141,8 +144,17 @@ impl Lanes {
         self.all().for_each(Lane::rest);
     }
 
-    /// Tokens with filled cells, and those of them that no running turn uses.
-    pub(super) fn cells(&self) -> (usize, usize) {
+    /// The cells of the shared lane.
+    pub(super) fn cells(&self) -> CellUse {
         self.shared.cells()
+    }
+
+    /// Gives up idle cells under memory pressure.
+    pub(super) fn relieve(&mut self, level: Level, now: Instant) {
+        self.all().for_each(|lane| lane.relieve(level, now));
+        if level >= Level::Trim && self.own.as_ref().is_some_and(|lane| lane.len() == 0) {
+            // The next deterministic turn makes it again.
+            self.own = None;
+        }
     }
 }

@@ -1,140 +1,287 @@
 //! Who holds which sequence and how many cells: the accounting that keeps decode from ever running out.
 //!
-//! Pure bookkeeping in tokens; the loop carries its decisions out on the cache. A sequence is free, idle (it keeps a
-//! conversation's tokens for the next turn) or running with cells reserved for its answer.
+//! Pure bookkeeping in tokens; the lane carries its decisions out on the cache. A sequence is free, idle (it keeps a
+//! conversation's tokens for the next turn, or a prefix that several began with) or running with cells reserved for what
+//! it is about to evaluate. Whatever is idle gives way, in the order of the strategy; who runs never does here.
 
+mod cells;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use self::cells::{Cell, Cells};
 use super::job::SessionKey;
+use crate::config::CacheStrategy;
 use crate::llama::Token;
+use crate::memory::align::{Alignment, Move, align, common_prefix};
+use crate::spill::order::{Idle, leaves_first};
+
+/// Fewest tokens of another session that are worth a copy, or a place of their own when their session is gone.
+pub const LEAST: usize = 32;
 
 /// One sequence's state.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Sequence {
     owner: Option<SessionKey>,
     /// Tokens whose cells are filled, in order.
     tokens: Vec<Token>,
-    /// Cells promised to the running job beyond `tokens`; 0 when idle.
+    /// The cell of each.
+    cells: Vec<Cell>,
+    /// Leading tokens whose cells were never moved.
+    exact: usize,
+    /// The longest prefix that another session had of it, or it of another.
+    shared: usize,
+    /// Free cells that are promised to the running turn; 0 when idle.
     reserved: usize,
     running: bool,
-    last_used: Instant,
+    /// Its newer half was taken since it is idle.
+    halved: bool,
+    /// Its session has an open context.
+    open: Arc<AtomicBool>,
+    last_used: Option<Instant>,
 }
 
 /// All sequences of one context.
 #[derive(Debug)]
 pub struct Pool {
     sequences: Vec<Sequence>,
-    cells: usize,
-    idle_limit: usize,
+    cells: Cells,
+    /// Whether a copy takes no cells of its own.
+    unified: bool,
+    strategy: CacheStrategy,
 }
 
-/// A place for a job.
+/// What a turn asks for.
+#[derive(Debug, Clone)]
+pub struct Ask<'a> {
+    /// Whose it is.
+    pub session: SessionKey,
+    /// All tokens that its cells must hold before one is sampled.
+    pub prompt: &'a [Token],
+    /// Cells beyond them that it needs at once.
+    pub room: usize,
+    /// Leading tokens of the prompt that cells kept elsewhere would bring.
+    pub saved: usize,
+    /// How many tokens of a sequence can be taken back.
+    pub rewind: usize,
+    /// Whether tokens behind dropped turns may be moved.
+    pub moves: bool,
+    /// Whether it may have the cells of another session's equal prefix.
+    pub share: bool,
+    /// Whether the session has an open context.
+    pub open: &'a Arc<AtomicBool>,
+}
+
+/// A place for a turn.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Grant {
     /// The sequence's index.
     pub sequence: usize,
-    /// Leading tokens of the job that its cells hold already.
-    pub cached: usize,
-    /// Idle sequences that must be cleared first.
-    pub evicted: Vec<usize>,
+    /// What its cells begin with.
+    pub start: Start,
+    /// What gives way, to be saved before anything else is done; then each of them but the granted one is cleared.
+    pub leaving: Vec<Leaving>,
 }
 
+/// What a granted sequence begins with. The pool's books show it already, but for `Saved`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing.
+    Empty,
+    /// Tokens that it holds.
+    Kept(Alignment),
+    /// The first `tokens` of sequence `from`, into the emptied one.
+    Copied {
+        /// The sequence that has them.
+        from: usize,
+        /// How many.
+        tokens: usize,
+    },
+    /// What the caller brings from elsewhere, into the emptied one.
+    Saved,
+}
+
+/// An idle sequence that gives way.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Leaving {
+    /// Its index.
+    pub sequence: usize,
+    /// Whose tokens; `None` is a prefix without a session.
+    pub session: Option<SessionKey>,
+    /// All of them.
+    pub tokens: Vec<Token>,
+    /// None of their cells was ever moved.
+    pub exact: bool,
+    /// Its session's mark.
+    pub open: OpenMark,
+}
+
+/// Whether a session has an open context. Two are equal if they are the same mark.
+#[derive(Debug, Clone)]
+pub struct OpenMark(pub Arc<AtomicBool>);
+
+impl PartialEq for OpenMark {
+    fn eq(&self, other: &OpenMark) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for OpenMark {}
+
 impl Pool {
-    /// `sequences` empty ones over `cells` cells; idle ones may keep `idle_limit` tokens in total (0: no cap).
-    pub fn new(sequences: usize, cells: usize, idle_limit: usize, now: Instant) -> Pool {
-        let empty = || Sequence {
-            owner: None,
-            tokens: Vec::new(),
-            reserved: 0,
-            running: false,
-            last_used: now,
-        };
+    /// `sequences` empty ones over `cells` cells.
+    pub fn new(sequences: usize, cells: usize, unified: bool, strategy: CacheStrategy) -> Pool {
         Pool {
-            sequences: std::iter::repeat_with(empty).take(sequences).collect(),
-            cells,
-            idle_limit,
+            sequences: std::iter::repeat_with(Sequence::default)
+                .take(sequences)
+                .collect(),
+            cells: Cells::new(cells),
+            unified,
+            strategy,
         }
     }
 
-    /// Finds a sequence and `reserve` cells beyond the prompt for a job of `session`, at the cost of idle sequences,
-    /// longest unused first. `None`: running jobs hold too much; try again when one ends.
-    pub fn admit(
-        &mut self,
-        session: SessionKey,
-        prompt: &[Token],
-        reserve: usize,
-        now: Instant,
-    ) -> Option<Grant> {
-        let own = self
-            .idle()
-            .find(|&i| self.sequences[i].owner == Some(session));
+    /// Finds a sequence and cells for a turn, at the cost of idle sequences. `None`: running turns hold too much; try
+    /// again when one ends.
+    pub fn admit(&mut self, ask: &Ask<'_>, now: Instant) -> Option<Grant> {
+        let own = self.idle_of(ask.session);
         let free = || (0..self.sequences.len()).find(|&i| self.is_free(i));
-        let sequence = own.or_else(free).or_else(|| self.oldest_idle(&[]))?;
-        let mut evicted = Vec::new();
-        if own.is_none() && !self.sequences[sequence].tokens.is_empty() {
-            evicted.push(sequence);
-        }
-        let need = prompt.len() + reserve;
-        let used_by_running: usize = self.running().map(|s| s.tokens.len() + s.reserved).sum();
-        if used_by_running + need > self.cells {
+        let sequence = own
+            .or_else(free)
+            .or_else(|| self.first_to_leave(&[], now))?;
+        let start = self.best_start(sequence, own.is_some(), ask);
+        let (begun, from) = match &start {
+            Start::Kept(alignment) => (alignment.len(), sequence),
+            Start::Copied { from, tokens } => (*tokens, *from),
+            Start::Empty | Start::Saved => (0, sequence),
+        };
+        let all = ask.prompt.len() + ask.room;
+        let need = match &start {
+            Start::Copied { .. } if !self.unified => all,
+            _ => all - begun,
+        };
+        let stays = all - need;
+        if !self.would_fit(need, &self.sequences[from].cells[..stays], &[]) {
             return None;
         }
-        let mut idle_tokens: usize = self
-            .idle()
-            .filter(|&i| i != sequence)
-            .map(|i| self.sequences[i].tokens.len())
-            .sum();
-        while used_by_running + idle_tokens + need > self.cells {
-            let mut taken = evicted.clone();
-            taken.push(sequence);
-            let victim = self.oldest_idle(&taken)?;
-            idle_tokens -= self.sequences[victim].tokens.len();
-            evicted.push(victim);
+        let mut leaving = Vec::new();
+        if own.is_none() && !self.is_free(sequence) {
+            leaving.push(self.leaving(sequence));
         }
-        for &victim in &evicted {
+        self.begin(sequence, &start, ask);
+        while self.spare() < need {
+            let victim = self.first_to_leave(&[sequence, from], now)?;
+            leaving.push(self.leaving(victim));
             self.forget(victim);
         }
+        if let Start::Copied { from, tokens } = start {
+            self.take_over(from, sequence, tokens);
+        }
         let place = &mut self.sequences[sequence];
-        let cached = common_prefix(&place.tokens, prompt).min(prompt.len().saturating_sub(1));
-        place.tokens.truncate(cached);
-        place.owner = Some(session);
-        place.running = true;
-        place.reserved = need - cached;
-        place.last_used = now;
+        place.reserved = all - begun;
+        place.last_used = Some(now);
         Some(Grant {
             sequence,
-            cached,
-            evicted,
+            start,
+            leaving,
         })
     }
 
-    /// The cells of a running sequence could not be cut: they were cleared and everything is evaluated again.
-    pub fn restart(&mut self, sequence: usize) {
-        let place = &mut self.sequences[sequence];
-        place.reserved += place.tokens.len();
-        place.tokens.clear();
+    /// Free cells that are promised to nobody.
+    pub fn spare(&self) -> usize {
+        let promised: usize = self.sequences.iter().map(|s| s.reserved).sum();
+        self.cells.free().saturating_sub(promised)
     }
 
-    /// The cells of a running sequence were filled from elsewhere.
-    pub fn restored(&mut self, sequence: usize, tokens: &[Token]) {
+    /// Promises a running sequence at most `most` further cells. Returns how many.
+    pub fn grow(&mut self, sequence: usize, most: usize) -> usize {
+        let count = most.min(self.spare());
+        self.sequences[sequence].reserved += count;
+        count
+    }
+
+    /// Takes the idle sequence away that leaves first, to be saved and cleared.
+    pub fn evict(&mut self, now: Instant) -> Option<Leaving> {
+        let victim = self.first_to_leave(&[], now)?;
+        let leaving = self.leaving(victim);
+        self.forget(victim);
+        Some(leaving)
+    }
+
+    /// Takes the newer half off the idle sequence that leaves first among those that are whole. Returns what it was, and
+    /// how many tokens it keeps.
+    pub fn halve(&mut self, now: Instant) -> Option<(Leaving, usize)> {
+        let halved = (0..self.sequences.len()).filter(|&i| self.sequences[i].halved);
+        let victim = self.first_to_leave(&halved.collect::<Vec<_>>(), now)?;
+        let leaving = self.leaving(victim);
+        let keep = leaving.tokens.len() / 2;
+        self.cut(victim, keep);
+        self.sequences[victim].halved = true;
+        Some((leaving, keep))
+    }
+
+    /// The cells of a running sequence were lost: all is evaluated again.
+    pub fn restart(&mut self, sequence: usize) {
+        self.cut(sequence, 0);
+    }
+
+    /// The cells of a running sequence were filled from elsewhere. `exact`: they were never moved.
+    pub fn restored(&mut self, sequence: usize, tokens: &[Token], exact: bool) {
         for &token in tokens {
             self.filled(sequence, token);
         }
+        if !exact {
+            self.sequences[sequence].exact = 0;
+        }
     }
 
-    /// Whether `need` cells would be free for a job if these running sequences, and idle ones, gave way.
+    /// The first `tokens` of another sequence took the place of what a running one held of them.
+    pub fn copied(&mut self, from: usize, to: usize, tokens: usize) {
+        let held = self.len(to);
+        self.cut(to, 0);
+        self.take_over(from, to, tokens);
+        let place = &mut self.sequences[to];
+        place.reserved = (place.reserved + held).saturating_sub(tokens);
+    }
+
+    /// Takes all tokens from the `keep`th on off a sequence.
+    pub fn cut(&mut self, sequence: usize, keep: usize) {
+        let place = &mut self.sequences[sequence];
+        if keep < place.tokens.len() {
+            place.tokens.truncate(keep);
+            self.cells.give_back(place.cells.drain(keep..));
+            place.exact = place.exact.min(keep);
+            place.shared = place.shared.min(keep);
+        }
+    }
+
+    /// Takes tokens out of the middle of a sequence; what followed them has moved to their place.
+    pub fn close_gap(&mut self, sequence: usize, range: Range<usize>) {
+        let place = &mut self.sequences[sequence];
+        place.tokens.drain(range.clone());
+        self.cells.give_back(place.cells.drain(range.clone()));
+        place.exact = place.exact.min(range.start);
+        place.shared = place.shared.min(range.start);
+    }
+
+    /// Whether `need` cells would be free for a turn if these running sequences, and idle ones, gave way.
     pub fn fits_without(&self, need: usize, victims: &[usize]) -> bool {
-        let held: usize = (0..self.sequences.len())
-            .filter(|i| self.sequences[*i].running && !victims.contains(i))
-            .map(|i| self.sequences[i].tokens.len() + self.sequences[i].reserved)
-            .sum();
-        held + need <= self.cells
+        self.would_fit(need, &[], victims)
     }
 
     /// A token of a running sequence was evaluated.
     pub fn filled(&mut self, sequence: usize, token: Token) {
+        let cell = self.cells.take().expect("cells are reserved before a step");
         let place = &mut self.sequences[sequence];
+        if place.exact == place.tokens.len() {
+            place.exact += 1;
+        }
         place.tokens.push(token);
+        place.cells.push(cell);
         place.reserved = place.reserved.saturating_sub(1);
     }
 
@@ -143,31 +290,52 @@ impl Pool {
         self.sequences[sequence].tokens.len()
     }
 
-    /// Ends a running sequence; it stays as an idle one. Returns the idle sequences to clear, so that their tokens stay
-    /// within the cap: the longest unused first, this one last.
-    pub fn release(&mut self, sequence: usize, now: Instant) -> Vec<usize> {
+    /// The tokens whose cells are filled, and whether none of the cells was ever moved.
+    pub fn tokens(&self, sequence: usize) -> (&[Token], bool) {
+        let place = &self.sequences[sequence];
+        (&place.tokens, place.exact == place.tokens.len())
+    }
+
+    /// Whether the cells of these tokens are of this sequence alone.
+    pub fn may_move(&self, sequence: usize, range: Range<usize>) -> bool {
+        self.cells.are_single(&self.sequences[sequence].cells[range])
+    }
+
+    /// Cells promised to a running sequence.
+    pub fn reserved(&self, sequence: usize) -> usize {
+        self.sequences[sequence].reserved
+    }
+
+    /// Ends a running sequence; it stays as an idle one.
+    pub fn release(&mut self, sequence: usize, now: Instant) {
         let place = &mut self.sequences[sequence];
         place.running = false;
         place.reserved = 0;
-        place.last_used = now;
-        let mut cleared = Vec::new();
-        while self.idle_limit > 0 && self.idle_tokens() > self.idle_limit {
-            let Some(victim) = self.oldest_idle(&[]) else {
-                break;
-            };
-            self.forget(victim);
-            cleared.push(victim);
-        }
-        cleared
+        place.last_used = Some(now);
     }
 
     /// Forgets a sequence's tokens and owner; its cells are to be cleared by the caller.
     pub fn forget(&mut self, sequence: usize) {
-        let place = &mut self.sequences[sequence];
-        place.tokens.clear();
-        place.owner = None;
-        place.reserved = 0;
-        place.running = false;
+        self.cut(sequence, 0);
+        self.sequences[sequence] = Sequence::default();
+    }
+
+    /// The session of an idle sequence is gone. What others began with, too, stays as a prefix without a session:
+    /// returns how many tokens, all others are to be cut by the caller.
+    pub fn disown(&mut self, sequence: usize) -> usize {
+        let place = &self.sequences[sequence];
+        let keep = match place.shared.min(place.exact) {
+            shared if shared >= LEAST => shared,
+            _ => 0,
+        };
+        if keep == 0 {
+            self.forget(sequence);
+        } else {
+            self.cut(sequence, keep);
+            self.sequences[sequence].owner = None;
+            self.sequences[sequence].open = Arc::default();
+        }
+        keep
     }
 
     /// Forgets all running sequences and names them.
@@ -175,19 +343,8 @@ impl Pool {
         let running: Vec<usize> = (0..self.sequences.len())
             .filter(|&i| self.sequences[i].running)
             .collect();
-        for &sequence in &running {
-            self.forget(sequence);
-        }
+        running.iter().for_each(|&sequence| self.forget(sequence));
         running
-    }
-
-    /// Forgets all idle sequences and names those that held tokens.
-    pub fn clear_idle(&mut self) -> Vec<usize> {
-        let idle: Vec<usize> = self.idle().filter(|&i| !self.is_free(i)).collect();
-        for &sequence in &idle {
-            self.forget(sequence);
-        }
-        idle
     }
 
     /// The idle sequence of `session`.
@@ -196,18 +353,139 @@ impl Pool {
             .find(|&i| self.sequences[i].owner == Some(session))
     }
 
+    /// Idle sequences that hold tokens.
+    pub fn idle_sequences(&self) -> usize {
+        self.idle().filter(|&i| !self.is_free(i)).count()
+    }
+
     /// Tokens in idle sequences.
     pub fn idle_tokens(&self) -> usize {
         self.idle().map(|i| self.sequences[i].tokens.len()).sum()
     }
 
-    /// Tokens in all sequences.
+    /// Cells that are filled.
     pub fn used(&self) -> usize {
-        self.sequences.iter().map(|s| s.tokens.len()).sum()
+        self.cells.count() - self.cells.free()
     }
 
-    fn running(&self) -> impl Iterator<Item = &Sequence> {
-        self.sequences.iter().filter(|s| s.running)
+    /// What serves the turn best. The least that is left to evaluate wins; of equals, what costs least to bring there.
+    fn best_start(&self, sequence: usize, is_own: bool, ask: &Ask<'_>) -> Start {
+        // The last token is evaluated in any case, for its logits.
+        let limit = ask.prompt.len().saturating_sub(1);
+        let held = &self.sequences[sequence];
+        let kept = match is_own {
+            true if ask.moves => align(&held.tokens, ask.prompt),
+            false if !ask.share => Alignment::default(),
+            _ => Alignment {
+                keep: common_prefix(&held.tokens, ask.prompt),
+                moves: Vec::new(),
+            },
+        };
+        let mut kept = kept.limited(limit);
+        // A shared cell would move for all who have it.
+        let is_single = |m: &Move| self.may_move(sequence, m.from.clone());
+        if !kept.moves.iter().all(is_single) {
+            kept.moves.clear();
+        }
+        if !is_own && (kept.len() < LEAST || held.exact < kept.len()) {
+            kept = Alignment::default();
+        }
+        if kept.moves.is_empty() && held.tokens.len() - kept.keep > ask.rewind {
+            kept = Alignment::default();
+        }
+        let donor = match ask.share {
+            true => self.donor(&ask.prompt[..limit], sequence, ask.rewind),
+            false => None,
+        };
+        let saved = ask.saved.min(limit);
+        let copied = donor.map_or(0, |(_, tokens)| tokens);
+        if kept.len() > 0 && kept.len() + LEAST > copied.max(saved) {
+            return Start::Kept(kept);
+        }
+        match donor {
+            Some((from, tokens)) if tokens + LEAST > saved => Start::Copied { from, tokens },
+            _ if saved > 0 => Start::Saved,
+            _ => Start::Empty,
+        }
+    }
+
+    /// The sequence with the longest prefix of `prompt`, and how long that is.
+    fn donor(&self, prompt: &[Token], but: usize, rewind: usize) -> Option<(usize, usize)> {
+        let others = (0..self.sequences.len()).filter(|&i| i != but);
+        others
+            .map(|i| {
+                let held = &self.sequences[i];
+                let common = common_prefix(&held.tokens, prompt).min(held.exact);
+                // In split mode all of it is copied, and what is too much is taken back.
+                let back = held.tokens.len() - common;
+                (i, if back > rewind { 0 } else { common })
+            })
+            .filter(|&(_, common)| common >= LEAST)
+            .max_by_key(|&(i, common)| (common, std::cmp::Reverse(i)))
+    }
+
+    /// Writes down that a turn begins in `sequence`, up to what it gets of another one.
+    fn begin(&mut self, sequence: usize, start: &Start, ask: &Ask<'_>) {
+        match start {
+            Start::Kept(alignment) => {
+                for gap in alignment.gaps() {
+                    self.close_gap(sequence, gap);
+                }
+                self.cut(sequence, alignment.len());
+            }
+            _ => self.cut(sequence, 0),
+        }
+        let place = &mut self.sequences[sequence];
+        if place.owner != Some(ask.session) {
+            place.shared = place.tokens.len();
+        }
+        place.owner = Some(ask.session);
+        place.open = ask.open.clone();
+        place.running = true;
+        place.halved = false;
+        place.reserved = 0;
+    }
+
+    /// Gives `to`, which is empty, the first `tokens` of `from`.
+    fn take_over(&mut self, from: usize, to: usize, tokens: usize) {
+        let donor = &mut self.sequences[from];
+        donor.shared = donor.shared.max(tokens);
+        let head = donor.tokens[..tokens].to_vec();
+        let cells = match self.unified {
+            true => {
+                self.cells.share(&donor.cells[..tokens]);
+                donor.cells[..tokens].to_vec()
+            }
+            false => (0..tokens).filter_map(|_| self.cells.take()).collect(),
+        };
+        let place = &mut self.sequences[to];
+        place.exact = tokens;
+        place.shared = tokens;
+        place.tokens = head;
+        place.cells = cells;
+    }
+
+    /// Whether `need` cells can be had beside those that stay and those of running sequences but `victims`, with what
+    /// these were promised.
+    fn would_fit(&self, need: usize, stay: &[Cell], victims: &[usize]) -> bool {
+        let running = (0..self.sequences.len())
+            .filter(|i| self.sequences[*i].running && !victims.contains(i))
+            .map(|i| &self.sequences[i]);
+        let promised: usize = running.clone().map(|s| s.reserved).sum();
+        let held = running.flat_map(|s| &s.cells).chain(stay);
+        self.cells.distinct(held) + promised + need <= self.cells.count()
+    }
+
+    /// What a sequence would give away.
+    pub fn leaving(&self, sequence: usize) -> Leaving {
+        let place = &self.sequences[sequence];
+        Leaving {
+            sequence,
+            session: place.owner,
+            tokens: place.tokens.clone(),
+            exact: place.exact == place.tokens.len(),
+            open: OpenMark(place.open.clone()),
+        }
     }
 
     fn idle(&self) -> impl Iterator<Item = usize> {
@@ -219,122 +497,22 @@ impl Pool {
         !s.running && s.tokens.is_empty()
     }
 
-    fn oldest_idle(&self, but: &[usize]) -> Option<usize> {
-        self.idle()
-            .filter(|i| !but.contains(i) && !self.sequences[*i].tokens.is_empty())
-            .min_by_key(|&i| self.sequences[i].last_used)
-    }
-}
-
-/// Length of the longest common prefix.
-fn common_prefix(a: &[Token], b: &[Token]) -> usize {
-    a.iter().zip(b).take_while(|(x, y)| x == y).count()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::time::Duration;
-
-    fn tokens(range: std::ops::Range<i32>) -> Vec<Token> {
-        range.map(Token).collect()
-    }
-
-    fn run(pool: &mut Pool, session: u64, prompt: &[Token], at: Instant) -> Option<Grant> {
-        let grant = pool.admit(SessionKey(session), prompt, 0, at)?;
-        for token in &prompt[grant.cached..] {
-            pool.filled(grant.sequence, *token);
-        }
-        pool.release(grant.sequence, at);
-        Some(grant)
-    }
-
-    #[test]
-    fn a_session_finds_its_own_tokens_and_evaluates_the_rest() {
-        let now = Instant::now();
-        let mut pool = Pool::new(2, 100, 0, now);
-        run(&mut pool, 1, &tokens(0..10), now).unwrap();
-        let grant = run(&mut pool, 1, &tokens(0..20), now).unwrap();
-        assert_eq!((grant.sequence, grant.cached), (0, 10));
-    }
-
-    #[test]
-    fn the_last_token_is_evaluated_again_for_its_logits() {
-        let now = Instant::now();
-        let mut pool = Pool::new(2, 100, 0, now);
-        run(&mut pool, 1, &tokens(0..10), now).unwrap();
-        assert_eq!(run(&mut pool, 1, &tokens(0..10), now).unwrap().cached, 9);
-    }
-
-    #[test]
-    fn no_session_ever_continues_the_tokens_of_another() {
-        let now = Instant::now();
-        let mut pool = Pool::new(1, 100, 0, now);
-        run(&mut pool, 1, &tokens(0..10), now).unwrap();
-        let grant = run(&mut pool, 2, &tokens(0..10), now).unwrap();
-        assert_eq!((grant.cached, grant.evicted), (0, vec![0]));
-    }
-
-    #[test]
-    fn idle_sequences_give_way_longest_unused_first() {
-        let now = Instant::now();
-        let mut pool = Pool::new(3, 30, 0, now);
-        for session in 1..=2 {
-            run(
-                &mut pool,
-                session,
-                &tokens(0..10),
-                now + Duration::from_secs(session),
-            )
-            .unwrap();
-        }
-        let grant = run(&mut pool, 3, &tokens(0..15), now).unwrap();
-        assert_eq!(grant.evicted, [0]);
-    }
-
-    #[test]
-    fn a_job_waits_while_running_jobs_hold_the_cells() {
-        let now = Instant::now();
-        let mut pool = Pool::new(2, 30, 0, now);
-        let first = pool.admit(SessionKey(1), &tokens(0..10), 10, now).unwrap();
-        assert_eq!(pool.admit(SessionKey(2), &tokens(0..10), 10, now), None);
-        pool.release(first.sequence, now);
-        assert!(pool.admit(SessionKey(2), &tokens(0..10), 10, now).is_some());
-    }
-
-    #[test]
-    fn the_idle_cap_clears_the_longest_unused() {
-        let now = Instant::now();
-        let mut pool = Pool::new(4, 100, 15, now);
-        run(&mut pool, 1, &tokens(0..10), now).unwrap();
-        run(&mut pool, 2, &tokens(0..10), now + Duration::from_secs(1)).unwrap();
-        assert!(pool.idle_of(SessionKey(1)).is_none());
-        assert!(pool.idle_of(SessionKey(2)).is_some());
-    }
-
-    proptest! {
-        #[test]
-        fn cells_never_exceed_the_pool(steps in prop::collection::vec((1u64..6, 1i32..30, 0usize..20, any::<bool>()), 0..60)) {
-            let now = Instant::now();
-            let mut pool = Pool::new(3, 64, 0, now);
-            let mut running: Vec<(Grant, Vec<Token>, usize)> = Vec::new();
-            for (at, (session, length, reserve, end)) in steps.into_iter().enumerate() {
-                let at = now + Duration::from_secs(at as u64);
-                if end && !running.is_empty() {
-                    let (grant, _, _) = running.remove(0);
-                    pool.release(grant.sequence, at);
-                    continue;
-                }
-                let prompt = tokens(0..length);
-                if let Some(grant) = pool.admit(SessionKey(session), &prompt, reserve, at) {
-                    prop_assert!(running.iter().all(|(g, _, _)| g.sequence != grant.sequence));
-                    for token in &prompt[grant.cached..] { pool.filled(grant.sequence, *token); }
-                    for _ in 0..reserve { pool.filled(grant.sequence, Token(0)); }
-                    running.push((grant, prompt, reserve));
-                }
-                prop_assert!(pool.used() <= 64);
-            }
-        }
+    fn first_to_leave(&self, but: &[usize], now: Instant) -> Option<usize> {
+        let held = self
+            .idle()
+            .filter(|i| !but.contains(i) && !self.is_free(*i));
+        let candidates = held.map(|i| {
+            let s = &self.sequences[i];
+            let idle = Idle {
+                tokens: s.tokens.len(),
+                idle: s
+                    .last_used
+                    .map_or_else(Default::default, |t| now.saturating_duration_since(t)),
+                session: s.owner.map_or(0, |owner| owner.0),
+                open: s.open.load(Ordering::Relaxed),
+            };
+            (i, idle)
+        });
+        leaves_first(self.strategy, candidates)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::desk::{Desk, over};
@@ -13,12 +13,15 @@ use super::lanes::{Lanes, Which};
 use super::queue::{Now, Rotation};
 use crate::error::Error;
 use crate::llama::Vocab;
+use crate::memory::Level;
 
 /// What callers tell the engine thread.
 pub(super) enum Command {
     Submit(Box<Job>),
     /// The conversation is gone: its idle tokens leave the cache.
     Forget(SessionKey),
+    /// Memory is short: idle cells are given up.
+    Relieve(Level),
 }
 
 /// Everything that an engine thread owns.
@@ -58,6 +61,7 @@ impl Loop {
             lane.end(now.time, |work| over(work, now.time), &mut self.ended);
         }
         self.answer();
+        self.secure(now);
         let blocked = self.admit(now);
         self.give_way(now, &blocked);
         for lane in self.lanes.all() {
@@ -105,6 +109,7 @@ impl Loop {
             match command {
                 Command::Submit(job) => self.desk.enqueue(*job, self.step),
                 Command::Forget(session) => self.lanes.all().for_each(|lane| lane.forget(session)),
+                Command::Relieve(level) => self.lanes.relieve(level, Instant::now()),
             }
         }
         phase
@@ -112,6 +117,14 @@ impl Loop {
 
     fn is_idle(&self) -> bool {
         self.lanes.len() == 0 && self.desk.queue.is_empty()
+    }
+
+    /// Sees to it that whoever runs has cells for what is next; who gives them up waits again, in its place.
+    fn secure(&mut self, now: Now) {
+        let Loop { desk, lanes, .. } = self;
+        for (work, standing) in lanes.all().flat_map(|lane| lane.secure(now.time)) {
+            desk.queue.put_back(work, standing, now);
+        }
     }
 
     /// Gives slots and cells to waiting jobs while there are any. Returns the lanes whose next job lacks cells.
@@ -134,12 +147,12 @@ impl Loop {
                     how: Err(error),
                 }),
                 Ok(lane) => {
-                    let Some(grant) = lane.reserve(work, now.time) else {
+                    let Some(seat) = lane.reserve(work, now.time) else {
                         blocked.push(which);
                         continue;
                     };
                     desk.take(choice, now).and_then(|(work, standing)| {
-                        lane.enter(work, standing, &grant, now.time).err()
+                        lane.enter(work, standing, seat, now.time).err()
                     })
                 }
             };
@@ -182,9 +195,9 @@ impl Loop {
             .into_iter()
             .map(|v| lane.park(v, now.time))
             .collect();
-        if let Some(grant) = lane.reserve(work, now.time)
+        if let Some(seat) = lane.reserve(work, now.time)
             && let Some((work, standing)) = desk.take(rotation.choice, now)
-            && let Err(ended) = lane.enter(work, standing, &grant, now.time)
+            && let Err(ended) = lane.enter(work, standing, seat, now.time)
         {
             desk.answer(ended);
         }
@@ -216,9 +229,10 @@ impl Loop {
         self.desk.publish(now);
         self.publish_running();
         let stats = &self.desk.stats;
-        let (used, idle) = self.lanes.cells();
-        stats.used_tokens.set(used as u64);
-        stats.idle_tokens.set(idle as u64);
+        let cells = self.lanes.cells();
+        stats.used_tokens.set(cells.used as u64);
+        stats.idle_tokens.set(cells.idle as u64);
+        stats.idle_sequences.set(cells.idle_sequences as u64);
     }
 }
 
@@ -240,6 +254,12 @@ impl Drop for Loop {
             lane.end(Instant::now(), |_| Some(Error::Cancelled), &mut self.ended);
         }
         self.answer();
+        if !self.halt.load(Ordering::Relaxed) {
+            // The model gave way to another one: its conversations may come back to it.
+            for lane in self.lanes.all() {
+                lane.save_idle(Instant::now());
+            }
+        }
         let now = Now {
             step: self.step,
             time: Instant::now(),

@@ -2,7 +2,11 @@
 //!
 //! Lives in the engine thread only.
 
+use std::cmp::Reverse;
+use std::time::Instant;
+
 use super::balance::Part;
+use super::class::Class;
 use super::hold::Next;
 use super::queue::{Running, Standing};
 use super::work::Work;
@@ -61,6 +65,12 @@ impl Slot {
             Some(_) => Part::Answer,
             None => Part::Prompt,
         }
+    }
+
+    /// What is lost if it has to wait: of running turns, the one with the least gives way first, the youngest of equals.
+    pub(super) fn weight(&self) -> (Class, usize, Reverse<Instant>) {
+        let submitted = self.work.job.submitted;
+        (self.standing.class(), self.work.effort(), Reverse(submitted))
     }
 
     /// What the turn would have of the next step.

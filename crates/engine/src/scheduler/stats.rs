@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::class::Class;
 use super::job::Timings;
+use super::reuse::Reuse;
 use crate::metrics::{Counter, Gauge, Rate};
 
 /// What all engine threads of a backend did, across the models that it had.
@@ -34,12 +35,22 @@ pub struct Totals {
     pub first_token_sum_us: Counter,
     /// Most jobs that ran together.
     pub running: Gauge,
-    /// Idle sequences cleared to make room.
+    /// Sequences that gave way.
     pub evictions: Counter,
-    /// Turns that found tokens of theirs in the cache.
-    pub reuse_hits: Counter,
-    /// Tokens so found.
-    pub reused_tokens: Counter,
+    /// Sequences whose cells were saved outside of a context.
+    pub spills: Counter,
+    /// Sequences that were filled with saved cells.
+    pub restores: Counter,
+    /// Times that old turns gave way, before a turn or while its answer grew.
+    pub shifts: Counter,
+    /// How long the last step with moved cells took, and the longest, in microseconds.
+    pub shift_us: Gauge,
+    /// Running turns that gave their cells to others and waited.
+    pub displaced: Counter,
+    /// Turns that waited for a beginning that another one evaluated.
+    pub followed: Counter,
+    /// What turns found of their past.
+    pub reuse: Reuse,
     /// Steps of the loops.
     pub steps: Counter,
     /// How long the last one took, and the longest, in microseconds.
@@ -54,6 +65,17 @@ pub struct Totals {
     pub preempted: Counter,
     /// Decode calls that found no cells although the accounting had them: always 0 unless there is a bug.
     pub accounting_errors: Counter,
+}
+
+/// What the cells of a context are used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CellUse {
+    /// Filled.
+    pub used: usize,
+    /// Tokens in idle sequences.
+    pub idle: usize,
+    /// Idle sequences with tokens.
+    pub idle_sequences: usize,
 }
 
 /// What one engine thread is doing.
@@ -71,6 +93,8 @@ pub struct Stats {
     pub used_tokens: Gauge,
     /// Tokens in idle sequences.
     pub idle_tokens: Gauge,
+    /// Idle sequences with tokens.
+    pub idle_sequences: Gauge,
     /// Counted together with the backend's other engine threads.
     pub totals: Arc<Totals>,
 }
@@ -83,6 +107,7 @@ impl Stats {
             running: Gauge::default(),
             used_tokens: Gauge::default(),
             idle_tokens: Gauge::default(),
+            idle_sequences: Gauge::default(),
             totals,
             overdue: Gauge::default(),
         }

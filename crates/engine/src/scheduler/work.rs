@@ -3,8 +3,7 @@
 //! Moves between the queue and a slot: a turn whose slot was taken away goes on where it was. Lives in the engine
 //! thread only.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::class::Class;
@@ -14,16 +13,20 @@ use crate::error::{Error, Result};
 use crate::llama::{Context, DEAD_END_TEXT, Token, Vocab};
 use crate::stopping::{Verdict, Watch};
 
+/// How often old turns may give way to one answer. Without a bound an answer that repeats itself would never end.
+const MOST_SHIFTS: usize = 2;
+
 /// A turn in progress.
 pub(super) struct Work {
     pub(super) job: Job,
-    /// Its cells, saved when its slot was taken away.
-    pub(super) saved: Option<Saved>,
     /// Tokens that its cells must hold before the next one is sampled: the prompt, and after a return to the queue the
     /// answer so far.
     tokens: Vec<Token>,
     /// Leading ones of `tokens` whose cells are filled.
     done: usize,
+    /// Leading ones of `tokens` that are of the prompt.
+    asked: usize,
+    /// Tokens of the prompt as it came.
     prompt_tokens: usize,
     /// Leading tokens of the prompt whose cells were filled when the turn first came.
     cached: usize,
@@ -37,14 +40,9 @@ pub(super) struct Work {
     clock: Clock,
     /// For how long its answer was held back for the prompts of others.
     held: Duration,
-}
-
-/// The cells of a turn as bytes, counted with all others that wait.
-pub(super) struct Saved {
-    bytes: Vec<u8>,
-    /// How many of its leading tokens they are of.
-    pub(super) tokens: usize,
-    total: Arc<AtomicUsize>,
+    /// How often old turns gave way to its answer, and how many.
+    shifts: usize,
+    turns_dropped: usize,
 }
 
 /// When what happened.
@@ -58,35 +56,13 @@ struct Clock {
     waited: Duration,
 }
 
-impl Saved {
-    /// Counts `bytes` in `total` until it is dropped.
-    pub(super) fn new(bytes: Vec<u8>, tokens: usize, total: &Arc<AtomicUsize>) -> Saved {
-        total.fetch_add(bytes.len(), Ordering::Relaxed);
-        Saved {
-            bytes,
-            tokens,
-            total: total.clone(),
-        }
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for Saved {
-    fn drop(&mut self) {
-        self.total.fetch_sub(self.bytes.len(), Ordering::Relaxed);
-    }
-}
-
 impl Work {
     /// A turn of which nothing has been done.
     pub(super) fn new(mut job: Job) -> Work {
         let tokens = std::mem::take(&mut job.turn.tokens);
         Work {
-            saved: None,
             done: 0,
+            asked: tokens.len(),
             prompt_tokens: tokens.len(),
             tokens,
             cached: 0,
@@ -97,6 +73,8 @@ impl Work {
             bytes: Vec::new(),
             clock: Clock::default(),
             held: Duration::ZERO,
+            shifts: 0,
+            turns_dropped: 0,
             job,
         }
     }
@@ -147,21 +125,63 @@ impl Work {
 
     /// It lost its slot: what was sampled must be in its cells before it goes on.
     pub(super) fn park(&mut self, now: Instant) {
-        let answered = self.tokens.len() - self.prompt_tokens;
-        self.tokens.extend_from_slice(&self.sampled[answered..]);
-        self.next = None;
-        self.done = 0;
+        self.evaluate_again(0);
         self.clock.parked = Some(now);
     }
 
     /// The cells that it found were lost after all.
     pub(super) fn restart(&mut self) {
-        self.next = None;
-        let answered = self.tokens.len() - self.prompt_tokens;
-        self.tokens.extend_from_slice(&self.sampled[answered..]);
-        self.done = 0;
+        self.evaluate_again(0);
         if self.sampled.is_empty() {
             self.cached = 0;
+        }
+    }
+
+    /// Its cells hold the first `done` of its tokens, and the answer so far is part of these.
+    fn evaluate_again(&mut self, done: usize) {
+        let answered = self.tokens.len() - self.asked;
+        self.tokens.extend_from_slice(&self.sampled[answered..]);
+        self.next = None;
+        self.done = done;
+    }
+
+    /// Its cells hold the first `done` of its tokens after all, which another turn has evaluated.
+    pub(super) fn skip(&mut self, done: usize) {
+        if self.sampled.is_empty() {
+            self.cached += done.saturating_sub(self.done);
+        }
+        self.done = done;
+    }
+
+    /// The old turns that would give way next, as tokens of the prompt; `None` where none may.
+    pub(super) fn droppable(&self) -> Option<Range<usize>> {
+        let droppable = self.job.turn.past.droppable.as_ref()?;
+        let all = droppable.ends.last()?.saturating_sub(droppable.kept);
+        let at_least = match droppable.at_least {
+            0 => all / 2,
+            n => n,
+        };
+        let enough = |end: &&usize| **end - droppable.kept >= at_least;
+        let end = droppable.ends.iter().find(enough);
+        let range = droppable.kept..*end.or(droppable.ends.last())?;
+        (self.shifts < MOST_SHIFTS && !range.is_empty()).then_some(range)
+    }
+
+    /// These old turns gave way. `moved`: the cells of what follows are where they belong; otherwise `filled` are left, and
+    /// the others are filled again.
+    pub(super) fn drop_turns(&mut self, range: &Range<usize>, moved: bool, filled: usize) {
+        self.shifts += 1;
+        if let Some(droppable) = &mut self.job.turn.past.droppable {
+            let gone = droppable.ends.partition_point(|&end| end <= range.end);
+            droppable.ends.drain(..gone);
+            droppable.ends.iter_mut().for_each(|end| *end -= range.len());
+            self.turns_dropped += gone;
+        }
+        self.tokens.drain(range.clone());
+        self.asked -= range.len();
+        match moved {
+            true => self.done -= range.len(),
+            false => self.evaluate_again(filled),
         }
     }
 
@@ -178,7 +198,7 @@ impl Work {
     /// Those of them that one call evaluates where calls have the same shapes whatever happens: up to `piece` of the
     /// prompt, or one of an answer whose cells were lost.
     pub(super) fn fixed_piece(&self, piece: usize) -> usize {
-        self.prompt_tokens.saturating_sub(self.done).clamp(1, piece)
+        self.asked.saturating_sub(self.done).clamp(1, piece)
     }
 
     /// What it would have of the next step.
@@ -294,6 +314,8 @@ impl Work {
             prompt_tokens: self.prompt_tokens,
             cached_tokens: self.cached,
             completion_tokens: self.sampled.len(),
+            turns_dropped: self.turns_dropped,
+            shifts: self.shifts,
             timings,
         };
         self.job.place.take();
@@ -309,6 +331,11 @@ impl Work {
     /// Prompt tokens that were not in the cache when the turn came.
     pub(super) fn evaluated(&self) -> usize {
         self.prompt_tokens - self.cached
+    }
+
+    /// Tokens that were evaluated or sampled for it.
+    pub(super) fn effort(&self) -> usize {
+        self.done.saturating_sub(self.cached) + self.sampled.len()
     }
 
     /// Tokens sampled so far.

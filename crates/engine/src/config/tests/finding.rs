@@ -287,13 +287,7 @@ fn what_this_version_lacks_is_answered_when_asked_for() {
         config.stopping.timeout_config = None;
         assert_eq!(config, Config::from_layers(&[]).0, "{text}");
     };
-    lacks(r#"{"memory":{"spill_dir":"/x"}}"#, "memory.spill_dir");
     lacks(r#"{"memory":{"overflow":"summarise"}}"#, "memory.overflow");
-    lacks(
-        r#"{"memory":{"cache_strategy":"smart"}}"#,
-        "memory.cache_strategy",
-    );
-    lacks(r#"{"max_memory_mb":64}"#, "max_memory_mb");
     lacks(r#"{"sampling":{"n_probs":1}}"#, "sampling.n_probs");
     lacks(r#"{"events":{"types":["load"]}}"#, "events.types");
     lacks(

@@ -7,7 +7,7 @@ use llama_cpp_sys_2 as sys;
 
 use crate::error::{Error, Result};
 
-use super::super::SeqId;
+use super::super::{Model, SeqId};
 use super::super::ffi;
 use super::{Context, MemoryBreakdown, signed};
 
@@ -69,15 +69,19 @@ impl Context {
             return true;
         }
         let first = self.seq_min_pos(seq).unwrap_or(0);
-        if from > 0 && first > from.saturating_sub(self.model.n_swa()) {
+        let window = self.model.n_swa().saturating_sub(1);
+        if from > 0 && first > from.saturating_sub(window) {
             return false;
         }
         self.remove(seq, from, None).unwrap_or(false)
     }
 
-    /// Removes the positions `from..to` of `seq`, leaving a hole that `seq_shift` may close.
+    /// Removes the positions `from..to` of `seq`, leaving a hole that `seq_shift` may close. A state that has taken all
+    /// positions in cannot lose some: llama.cpp says yes to that, and keeps them.
     pub(crate) fn seq_remove(&mut self, seq: SeqId, from: u32, to: u32) -> bool {
-        from < to && self.remove(seq, from, Some(to)).unwrap_or(false)
+        from < to
+            && self.removal == Removal::Anywhere
+            && self.remove(seq, from, Some(to)).unwrap_or(false)
     }
 
     /// Removes all of `seq`.
@@ -85,6 +89,7 @@ impl Context {
         if let Err(error) = self.remove(seq, 0, None) {
             ::log::error!(target: "engine", "sequence {} not cleared: {error}", seq.index());
         }
+        self.settle(seq);
     }
 
     fn remove(&mut self, seq: SeqId, from: u32, to: Option<u32>) -> Result<bool> {
@@ -99,7 +104,8 @@ impl Context {
         Ok(done)
     }
 
-    /// Moves the positions `from..to` of `seq` by `delta`; the cells are rewritten by the next decode.
+    /// Moves the positions `from..to` of `seq` by `delta`; the cells are rewritten by the next decode. Other sequences that
+    /// have these cells, too, would be moved with it: the caller sees to it that there are none.
     ///
     /// Errors: `Unsupported` where the model cannot shift; `InvalidArgument` for a move below 0, beyond any position, or
     /// onto positions that the sequence still has.
@@ -141,22 +147,30 @@ impl Context {
         })
         .map_err(|fault| fault.during("shift"))?;
         self.shift_pending = true;
+        self.unsettle(seq);
         Ok(())
     }
 
     /// Gives `dst` the positions `from..to` of `src`, without copying cells. `dst` must be empty.
     ///
-    /// Errors: `Unsupported` in split mode, where only a copy of a whole sequence exists; `InvalidArgument` for a
-    /// destination with cells.
+    /// Errors: `Unsupported` for a part of a sequence in split mode, and of one that cannot be cut; `InvalidArgument` for a
+    /// destination with cells, or a source whose own cells the next decode has yet to write.
     pub(crate) fn seq_copy(&mut self, src: SeqId, dst: SeqId, from: u32, to: u32) -> Result<()> {
         let (raw_src, raw_dst) = (self.check_seq(src)?, self.check_seq(dst)?);
         if src == dst || from >= to {
             return Ok(());
         }
-        if !self.kv_unified && (from > 0 || to < self.seq_next_pos(src)) {
+        let is_part = from > 0 || to < self.seq_next_pos(src);
+        if is_part && (!self.kv_unified || self.removal != Removal::Anywhere) {
             return Err(Error::Unsupported(
-                "a part of a sequence can be shared in unified mode only".to_owned(),
+                "a part of a sequence can be shared in unified mode and between cells that can be cut only".to_owned(),
             ));
+        }
+        if self.is_unsettled(src) {
+            return Err(Error::InvalidArgument(format!(
+                "the cells of sequence {} are not written yet",
+                src.index()
+            )));
         }
         if self.seq_next_pos(dst) > 0 {
             return Err(Error::InvalidArgument(format!(
@@ -173,7 +187,11 @@ impl Context {
             // SAFETY: the context is valid and both sequences are its own; the range is whole in split mode.
             unsafe { ffi::engine_seq_cp(self.as_ptr(), raw_src, raw_dst, from, to, err, cap) }
         })
-        .map_err(|fault| fault.during("copy sequence"))
+        .map_err(|fault| fault.during("copy sequence"))?;
+        if !self.kv_unified {
+            self.unsettle(dst);
+        }
+        Ok(())
     }
 
     /// The position after the last one of `seq`: 0 when it is empty.
@@ -194,10 +212,37 @@ impl Context {
         u32::try_from(first).ok()
     }
 
-    /// Whether positions can be moved at all.
+    /// Whether positions can be moved.
+    ///
+    /// llama.cpp knows of some models that they cannot. It does not know that quantised keys end the process where the
+    /// length of a head is no multiple of 64, nor that layers without positions must stay as they are.
     pub(crate) fn can_shift(&self) -> bool {
         // SAFETY: the memory belongs to the context; null is answered with false.
-        unsafe { sys::llama_memory_can_shift(self.raw_memory()) }
+        let can = unsafe { sys::llama_memory_can_shift(self.raw_memory()) };
+        can && self.removal == Removal::Anywhere
+            && !self.quantised_keys
+            && self.model.n_swa() == 0
+            && !has_layers_without_positions(&self.model)
+    }
+
+    /// Whether the next decode moves cells before it computes.
+    pub(crate) fn has_shift_pending(&self) -> bool {
+        self.shift_pending
+    }
+
+    /// Whether the next decode has yet to write cells of `seq` that were moved or copied: they cannot be saved before.
+    pub(crate) fn is_unsettled(&self, seq: SeqId) -> bool {
+        self.unsettled.contains(&seq.index())
+    }
+
+    fn unsettle(&mut self, seq: SeqId) {
+        if !self.is_unsettled(seq) {
+            self.unsettled.push(seq.index());
+        }
+    }
+
+    pub(super) fn settle(&mut self, seq: SeqId) {
+        self.unsettled.retain(|&index| index != seq.index());
     }
 
     /// Removes everything, contents included.
@@ -208,6 +253,7 @@ impl Context {
         })
         .map_err(|fault| fault.during("clear"))?;
         self.shift_pending = false;
+        self.unsettled.clear();
         Ok(())
     }
 
@@ -235,4 +281,21 @@ impl Context {
         // SAFETY: the context is valid; its memory lives as long, null if it keeps none.
         unsafe { sys::llama_get_memory(self.as_ptr()) }
     }
+}
+
+/// Architectures with layers that know no positions. llama.cpp shifts those layers, too.
+fn has_layers_without_positions(model: &Model) -> bool {
+    const SOME: [&str; 9] = [
+        "afmoe",
+        "cohere2",
+        "exaone4",
+        "granite",
+        "llama4",
+        "maple",
+        "muse-glimmer",
+        "smallthinker",
+        "smollm3",
+    ];
+    let architecture = model.meta("general.architecture").unwrap_or_default();
+    SOME.iter().any(|known| architecture.starts_with(known))
 }

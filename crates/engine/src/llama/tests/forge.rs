@@ -14,34 +14,154 @@ pub(super) struct Forge {
 /// The tokens of a forged vocabulary: three special ones, all bytes, the letters.
 pub(super) const TOKENS: usize = 3 + 256 + 26;
 
+/// How many tokens the first layer of a forged model with a sliding window sees.
+pub(super) const WINDOW: u32 = 16;
+
+/// Sizes of the models that are no llama: heads that quantised cells fit, states that CUDA's kernels take.
+const WIDTH: u64 = 64;
+const HEADS: u32 = 2;
+const STATE: u64 = 16;
+const RANK: u64 = 4;
+const CONVOLUTION: u64 = 4;
+
 impl Forge {
     /// A complete llama model with one layer, weights from a fixed sequence, and a SentencePiece vocabulary.
     pub(super) fn model() -> Forge {
-        let mut forge = Forge::default();
-        forge.text("general.architecture", "llama");
-        forge.text("general.name", "forged");
-        forge.number("llama.block_count", 1);
-        forge.number("llama.context_length", 512);
-        forge.number("llama.embedding_length", 32);
-        forge.number("llama.feed_forward_length", 64);
+        let mut forge = Forge::sized("llama", 1, 32);
         forge.number("llama.attention.head_count", 4);
         forge.number("llama.attention.head_count_kv", 2);
         forge.float("llama.attention.layer_norm_rms_epsilon", 1e-5);
         forge.vocabulary();
-        let width = 32;
-        let tokens = TOKENS as u64;
-        forge.tensor("token_embd.weight", &[width, tokens]);
-        forge.tensor("blk.0.attn_norm.weight", &[width]);
-        forge.tensor("blk.0.attn_q.weight", &[width, width]);
-        forge.tensor("blk.0.attn_k.weight", &[width, width / 2]);
-        forge.tensor("blk.0.attn_v.weight", &[width, width / 2]);
-        forge.tensor("blk.0.attn_output.weight", &[width, width]);
-        forge.tensor("blk.0.ffn_norm.weight", &[width]);
-        forge.tensor("blk.0.ffn_gate.weight", &[width, 64]);
-        forge.tensor("blk.0.ffn_up.weight", &[width, 64]);
-        forge.tensor("blk.0.ffn_down.weight", &[64, width]);
-        forge.tensor("output_norm.weight", &[width]);
+        forge.tensor("token_embd.weight", &[32, TOKENS as u64]);
+        forge.attention(0, 32, 16);
+        forge.tensor("blk.0.ffn_norm.weight", &[32]);
+        forge.feed_forward(0, 32);
+        forge.tensor("output_norm.weight", &[32]);
         forge
+    }
+
+    /// A cohere2 model of two layers: the first sees the last `WINDOW` tokens only, the second sees all.
+    pub(super) fn sliding_window() -> Forge {
+        let mut forge = Forge::sized("cohere2", 2, WIDTH);
+        forge.number("cohere2.attention.head_count", HEADS);
+        forge.number("cohere2.attention.head_count_kv", 1);
+        forge.number("cohere2.attention.sliding_window", WINDOW);
+        forge.number("cohere2.attention.sliding_window_pattern", 2);
+        forge.float("cohere2.attention.layer_norm_epsilon", 1e-5);
+        forge.float("cohere2.logit_scale", 1.0);
+        forge.vocabulary();
+        forge.tensor("token_embd.weight", &[WIDTH, TOKENS as u64]);
+        for layer in 0..2 {
+            forge.attention(layer, WIDTH, WIDTH / u64::from(HEADS));
+            forge.feed_forward(layer, WIDTH);
+        }
+        forge.tensor("output_norm.weight", &[WIDTH]);
+        forge
+    }
+
+    /// A mamba model of two layers: no cells, one state per sequence.
+    pub(super) fn recurrent() -> Forge {
+        let mut forge = Forge::sized("mamba", 2, WIDTH);
+        forge.states("mamba");
+        forge.vocabulary();
+        forge.tensor("token_embd.weight", &[WIDTH, TOKENS as u64]);
+        forge.recurrence(0);
+        forge.recurrence(1);
+        forge.tensor("output_norm.weight", &[WIDTH]);
+        forge
+    }
+
+    /// A jamba model of two layers: the first has one state per sequence, the second attends without positions.
+    pub(super) fn hybrid() -> Forge {
+        let mut forge = Forge::sized("jamba", 2, WIDTH);
+        forge.number("jamba.attention.head_count", HEADS);
+        // Heads of keys and values in each layer: a layer without any is recurrent.
+        let shared = [0_u32, 1].map(u32::to_le_bytes).concat();
+        forge.pair(
+            "jamba.attention.head_count_kv",
+            9,
+            [array(4, 2), shared].concat(),
+        );
+        forge.states("jamba");
+        forge.vocabulary();
+        forge.tensor("token_embd.weight", &[WIDTH, TOKENS as u64]);
+        forge.recurrence(0);
+        for (part, length) in [("dt", RANK), ("b", STATE), ("c", STATE)] {
+            forge.tensor(&format!("blk.0.ssm_{part}_norm.weight"), &[length]);
+        }
+        forge.attention(1, WIDTH, WIDTH / u64::from(HEADS));
+        for layer in 0..2 {
+            forge.tensor(&format!("blk.{layer}.ffn_norm.weight"), &[WIDTH]);
+            forge.feed_forward(layer, WIDTH);
+        }
+        forge.tensor("output_norm.weight", &[WIDTH]);
+        forge
+    }
+
+    /// The start of a model: its name and sizes.
+    fn sized(architecture: &str, layers: u32, width: u64) -> Forge {
+        let mut forge = Forge::default();
+        forge.text("general.architecture", architecture);
+        forge.text("general.name", "forged");
+        forge.number(&format!("{architecture}.block_count"), layers);
+        forge.number(&format!("{architecture}.context_length"), 512);
+        forge.number(&format!("{architecture}.embedding_length"), width as u32);
+        forge.number(&format!("{architecture}.feed_forward_length"), 64);
+        forge
+    }
+
+    /// The sizes of recurrent layers, and the epsilon of all norms.
+    fn states(&mut self, architecture: &str) {
+        let sizes = [
+            ("conv_kernel", CONVOLUTION),
+            ("inner_size", 2 * WIDTH),
+            ("state_size", STATE),
+            ("time_step_rank", RANK),
+        ];
+        for (key, size) in sizes {
+            self.number(&format!("{architecture}.ssm.{key}"), size as u32);
+        }
+        self.float(
+            &format!("{architecture}.attention.layer_norm_rms_epsilon"),
+            1e-5,
+        );
+    }
+
+    /// The attention of a layer, and the norm before it.
+    fn attention(&mut self, layer: u32, width: u64, shared: u64) {
+        let name = |part| format!("blk.{layer}.attn_{part}.weight");
+        self.tensor(&name("norm"), &[width]);
+        self.tensor(&name("q"), &[width, width]);
+        self.tensor(&name("k"), &[width, shared]);
+        self.tensor(&name("v"), &[width, shared]);
+        self.tensor(&name("output"), &[width, width]);
+    }
+
+    fn feed_forward(&mut self, layer: u32, width: u64) {
+        let name = |part| format!("blk.{layer}.ffn_{part}.weight");
+        self.tensor(&name("gate"), &[width, 64]);
+        self.tensor(&name("up"), &[width, 64]);
+        self.tensor(&name("down"), &[64, width]);
+    }
+
+    /// The state space of a layer, and the norm before it.
+    fn recurrence(&mut self, layer: u32) {
+        let inner = 2 * WIDTH;
+        let name = |part| format!("blk.{layer}.ssm_{part}");
+        self.tensor(&format!("blk.{layer}.attn_norm.weight"), &[WIDTH]);
+        self.tensor(&name("in.weight"), &[WIDTH, 2 * inner]);
+        self.tensor(&name("conv1d.weight"), &[CONVOLUTION, inner]);
+        self.tensor(&name("conv1d.bias"), &[inner]);
+        self.tensor(&name("x.weight"), &[inner, RANK + 2 * STATE]);
+        self.tensor(&name("dt.weight"), &[RANK, inner]);
+        self.tensor(&name("dt.bias"), &[inner]);
+        self.tensor(&name("a"), &[STATE, inner]);
+        self.tensor(&name("d"), &[inner]);
+        self.tensor(&name("out.weight"), &[inner, WIDTH]);
+        // A state must decay, and slowly: a token is remembered for some dozens.
+        self.fill(&name("a"), -0.5);
+        self.fill(&name("dt.bias"), -3.0);
+        self.fill(&name("conv1d.bias"), 0.0);
     }
 
     /// A tokenizer without a model.
@@ -106,8 +226,16 @@ impl Forge {
 
     fn tensor(&mut self, name: &str, shape: &[u64]) {
         let count: u64 = shape.iter().product();
-        // A fixed sequence that is spread evenly: the model computes, and says nothing.
-        let weight = |i: u64| ((i * 7919 + count) % 1000) as f32 / 1000.0 - 0.5;
+        // A fixed sequence without a pattern, scaled so that a product keeps its factor's size: the model says nothing,
+        // and what it says depends on all that it sees.
+        let scale = (12.0 / shape[0] as f32).sqrt();
+        let mut state = 1 + self.tensors.len() as u64;
+        let weight = |_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 40) as f32 / (1 << 24) as f32 - 0.5) * scale
+        };
         let weights = match shape.len() {
             1 => vec![1.0; count as usize],
             _ => (0..count).map(weight).collect(),

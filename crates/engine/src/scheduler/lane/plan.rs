@@ -17,7 +17,7 @@ impl Lane {
     /// Fills the batch.
     pub(super) fn plan(&mut self, now: Instant) -> Result<Amount> {
         self.choose(now);
-        self.keeps_one = false;
+        self.follow();
         let graph = self.context.n_ubatch() as usize;
         let (answers, prefill) = match &self.shape {
             Shape::Paced(pace, _) => {
@@ -59,6 +59,7 @@ impl Lane {
 
     /// Says which turns this step may work for.
     fn choose(&mut self, now: Instant) {
+        self.slots.iter_mut().for_each(|slot| slot.goes = true);
         let (Shape::Paced(pace, _), true) = (&self.shape, self.fair) else {
             return;
         };

@@ -5,13 +5,14 @@ use std::path::Path;
 use super::super::batch;
 use super::super::class::Class;
 use super::super::desk;
-use super::super::job::{self, Deadlines, Job, Piece, Ticket, Turn};
+use super::super::job::{self, Deadlines, Job, Past, Piece, SessionKey, Ticket, Turn};
 use super::super::queue::{Ask, Limits, Now, Queue};
 use super::*;
-use crate::config::{Config, Door, RawConfig};
+use crate::config::{CacheStrategy, Config, Door, RawConfig};
 use crate::llama::{Special, Token};
 use crate::models::{Source, bring_up};
 use crate::sampling;
+use crate::spill::Store;
 use crate::stopping::Rules;
 
 const RIVERS: &str = "Tell me about rivers.";
@@ -55,10 +56,10 @@ impl Bench {
             context: brought.context,
             parallel: 2,
             capacity: brought.plan.session_tokens as usize,
-            idle_limit: 0,
             threads: brought.plan.threads,
             shape,
             fair: true,
+            keeping: keeping(),
             totals: Arc::default(),
         });
         Bench {
@@ -100,6 +101,7 @@ impl Bench {
                 hard: None,
             },
             keep_cache: true,
+            past: Past::default(),
             cancelled: cancelled.clone(),
         };
         let ask = Ask {
@@ -117,8 +119,8 @@ impl Bench {
         assert!(self.queue.push(work, ask, now).is_ok());
         let choice = self.queue.next(now, |_| true).unwrap();
         let (work, standing) = self.queue.take(choice, now).unwrap();
-        let grant = self.lane.reserve(&work, time).unwrap();
-        assert!(self.lane.enter(work, standing, &grant, time).is_ok());
+        let seat = self.lane.reserve(&work, time).unwrap();
+        assert!(self.lane.enter(work, standing, seat, time).is_ok());
         Caller { ticket, cancelled }
     }
 
@@ -195,6 +197,19 @@ impl Caller {
                 _ => {}
             }
         }
+    }
+}
+
+/// Nothing is kept outside of the context.
+fn keeping() -> Keeping {
+    Keeping {
+        model: 1,
+        store: Arc::new(Store::new(Box::new(|_| Err(std::io::Error::other("none"))))),
+        strategy: CacheStrategy::Lru,
+        idle_limit: 0,
+        threshold: 0.85,
+        halves: true,
+        shares: true,
     }
 }
 
@@ -339,7 +354,8 @@ fn a_long_step_of_living_turns_alone_is_not_given_up() {
 #[test]
 fn in_fixed_shapes_an_answer_whose_cells_were_not_saved_comes_back_token_by_token() {
     let mut bench = Bench::with(Shape::Fixed(64));
-    bench.lane.saved_limit = 0;
+    // A store without room.
+    assert_eq!(bench.lane.keeping.store.counts().ram.limit_bytes, 0);
     let caller = bench.enter(RIVERS);
     bench.until_decoding();
     for _ in 0..5 {
@@ -348,9 +364,8 @@ fn in_fixed_shapes_an_answer_whose_cells_were_not_saved_comes_back_token_by_toke
     let steps = bench.lane.steps;
     let now = Instant::now();
     let (work, standing) = bench.lane.park(0, now);
-    assert!(work.saved.is_none());
-    let grant = bench.lane.reserve(&work, now).unwrap();
-    assert!(bench.lane.enter(work, standing, &grant, now).is_ok());
+    let seat = bench.lane.reserve(&work, now).unwrap();
+    assert!(bench.lane.enter(work, standing, seat, now).is_ok());
     // The prompt is one piece; the first token came with it, and five more in steps of their own.
     bench.until_decoding();
     assert_eq!(bench.lane.steps - steps, 1 + 6);

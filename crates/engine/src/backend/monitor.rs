@@ -1,0 +1,289 @@
+//! Watches what memory is left, and lets caches shrink before it is gone.
+//!
+//! One thread per backend, from its first load to its end. Once a second it compares what the backend, its control group
+//! and its process use with their limits; `memory::pressure` says how hard caches must shrink. The room that saved cells
+//! have in memory is what the configured budget leaves beside everything else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use serde_json::{Value, json};
+
+use super::contexts::Contexts;
+use super::serving::{Memory, Serving};
+use super::workers::spawn;
+use crate::config;
+use crate::error::{Error, Result};
+use crate::logging::Journal;
+use crate::machine;
+use crate::memory::Level;
+use crate::memory::pressure::{Pressure, Share};
+use crate::metrics::{Counter, Gauge};
+use crate::models::Registry;
+use crate::spill::{Limits, Store};
+
+/// Between two looks.
+const PERIOD: Duration = Duration::from_secs(1);
+const MEBIBYTE: u64 = 1 << 20;
+/// How far below the share at which pressure begins saved cells may fill the budget.
+const MARGIN: f64 = 0.05;
+
+/// The watch over one backend's memory. Any thread.
+pub struct Monitor {
+    watch: Arc<Watch>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What is watched, and what came of it.
+struct Watch {
+    registry: Arc<Registry<Serving>>,
+    contexts: Arc<Contexts>,
+    store: Arc<Store>,
+    config: Mutex<config::Memory>,
+    /// Bytes that were free when the limits were set.
+    available: Gauge,
+    pressure: Mutex<Pressure>,
+    refuses: AtomicBool,
+    relief: Relief,
+    over: Mutex<bool>,
+    wake: Condvar,
+}
+
+/// What was done about pressure.
+#[derive(Default)]
+struct Relief {
+    changes: Counter,
+    spilled: Counter,
+    trims: Counter,
+    drops: Counter,
+    refusals: Counter,
+}
+
+impl Monitor {
+    /// Nothing is watched yet.
+    pub fn new(
+        registry: Arc<Registry<Serving>>,
+        contexts: Arc<Contexts>,
+        store: Arc<Store>,
+    ) -> Monitor {
+        let config = config::Memory::default();
+        Monitor {
+            watch: Arc::new(Watch {
+                pressure: Mutex::new(Pressure::new(config.memory_pressure_threshold)),
+                config: Mutex::new(config),
+                registry,
+                contexts,
+                store,
+                available: Gauge::default(),
+                refuses: AtomicBool::new(false),
+                relief: Relief::default(),
+                over: Mutex::new(false),
+                wake: Condvar::new(),
+            }),
+            thread: Mutex::new(None),
+        }
+    }
+
+    /// Puts memory settings in force, and portions the budget out.
+    pub fn configure(&self, config: &config::Memory) {
+        *self.watch.config.lock() = config.clone();
+        self.watch
+            .pressure
+            .lock()
+            .set_threshold(config.memory_pressure_threshold);
+        // Saved cells have taken some of it already.
+        let held = self.watch.store.counts().ram.bytes;
+        let available = machine::available().unwrap_or(4 << 30);
+        self.watch.available.set(available.saturating_add(held));
+        self.watch.portion();
+    }
+
+    /// Starts the watch, if it does not run. Without a thread nothing is watched.
+    pub fn begin(&self, journal: &Arc<Journal>) {
+        let mut thread = self.thread.lock();
+        if thread.is_none() {
+            let watch = self.watch.clone();
+            match spawn("wasi-nn-memory", journal, move || watch.run()) {
+                Ok(started) => *thread = Some(started),
+                Err(error) => log::warn!(target: "memory", "memory is not watched: {error}"),
+            }
+        }
+    }
+
+    /// Ends the watch.
+    pub fn close(&self) {
+        *self.watch.over.lock() = true;
+        self.watch.wake.notify_all();
+        if let Some(thread) = self.thread.lock().take() {
+            // Its looks cannot fail.
+            drop(thread.join());
+        }
+    }
+
+    /// Errors: `MemoryPressure` while no new session may begin.
+    pub fn admit(&self) -> Result<()> {
+        if !self.watch.refuses.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.watch.relief.refusals.count();
+        let shares = self.watch.shares();
+        let fullest = shares
+            .iter()
+            .max_by_key(|s| (u128::from(s.used) << 32) / u128::from(s.limit.max(1)));
+        let (what, used, limit) =
+            fullest.map_or(("memory", 0, 0), |share| (share.name, share.used, share.limit));
+        Err(Error::MemoryPressure { what, used, limit })
+    }
+
+    /// Bytes of conversations' texts.
+    pub fn history_bytes(&self) -> u64 {
+        self.watch.history_bytes()
+    }
+
+    /// What the status says of it.
+    pub fn report(&self) -> Value {
+        let watch = &self.watch;
+        let config = watch.config.lock().clone();
+        let relief = &watch.relief;
+        let shares: Vec<Value> = watch
+            .shares()
+            .iter()
+            .map(|share| json!({"name": share.name, "used": share.used, "limit": share.limit}))
+            .collect();
+        json!({
+            "level": watch.pressure.lock().level().name(),
+            "threshold": config.memory_pressure_threshold,
+            "limits": shares,
+            "resident_bytes": machine::resident(),
+            "stall_percent": machine::stall(),
+            "changes": relief.changes.get(),
+            "spilled": relief.spilled.get(),
+            "trims": relief.trims.get(),
+            "drops": relief.drops.get(),
+            "refused_sessions": relief.refusals.get(),
+        })
+    }
+
+    /// Looks once, as the thread does each second.
+    #[cfg(test)]
+    pub fn look(&self) {
+        self.watch.look();
+    }
+}
+
+impl Watch {
+    fn run(&self) {
+        let mut over = self.over.lock();
+        while !*over {
+            self.wake.wait_for(&mut over, PERIOD);
+            if !*over {
+                parking_lot::MutexGuard::unlocked(&mut over, || self.look());
+            }
+        }
+    }
+
+    fn look(&self) {
+        self.portion();
+        let shares = self.shares();
+        let mut pressure = self.pressure.lock();
+        let change = pressure.observe(&shares);
+        let level = pressure.level();
+        let excess = |share: &Share| share.used.saturating_sub(pressure.goal(share));
+        let excess = shares.iter().map(excess).max().unwrap_or(0);
+        drop(pressure);
+        self.refuses.store(level == Level::Refuse, Ordering::Relaxed);
+        if let Some(change) = change {
+            self.relief.changes.count();
+            let cause = change.cause.map_or_else(String::new, |share| {
+                format!(": {} uses {} of {} MiB", share.name, share.used / MEBIBYTE, share.limit / MEBIBYTE)
+            });
+            log::warn!(
+                target: "memory",
+                "[MEM] pressure {} -> {}{cause}",
+                change.from.name(),
+                change.to.name()
+            );
+        }
+        if level > Level::None && excess > 0 {
+            self.relieve(level, excess);
+        }
+    }
+
+    fn relieve(&self, level: Level, excess: u64) {
+        let held = self.store.counts().ram.bytes;
+        let left = self.store.shrink(held.saturating_sub(excess));
+        if left > 0 {
+            self.relief.spilled.add(left as u64);
+            log::info!(target: "memory", "[MEM] {left} saved conversations leave memory");
+        }
+        if level < Level::Trim {
+            return;
+        }
+        let has_model = self.registry.look(|serving| serving.engine.relieve(level));
+        if has_model.is_some() {
+            match level {
+                Level::Trim => self.relief.trims.count(),
+                _ => self.relief.drops.count(),
+            }
+            log::info!(target: "memory", "[MEM] idle cells give way: {}", level.name());
+        }
+    }
+
+    /// Gives saved cells what is left of the budget; without one, a quarter of what the machine had free.
+    fn portion(&self) {
+        let config = self.config.lock().clone();
+        let ram_bytes = match u64::from(config.max_memory_mb) * MEBIBYTE {
+            0 => self.available.get() / 4,
+            limit => {
+                let threshold = f64::from(config.memory_pressure_threshold);
+                let share = (threshold - MARGIN).max(threshold / 2.0);
+                ((limit as f64 * share) as u64).saturating_sub(self.fixed_bytes())
+            }
+        };
+        self.store.set_limits(Limits {
+            ram_bytes,
+            dir: config.spill_dir,
+            disk_bytes: u64::from(config.spill_max_mb) * MEBIBYTE,
+            strategy: config.cache_strategy,
+        });
+    }
+
+    fn shares(&self) -> Vec<Share> {
+        let limit = u64::from(self.config.lock().max_memory_mb) * MEBIBYTE;
+        let used = self.fixed_bytes() + self.store.counts().ram.bytes;
+        let own = Share {
+            name: "max_memory_mb",
+            used,
+            limit,
+        };
+        let outside = [
+            ("control group", machine::group()),
+            ("process limit", machine::process()),
+        ];
+        let outside = outside.into_iter().filter_map(|(name, found)| {
+            let found = found?;
+            Some(Share {
+                name,
+                used: found.used,
+                limit: found.limit,
+            })
+        });
+        std::iter::once(own).chain(outside).collect()
+    }
+
+    /// Bytes of cells, compute buffers and conversations' texts.
+    fn fixed_bytes(&self) -> u64 {
+        let memory = self.registry.look(Serving::memory);
+        let Memory { cache, compute, .. } = memory.unwrap_or_default();
+        cache + compute + self.history_bytes()
+    }
+
+    fn history_bytes(&self) -> u64 {
+        let listed = self.contexts.list();
+        let bytes = |l: &super::contexts::Listed| l.session.activity().history_bytes as u64;
+        listed.iter().map(bytes).sum()
+    }
+}

@@ -1,0 +1,301 @@
+//! How turns come into the slots of a lane and out of them, with their cells.
+
+use std::time::Instant;
+
+use super::super::pool::{Ask, Grant, Start};
+use super::super::queue::{Rotation, Standing};
+use super::super::reuse::{Hit, Miss};
+use super::super::slot::Slot;
+use super::super::work::Work;
+use super::keep::Brought;
+use super::room::LUMP;
+use super::{Ended, Lane, position};
+use crate::error::Result;
+use crate::llama::SeqId;
+use crate::memory::align::Alignment;
+use crate::stopping::Verdict;
+
+/// Bytes of cells that may be carried out of a context and back between two steps of running turns.
+const CARRY: usize = 16 << 20;
+
+/// A sequence and cells for a turn.
+pub(in super::super) struct Seat {
+    grant: Grant,
+    /// What its cells begin with, where that comes from the store; or why it does not come.
+    brought: Option<std::result::Result<Brought, Miss>>,
+}
+
+impl Lane {
+    /// A sequence and cells for a turn; `None` while running turns hold too much, or wait for cells that are carried.
+    pub(in super::super) fn reserve(&mut self, work: &Work, now: Instant) -> Option<Seat> {
+        if self.carried > CARRY && !self.slots.is_empty() {
+            return None;
+        }
+        let turn = &work.job.turn;
+        let outside = self.outside(work);
+        let ask = Ask {
+            session: turn.session,
+            prompt: work.tokens(),
+            room: work.answer_room(self.capacity).min(LUMP),
+            saved: outside.as_ref().map_or(0, |o| o.tokens()),
+            rewind: self.rewindable(),
+            moves: self.moves(work),
+            share: self.shares(),
+            open: &turn.past.open,
+        };
+        let grant = self.pool.admit(&ask, now)?;
+        let session = turn.session;
+        let brought = match (&grant.start, outside) {
+            (Start::Saved, Some(outside)) => Some(self.bring(outside)),
+            _ => None,
+        };
+        // What was kept of the session elsewhere is older than what it is about to have.
+        let left = self.keeping.store.remove(self.key(session));
+        for leaving in &grant.leaving {
+            self.put_away(leaving);
+            if leaving.sequence != grant.sequence {
+                self.clear(leaving.sequence);
+            }
+        }
+        let brought = match (&grant.start, brought) {
+            (Start::Empty, None) => left.map(|loss| Err(loss.into())),
+            (_, brought) => brought,
+        };
+        Some(Seat { grant, brought })
+    }
+
+    /// The running turns that must give way so that `work` has a slot and its cells, highest index first: the victim
+    /// that was chosen, and for an overdue turn as many more as it takes, those with the least work done first. `None`
+    /// where that is not enough.
+    pub(in super::super) fn victims(&self, work: &Work, rotation: &Rotation) -> Option<Vec<usize>> {
+        let need = work.tokens().len() + work.answer_room(self.capacity).min(LUMP);
+        let mut victims = vec![rotation.victim];
+        let mut others: Vec<usize> = match rotation.choice.is_overdue() {
+            true => (0..self.slots.len()).collect(),
+            false => Vec::new(),
+        };
+        others.retain(|&at| at != rotation.victim);
+        others.sort_by_key(|&at| self.slots[at].weight());
+        let mut others = others.into_iter();
+        loop {
+            let sequences: Vec<usize> = victims.iter().map(|&v| self.slots[v].sequence).collect();
+            if self.pool.fits_without(need, &sequences) {
+                victims.sort_unstable_by_key(|&at| std::cmp::Reverse(at));
+                return Some(victims);
+            }
+            victims.push(others.next()?);
+        }
+    }
+
+    /// Gives a turn the slot that was reserved for it. Fails it where its sampler does not take the prompt.
+    pub(in super::super) fn enter(
+        &mut self,
+        mut work: Box<Work>,
+        standing: Standing,
+        seat: Seat,
+        now: Instant,
+    ) -> std::result::Result<(), Ended> {
+        let resumed = work.has_started();
+        let sequence = seat.grant.sequence;
+        let cached = self.fill(&work, seat);
+        if let Err(error) = work.start(cached, now) {
+            self.release(sequence, false, now);
+            return Err(Ended {
+                work,
+                standing,
+                how: Err(error),
+            });
+        }
+        self.slots.push(Slot {
+            work,
+            standing,
+            sequence,
+            seq: self.seq(sequence),
+            output: None,
+            planned: Vec::new(),
+            goes: true,
+            served: 0,
+            resumed,
+        });
+        Ok(())
+    }
+
+    /// Brings the cells of a granted sequence to a prefix of the turn's tokens; returns its length.
+    fn fill(&mut self, work: &Work, seat: Seat) -> usize {
+        let (sequence, seq) = (seat.grant.sequence, self.seq(seat.grant.sequence));
+        let found = match (seat.grant.start, seat.brought) {
+            (Start::Kept(alignment), _) => {
+                let hit = match seat.grant.leaving.iter().any(|l| l.sequence == sequence) {
+                    true => Hit::Shared,
+                    false => Hit::Pool,
+                };
+                self.align(seq, &alignment).then_some((hit, alignment))
+                    .ok_or(Miss::NotRewindable)
+            }
+            (Start::Copied { from, tokens }, _) => {
+                self.context.seq_clear(seq);
+                self.copy(from, sequence, tokens)
+            }
+            (Start::Saved, Some(Ok(brought))) => {
+                self.context.seq_clear(seq);
+                self.restore(sequence, &brought)
+            }
+            (Start::Empty | Start::Saved, brought) => {
+                self.context.seq_clear(seq);
+                Err(match brought {
+                    Some(Err(miss)) => miss,
+                    _ if work.job.turn.past.is_first => Miss::New,
+                    _ => Miss::NotKept,
+                })
+            }
+        };
+        match found {
+            Ok((hit, alignment)) => {
+                let tokens = alignment.len();
+                self.count(work, hit, &alignment);
+                tokens
+            }
+            Err(miss) => {
+                if !work.has_started() {
+                    self.totals.reuse.miss(miss);
+                }
+                self.context.seq_clear(seq);
+                self.pool.restart(sequence);
+                0
+            }
+        }
+    }
+
+    fn count(&self, work: &Work, hit: Hit, alignment: &Alignment) {
+        if !alignment.moves.is_empty() {
+            self.totals.shifts.count();
+        }
+        if work.has_started() {
+            return;
+        }
+        let reuse = &self.totals.reuse;
+        reuse.hit(hit, alignment.len());
+        let past = &work.job.turn.past;
+        if past.is_trimmed && alignment.moves.is_empty() {
+            reuse.miss(Miss::Trimmed);
+        } else if !past.is_trimmed && alignment.len() < past.tokens {
+            reuse.miss(Miss::Changed);
+        }
+    }
+
+    /// Brings what a sequence holds to what a prompt has of it. False: it cannot be cut there.
+    fn align(&mut self, seq: SeqId, alignment: &Alignment) -> bool {
+        for gap in alignment.gaps() {
+            if !self.close_gap(seq, gap) {
+                return false;
+            }
+        }
+        self.context.seq_truncate(seq, position(alignment.len()))
+    }
+
+    /// Takes positions out of the middle of a sequence and moves what follows to their place.
+    pub(super) fn close_gap(&mut self, seq: SeqId, gap: std::ops::Range<usize>) -> bool {
+        let (from, to) = (position(gap.start), position(gap.end));
+        let back = -i32::try_from(gap.len()).expect("a context has fewer than 2^31 tokens");
+        if !self.context.seq_remove(seq, from, to) {
+            return false;
+        }
+        match self.context.seq_shift(seq, to, u32::MAX, back) {
+            Ok(()) => true,
+            Err(error) => {
+                log::warn!(target: "memory", "cells not moved: {error}");
+                false
+            }
+        }
+    }
+
+    /// Gives an empty sequence the beginning of another one.
+    pub(super) fn copy(
+        &mut self,
+        from: usize,
+        to: usize,
+        tokens: usize,
+    ) -> std::result::Result<(Hit, Alignment), Miss> {
+        let (source, target) = (self.seq(from), self.seq(to));
+        let end = match self.context.is_unified() {
+            true => position(tokens),
+            // All of it, and what is too much is taken back.
+            false => self.context.seq_next_pos(source),
+        };
+        let copied = self.context.seq_copy(source, target, 0, end);
+        if let Err(error) = copied {
+            log::warn!(target: "memory", "cells not copied: {error}");
+            return Err(Miss::Refused);
+        }
+        if !self.context.seq_truncate(target, position(tokens)) {
+            return Err(Miss::NotRewindable);
+        }
+        let alignment = Alignment {
+            keep: tokens,
+            moves: Vec::new(),
+        };
+        Ok((Hit::Shared, alignment))
+    }
+
+    /// Fills an empty sequence with saved cells, as far as they serve.
+    fn restore(
+        &mut self,
+        sequence: usize,
+        brought: &Brought,
+    ) -> std::result::Result<(Hit, Alignment), Miss> {
+        let seq = self.seq(sequence);
+        let cells = &brought.cells;
+        match self.context.restore_seq(seq, &cells.state) {
+            Ok(count) if count == cells.tokens.len() => {}
+            other => {
+                log::warn!(target: "memory", "saved cells of {} tokens not restored: {other:?}", cells.tokens.len());
+                return Err(Miss::Refused);
+            }
+        }
+        self.totals.restores.count();
+        let alignment = &brought.alignment;
+        if !self.align(seq, alignment) {
+            return Err(Miss::NotRewindable);
+        }
+        let mut tokens = cells.tokens.to_vec();
+        for gap in alignment.gaps() {
+            tokens.drain(gap);
+        }
+        tokens.truncate(alignment.len());
+        let exact = !cells.moved && alignment.moves.is_empty();
+        self.pool.restored(sequence, &tokens, exact);
+        Ok((brought.hit, alignment.clone()))
+    }
+
+    /// Takes the slot of the running turn at `index` away; its cells are saved.
+    pub(in super::super) fn park(&mut self, index: usize, now: Instant) -> (Box<Work>, Standing) {
+        let slot = self.slots.remove(index);
+        let mut work = slot.work;
+        work.park(now);
+        self.pool.release(slot.sequence, now);
+        if self.pool.len(slot.sequence) > 0 {
+            let leaving = self.pool.leaving(slot.sequence);
+            self.put_away(&leaving);
+        }
+        self.pool.forget(slot.sequence);
+        self.clear(slot.sequence);
+        self.totals.preempted.count();
+        (work, slot.standing)
+    }
+
+    pub(super) fn leave(
+        &mut self,
+        at: usize,
+        keep: bool,
+        how: Result<Verdict>,
+        now: Instant,
+    ) -> Ended {
+        let slot = self.slots.remove(at);
+        self.release(slot.sequence, keep, now);
+        Ended {
+            work: slot.work,
+            standing: slot.standing,
+            how,
+        }
+    }
+}
