@@ -115,7 +115,6 @@ pub(super) static SECTION: Section = Section {
             |config| config.performance.kv_pool_tokens.into(),
             |config, count| config.performance.kv_pool_tokens = count as u32,
         )
-        .flat(Flat::Never)
-        .at_load_only(),
+        .flat(Flat::Never),
     ],
 };

@@ -173,6 +173,8 @@ impl Lane {
         if self.batch.is_empty() {
             return;
         }
+        #[cfg(debug_assertions)]
+        self.check_books();
         self.steps += 1;
         self.totals.steps.count();
         let shifts = self.context.has_shift_pending();
@@ -322,6 +324,18 @@ impl Lane {
         // Without slots no sequence runs, whatever the step was doing.
         for sequence in self.pool.clear_running() {
             self.clear(sequence);
+        }
+    }
+
+    /// What the pool counts is what the context holds.
+    #[cfg(debug_assertions)]
+    fn check_books(&self) {
+        for sequence in 0..self.context.n_seq_max() as usize {
+            let (counted, held) = (
+                self.pool.len(sequence),
+                self.context.seq_next_pos(self.seq(sequence)),
+            );
+            assert_eq!(counted, held as usize, "cells of sequence {sequence}");
         }
     }
 

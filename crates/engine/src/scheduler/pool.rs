@@ -83,7 +83,8 @@ pub struct Grant {
     pub sequence: usize,
     /// What its cells begin with.
     pub start: Start,
-    /// What gives way, to be saved before anything else is done; then each of them but the granted one is cleared.
+    /// What gives way, to be saved before anything else is done. Each of them but the granted one is to be cleared, after
+    /// a copy and before saved cells come in.
     pub leaving: Vec<Leaving>,
 }
 
@@ -173,13 +174,14 @@ impl Pool {
             leaving.push(self.leaving(sequence));
         }
         self.begin(sequence, &start, ask);
-        while self.spare() < need {
-            let victim = self.first_to_leave(&[sequence, from], now)?;
-            leaving.push(self.leaving(victim));
-            self.forget(victim);
-        }
         if let Start::Copied { from, tokens } = start {
             self.take_over(from, sequence, tokens);
+        }
+        while self.spare() < all - begun
+            && let Some(victim) = self.first_to_leave(&[sequence], now)
+        {
+            leaving.push(self.leaving(victim));
+            self.forget(victim);
         }
         let place = &mut self.sequences[sequence];
         place.reserved = all - begun;

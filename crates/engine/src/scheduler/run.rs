@@ -64,6 +64,7 @@ impl Loop {
         self.secure(now);
         let blocked = self.admit(now);
         self.give_way(now, &blocked);
+        self.secure(now);
         for lane in self.lanes.all() {
             let queue = &mut self.desk.queue;
             let mut charge = |client, cost| queue.charge(client, cost);

@@ -20,9 +20,9 @@ const CARRY: usize = 16 << 20;
 
 /// A sequence and cells for a turn.
 pub(in super::super) struct Seat {
-    grant: Grant,
-    /// What its cells begin with, where that comes from the store; or why it does not come.
-    brought: Option<std::result::Result<Brought, Miss>>,
+    sequence: usize,
+    /// Leading tokens of the turn that its cells hold.
+    cached: usize,
 }
 
 impl Lane {
@@ -51,17 +51,17 @@ impl Lane {
         };
         // What was kept of the session elsewhere is older than what it is about to have.
         let left = self.keeping.store.remove(self.key(session));
-        for leaving in &grant.leaving {
-            self.put_away(leaving);
-            if leaving.sequence != grant.sequence {
-                self.clear(leaving.sequence);
-            }
-        }
         let brought = match (&grant.start, brought) {
             (Start::Empty, None) => left.map(|loss| Err(loss.into())),
             (_, brought) => brought,
         };
-        Some(Seat { grant, brought })
+        for leaving in &grant.leaving {
+            self.put_away(leaving);
+        }
+        Some(Seat {
+            sequence: grant.sequence,
+            cached: self.fill(work, grant, brought),
+        })
     }
 
     /// The running turns that must give way so that `work` has a slot and its cells, highest index first: the victim
@@ -96,9 +96,8 @@ impl Lane {
         now: Instant,
     ) -> std::result::Result<(), Ended> {
         let resumed = work.has_started();
-        let sequence = seat.grant.sequence;
-        let cached = self.fill(&work, seat);
-        if let Err(error) = work.start(cached, now) {
+        let sequence = seat.sequence;
+        if let Err(error) = work.start(seat.cached, now) {
             self.release(sequence, false, now);
             return Err(Ended {
                 work,
@@ -121,33 +120,37 @@ impl Lane {
     }
 
     /// Brings the cells of a granted sequence to a prefix of the turn's tokens; returns its length.
-    fn fill(&mut self, work: &Work, seat: Seat) -> usize {
-        let (sequence, seq) = (seat.grant.sequence, self.seq(seat.grant.sequence));
-        let found = match (seat.grant.start, seat.brought) {
-            (Start::Kept(alignment), _) => {
-                let hit = match seat.grant.leaving.iter().any(|l| l.sequence == sequence) {
-                    true => Hit::Shared,
-                    false => Hit::Pool,
-                };
-                self.align(seq, &alignment).then_some((hit, alignment))
-                    .ok_or(Miss::NotRewindable)
+    fn fill(
+        &mut self,
+        work: &Work,
+        grant: Grant,
+        brought: Option<std::result::Result<Brought, Miss>>,
+    ) -> usize {
+        let (sequence, seq) = (grant.sequence, self.seq(grant.sequence));
+        if !matches!(grant.start, Start::Kept(_)) {
+            self.context.seq_clear(seq);
+        }
+        let copied = match grant.start {
+            Start::Copied { from, tokens } => Some(self.copy(from, sequence, tokens)),
+            _ => None,
+        };
+        let others = grant.leaving.iter().map(|l| l.sequence);
+        let others: Vec<usize> = others.filter(|&other| other != sequence).collect();
+        let is_others = others.len() < grant.leaving.len();
+        others.into_iter().for_each(|other| self.clear(other));
+        let found = match (grant.start, brought, copied) {
+            (Start::Kept(alignment), ..) => {
+                let hit = if is_others { Hit::Shared } else { Hit::Pool };
+                let is_kept = self.align(seq, &alignment);
+                is_kept.then_some((hit, alignment)).ok_or(Miss::NotRewindable)
             }
-            (Start::Copied { from, tokens }, _) => {
-                self.context.seq_clear(seq);
-                self.copy(from, sequence, tokens)
-            }
-            (Start::Saved, Some(Ok(brought))) => {
-                self.context.seq_clear(seq);
-                self.restore(sequence, &brought)
-            }
-            (Start::Empty | Start::Saved, brought) => {
-                self.context.seq_clear(seq);
-                Err(match brought {
-                    Some(Err(miss)) => miss,
-                    _ if work.job.turn.past.is_first => Miss::New,
-                    _ => Miss::NotKept,
-                })
-            }
+            (_, _, Some(copied)) => copied,
+            (Start::Saved, Some(Ok(brought)), _) => self.restore(sequence, &brought),
+            (_, brought, _) => Err(match brought {
+                _ if work.job.turn.past.is_first => Miss::New,
+                Some(Err(miss)) => miss,
+                _ => Miss::NotKept,
+            }),
         };
         match found {
             Ok((hit, alignment)) => {

@@ -273,6 +273,8 @@ proptest! {
             } else {
                 bench.moves = what == 4;
                 // Prompts of one offset have beginnings in common; some lack their middle.
+                // In split mode a turn fits into its own part.
+                let length = if unified { length } else { length.min(20) };
                 let mut prompt = tokens(offset * 1000..offset * 1000 + length);
                 if what > 5 && prompt.len() > 20 {
                     prompt.drain(5..15);
@@ -295,6 +297,8 @@ proptest! {
             }
             let pool = &bench.pool;
             prop_assert!(pool.used() <= 120);
+            let promised: usize = pool.sequences.iter().map(|s| s.reserved).sum();
+            prop_assert!(pool.used() + promised <= 120, "promises are kept");
             let distinct = pool.cells.distinct(pool.sequences.iter().flat_map(|s| &s.cells));
             prop_assert_eq!(pool.used(), distinct);
             let tokens: usize = pool.sequences.iter().map(|s| s.tokens.len()).sum();
