@@ -8,7 +8,7 @@ use crate::library::Library;
 use crate::logs::Logs;
 use crate::machine;
 use crate::options::Options;
-use crate::ours::{Ours, Place, Settings};
+use crate::ours::{Ours, Place, Settings, Speech};
 use crate::peers::Peers;
 use crate::shape::Shape;
 
@@ -57,13 +57,32 @@ impl Bench {
 
     /// Starts our side.
     pub fn ours(&self, settings: &Settings) -> Result<Ours> {
+        self.ours_with(settings, &json!({}))
+    }
+
+    /// Starts our side with further keys in the load's configuration.
+    pub fn ours_with(&self, settings: &Settings, more: &Value) -> Result<Ours> {
         let place = Place {
             library: self.library,
             model: &self.options.model,
+            speech: Speech::Raw,
             threads: self.options.threads,
             log: &self.logs.folder().join("ours.log"),
         };
-        Ours::start(place, settings)
+        Ours::start(place, settings, more)
+    }
+
+    /// Starts our side with the pocket model, for conversations that it understands.
+    pub fn pocket(&self, settings: &Settings, more: &Value) -> Result<Ours> {
+        let place = Place {
+            library: self.library,
+            model: &self.options.pocket,
+            speech: Speech::Chat,
+            // Between two barriers of several threads it computes for less time than they take.
+            threads: 1,
+            log: &self.logs.folder().join("ours.log"),
+        };
+        Ours::start(place, settings, more)
     }
 
     /// `count` different prompts of `tokens` tokens.

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 const SUCCESS: u32 = 0;
 /// `tensor_type`: u8.
 const U8: u32 = 4;
-/// Room for a status report or the metadata of a turn.
+/// Room for a status report, or for the text or the metadata of a turn.
 const REPORT_BYTES: u32 = 1 << 20;
 /// Room for an answer: no measured turn says more.
 const ANSWER_BYTES: u32 = 1 << 18;
@@ -196,18 +196,28 @@ impl Backend {
     /// `get_backend_status` of the model.
     pub fn model_status(&self) -> Result<Value> {
         const MODEL: u32 = 4;
+        self.status(MODEL)
+    }
+
+    /// `get_backend_status` of the memory.
+    pub fn memory_status(&self) -> Result<Value> {
+        const MEMORY: u32 = 1;
+        self.status(MEMORY)
+    }
+
+    fn status(&self, kind: u32) -> Result<Value> {
         let mut buffer = vec![0u8; REPORT_BYTES as usize];
         // SAFETY: buffer has the bytes that are claimed.
         let code = unsafe {
             (self.library.get_backend_status)(
                 self.handle(),
-                MODEL,
+                kind,
                 buffer.as_mut_ptr().cast(),
                 REPORT_BYTES,
             )
         };
         self.check("get_backend_status", code)?;
-        json(&buffer)
+        json(&text(&buffer))
     }
 
     /// `wasi_nn_get_last_error`.
@@ -325,9 +335,19 @@ impl Context<'_> {
         self.backend.check("wasi_nn_set_client_key", code)
     }
 
+    /// `get_output` with index 0: the text of the last turn.
+    pub fn text(&self) -> Result<String> {
+        const TEXT: u32 = 0;
+        self.output(TEXT)
+    }
+
     /// `get_output` with index 1: what is known of the last turn.
     pub fn metadata(&self) -> Result<Value> {
         const METADATA: u32 = 1;
+        json(&self.output(METADATA)?)
+    }
+
+    fn output(&self, index: u32) -> Result<String> {
         let mut buffer = vec![0u8; REPORT_BYTES as usize];
         let mut size = REPORT_BYTES;
         // SAFETY: buffer has size bytes.
@@ -335,13 +355,13 @@ impl Context<'_> {
             (self.backend.library.get_output)(
                 self.backend.handle(),
                 self.id,
-                METADATA,
+                index,
                 buffer.as_mut_ptr(),
                 &mut size,
             )
         };
         self.backend.check("get_output", code)?;
-        json(&buffer)
+        Ok(text(&buffer))
     }
 }
 
@@ -386,7 +406,7 @@ fn text(buffer: &[u8]) -> String {
     String::from_utf8_lossy(&buffer[..end.unwrap_or(buffer.len())]).into_owned()
 }
 
-fn json(buffer: &[u8]) -> Result<Value> {
-    serde_json::from_str(&text(buffer))
+fn json(text: &str) -> Result<Value> {
+    serde_json::from_str(text)
         .map_err(|error| Error::Setup(format!("the library wrote no JSON: {error}")))
 }

@@ -46,6 +46,14 @@ pub fn load() -> Option<f64> {
     text.split_whitespace().next()?.parse().ok()
 }
 
+/// Bytes of this process that are in memory.
+pub fn resident() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes << 10)
+}
+
 /// The commit that the working directory is at, with a mark where files differ from it.
 pub fn commit() -> Option<String> {
     let git = |arguments: &[&str]| {

@@ -15,6 +15,7 @@ mod shape;
 mod bench;
 mod sections;
 
+mod conversations;
 mod corpus;
 mod engine;
 mod measure;
@@ -22,6 +23,7 @@ mod report;
 mod samples;
 
 mod library;
+mod memory;
 mod ours;
 mod peers;
 mod server;
@@ -31,7 +33,9 @@ mod gguf;
 mod logs;
 mod machine;
 mod model;
+mod pocket;
 mod random;
+mod scratch;
 
 mod error;
 

@@ -1,6 +1,6 @@
 //! The command line. Checks what is written and does nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lexopt::{Arg, Parser, ValueExt};
 use serde_json::{Value, json};
@@ -13,10 +13,12 @@ pub const USAGE: &str = "\
 serving: measures libwasi_nn_backend.so, beside llama.cpp's own programs where these are given
 
   --model GGUF        the model
+  --pocket GGUF       the model for conversations (models/pocket-a.gguf)
   --make-model GGUF   write a model of random weights for this purpose, and end
   --lib PATH          the library (build/libwasi_nn_backend.so)
   --peers DIR         folder with llama-server and llama-batched-bench
-  --sections A,B      only these of: single, streams, interference, fairness, overload, cancel, contention, hosts
+  --sections A,B      only these of: single, streams, interference, fairness, overload, cancel, contention, hosts,
+                      sessions, long, resume, pressure, churn, prefix
   --streams 1,4       how many streams begin together (1,4,16,64,128)
   --rounds N          rounds of which medians are taken (5)
   --threads N         compute threads of either side (all cores; 1 with --quick)
@@ -30,6 +32,8 @@ serving: measures libwasi_nn_backend.so, beside llama.cpp's own programs where t
 pub struct Options {
     /// The model to measure with.
     pub model: PathBuf,
+    /// The model for conversations whose answers are understood.
+    pub pocket: PathBuf,
     /// The library.
     pub library: PathBuf,
     /// Folder of the peers.
@@ -73,6 +77,7 @@ fn parse(mut parser: Parser) -> std::result::Result<Task, lexopt::Error> {
     let (mut model, mut threads) = (None, None);
     let mut options = Options {
         model: PathBuf::new(),
+        pocket: PathBuf::from("models/pocket-a.gguf"),
         library: PathBuf::from("build/libwasi_nn_backend.so"),
         peers: None,
         sections: Vec::new(),
@@ -87,6 +92,7 @@ fn parse(mut parser: Parser) -> std::result::Result<Task, lexopt::Error> {
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("model") => model = Some(parser.value()?.into()),
+            Arg::Long("pocket") => options.pocket = parser.value()?.into(),
             Arg::Long("make-model") => return Ok(Task::MakeModel(parser.value()?.into())),
             Arg::Long("lib") => options.library = parser.value()?.into(),
             Arg::Long("peers") => options.peers = Some(parser.value()?.into()),
@@ -132,8 +138,13 @@ fn list<T: std::str::FromStr>(text: &str) -> std::result::Result<Vec<T>, lexopt:
 impl Options {
     /// The options that matter for a measurement.
     pub fn to_json(&self) -> Value {
+        let name = |path: &Path| {
+            path.file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+        };
         json!({
-            "model": self.model.file_name().map(|name| name.to_string_lossy()),
+            "model": name(&self.model),
+            "pocket": name(&self.pocket),
             "rounds": self.rounds,
             "threads": self.threads,
             "quick": self.quick,

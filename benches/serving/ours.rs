@@ -21,6 +21,15 @@ pub struct Settings {
     pub queue: usize,
 }
 
+/// What a model gets of a text, and when its answer ends. Greedy either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speech {
+    /// The text as it is; only the token limit ends an answer.
+    Raw,
+    /// The text as the model's own template writes it; the model ends its answers.
+    Chat,
+}
+
 /// Where the library, the model and the log are.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
@@ -28,6 +37,8 @@ pub struct Place<'a> {
     pub library: &'static Library,
     /// The model's file.
     pub model: &'a Path,
+    /// How the model is spoken to.
+    pub speech: Speech,
     /// Compute threads.
     pub threads: usize,
     /// File for the library's log lines.
@@ -40,8 +51,9 @@ pub struct Ours {
 }
 
 impl Ours {
-    /// Loads the model and runs a turn of a few tokens, so that its pages are in memory.
-    pub fn start(place: Place<'_>, settings: &Settings) -> Result<Ours> {
+    /// Loads the model and runs a turn of a few tokens, so that its pages are in memory. `more`: sections of the load's
+    /// configuration whose keys are added to those that every measurement has.
+    pub fn start(place: Place<'_>, settings: &Settings, more: &Value) -> Result<Ours> {
         let backend = place.library.backend(&json!({
             // A setting that the library does not take as it is meant would falsify what is measured.
             "strict": true,
@@ -52,18 +64,20 @@ impl Ours {
             },
             "logging": {"level": "warn", "file": place.log.to_string_lossy()},
         }))?;
-        backend.load(
-            place.model,
-            &json!({
-                "model": {
-                    "ctx_size": settings.context,
-                    "threads": place.threads,
-                    "chat_template": "raw",
-                },
+        let mut config = match place.speech {
+            Speech::Raw => json!({
+                "model": {"chat_template": "raw"},
                 "sampling": {"temp": 0, "repeat_penalty": 1, "ignore_eos": true},
-                "performance": {"n_parallel": settings.parallel},
             }),
-        )?;
+            Speech::Chat => json!({"sampling": {"temp": 0, "repeat_penalty": 1}}),
+        };
+        let sizes = json!({
+            "model": {"ctx_size": settings.context, "threads": place.threads},
+            "performance": {"n_parallel": settings.parallel},
+        });
+        add(&mut config, &sizes);
+        add(&mut config, more);
+        backend.load(place.model, &config)?;
         let ours = Ours { backend };
         ours.run(Request {
             prompt: "warm",
@@ -80,6 +94,11 @@ impl Ours {
     /// Tokens that the model makes of a text alone.
     pub fn count_tokens(&self, text: &str) -> Result<u32> {
         self.backend.count_tokens(text)
+    }
+
+    /// What the library says of its memory.
+    pub fn memory_status(&self) -> Result<Value> {
+        self.backend.memory_status()
     }
 
     /// Tokens for which the model was trained.
@@ -108,6 +127,16 @@ pub fn stream(context: &Context<'_>, request: Request<'_>, on_piece: OnPiece<'_>
     let mut go_on = || on_piece().is_continue();
     context.stream(request.prompt, &limit(request.tokens), &mut go_on)?;
     counts(context)
+}
+
+/// Adds the keys of each section.
+fn add(config: &mut Value, more: &Value) {
+    for (name, keys) in more.as_object().into_iter().flatten() {
+        match (&mut config[name], keys) {
+            (Value::Object(section), Value::Object(keys)) => section.extend(keys.clone()),
+            (place, keys) => *place = keys.clone(),
+        }
+    }
 }
 
 /// The settings of one call.

@@ -12,6 +12,15 @@ mod cancel;
 mod contention;
 mod hosts;
 
+mod sessions;
+
+mod long;
+mod prefix;
+mod resume;
+
+mod churn;
+mod pressure;
+
 use crate::bench::Bench;
 use crate::error::{Error, Result};
 use crate::report::Report;
@@ -25,7 +34,7 @@ pub struct Section {
     pub run: fn(&Bench, &mut Report) -> Result<()>,
 }
 
-const ALL: [Section; 8] = [
+const ALL: [Section; 14] = [
     Section {
         name: single::NAME,
         run: single::run,
@@ -57,6 +66,30 @@ const ALL: [Section; 8] = [
     Section {
         name: hosts::NAME,
         run: hosts::run,
+    },
+    Section {
+        name: sessions::NAME,
+        run: sessions::run,
+    },
+    Section {
+        name: long::NAME,
+        run: long::run,
+    },
+    Section {
+        name: resume::NAME,
+        run: resume::run,
+    },
+    Section {
+        name: pressure::NAME,
+        run: pressure::run,
+    },
+    Section {
+        name: churn::NAME,
+        run: churn::run,
+    },
+    Section {
+        name: prefix::NAME,
+        run: prefix::run,
     },
 ];
 

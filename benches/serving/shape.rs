@@ -13,6 +13,30 @@ pub struct Size {
     pub tokens: u32,
 }
 
+/// Conversations that go on side by side.
+#[derive(Debug, Clone, Copy)]
+pub struct Crowd {
+    /// How many.
+    pub sessions: usize,
+    /// Turns of each.
+    pub turns: usize,
+    /// Host threads that run them.
+    pub threads: usize,
+}
+
+/// A conversation that outgrows its context.
+#[derive(Debug, Clone, Copy)]
+pub struct Marathon {
+    /// The context on the pocket model.
+    pub pocket_context: u32,
+    /// The context on the measured model.
+    pub context: u32,
+    /// Each turn on the measured model.
+    pub turn: Size,
+    /// Tokens said and answered in all.
+    pub tokens: u64,
+}
+
 /// The sizes of all measurements.
 #[derive(Debug, Clone)]
 pub struct Shape {
@@ -36,6 +60,28 @@ pub struct Shape {
     pub cancellations: usize,
     /// How long two clients compete.
     pub window: Duration,
+    /// Conversations on the pocket model.
+    pub crowd: Crowd,
+    /// Conversations on the measured model.
+    pub guests: Crowd,
+    /// Each turn of those.
+    pub guest_turn: Size,
+    /// The conversation that outgrows its context.
+    pub marathon: Marathon,
+    /// Context of the conversation that is put away and taken up again.
+    pub resumed_context: u32,
+    /// Its prompt.
+    pub resumed_prompt: u32,
+    /// Streams that have too few cells.
+    pub squeezed_streams: usize,
+    /// Each of them.
+    pub squeezed: Size,
+    /// Turns on contexts that come and go.
+    pub churn: usize,
+    /// Tokens that many prompts begin with.
+    pub prefix: u32,
+    /// How many prompts do.
+    pub prefixed: usize,
     /// Whether the sizes are the full ones, so that speeds may be judged.
     pub is_full: bool,
 }
@@ -64,6 +110,39 @@ impl Shape {
             delay: Duration::from_millis(500),
             cancellations: 10,
             window: Duration::from_secs(30),
+            crowd: Crowd {
+                sessions: 200,
+                turns: 10,
+                threads: 24,
+            },
+            guests: Crowd {
+                sessions: 100,
+                turns: 3,
+                threads: 24,
+            },
+            guest_turn: Size {
+                prompt: 64,
+                tokens: 16,
+            },
+            marathon: Marathon {
+                pocket_context: 1024,
+                context: context.min(4096),
+                turn: Size {
+                    prompt: 200,
+                    tokens: 50,
+                },
+                tokens: 12_000,
+            },
+            resumed_context: context.min(4096),
+            resumed_prompt: (context.min(4096) * 3 / 4).min(3000),
+            squeezed_streams: 32,
+            squeezed: Size {
+                prompt: 64,
+                tokens: 256,
+            },
+            churn: 10_000,
+            prefix: (context / 2).min(1000),
+            prefixed: 50,
             is_full: context >= 8192,
         }
     }
@@ -85,6 +164,36 @@ impl Shape {
             delay: Duration::from_millis(10),
             cancellations: 2,
             window: Duration::from_secs(2),
+            crowd: Crowd {
+                sessions: 20,
+                turns: 4,
+                threads: 4,
+            },
+            guests: Crowd {
+                sessions: 20,
+                turns: 2,
+                threads: 4,
+            },
+            guest_turn: Size {
+                prompt: 16,
+                tokens: 4,
+            },
+            marathon: Marathon {
+                pocket_context: 256,
+                context: context.min(256),
+                turn: small,
+                tokens: 800,
+            },
+            resumed_context: context.min(512),
+            resumed_prompt: context.min(512) / 2,
+            squeezed_streams: 8,
+            squeezed: Size {
+                prompt: 32,
+                tokens: 64,
+            },
+            churn: 300,
+            prefix: (context / 2).min(100),
+            prefixed: 6,
             is_full: false,
             ..Shape::full(context.min(2048), &[])
         }
@@ -92,6 +201,13 @@ impl Shape {
 
     /// Sizes as numbers.
     pub fn to_json(&self) -> Value {
+        let crowd = |crowd: Crowd| {
+            json!({
+                "sessions": crowd.sessions,
+                "turns": crowd.turns,
+                "threads": crowd.threads,
+            })
+        };
         let size = |size: Size| json!({"prompt": size.prompt, "tokens": size.tokens});
         json!({
             "single": size(self.single),
@@ -104,6 +220,22 @@ impl Shape {
             "delay_s": self.delay.as_secs_f64(),
             "cancellations": self.cancellations,
             "window_s": self.window.as_secs_f64(),
+            "crowd": crowd(self.crowd),
+            "guests": crowd(self.guests),
+            "guest_turn": size(self.guest_turn),
+            "marathon": {
+                "pocket_context": self.marathon.pocket_context,
+                "context": self.marathon.context,
+                "turn": size(self.marathon.turn),
+                "tokens": self.marathon.tokens,
+            },
+            "resumed_context": self.resumed_context,
+            "resumed_prompt": self.resumed_prompt,
+            "squeezed_streams": self.squeezed_streams,
+            "squeezed": size(self.squeezed),
+            "churn": self.churn,
+            "prefix": self.prefix,
+            "prefixed": self.prefixed,
             "full": self.is_full,
         })
     }

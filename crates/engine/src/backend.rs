@@ -11,6 +11,8 @@ mod prepare;
 mod report;
 mod serving;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod workers;
 

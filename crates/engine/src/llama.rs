@@ -37,6 +37,8 @@ pub(crate) mod sampler;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::forge;
 
 pub(crate) use batch::Batch;
 pub(crate) use context::{Context, ContextParams, DecodeFailure, FlashAttention, KvType};

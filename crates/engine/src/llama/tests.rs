@@ -3,7 +3,7 @@
 //! What a file can do to the process is tried in a child process, so that an abort is a failed test and not the end of
 //! all of them. No test asserts a time.
 
-mod forge;
+pub(crate) mod forge;
 mod support;
 
 mod context;

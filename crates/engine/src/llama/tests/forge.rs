@@ -6,16 +6,16 @@ use std::path::PathBuf;
 
 /// The bytes of a file in the making.
 #[derive(Clone, Default)]
-pub(super) struct Forge {
+pub(crate) struct Forge {
     pairs: Vec<(String, Vec<u8>)>,
     tensors: Vec<(String, Vec<u64>, Vec<f32>)>,
 }
 
 /// The tokens of a forged vocabulary: three special ones, all bytes, the letters.
-pub(super) const TOKENS: usize = 3 + 256 + 26;
+pub(crate) const TOKENS: usize = 3 + 256 + 26;
 
 /// How many tokens the first layer of a forged model with a sliding window sees.
-pub(super) const WINDOW: u32 = 16;
+pub(crate) const WINDOW: u32 = 16;
 
 /// Sizes of the models that are no llama: heads that quantised cells fit, states that CUDA's kernels take.
 const WIDTH: u64 = 64;
@@ -26,7 +26,7 @@ const CONVOLUTION: u64 = 4;
 
 impl Forge {
     /// A complete llama model with one layer, weights from a fixed sequence, and a SentencePiece vocabulary.
-    pub(super) fn model() -> Forge {
+    pub(crate) fn model() -> Forge {
         let mut forge = Forge::sized("llama", 1, 32);
         forge.number("llama.attention.head_count", 4);
         forge.number("llama.attention.head_count_kv", 2);
@@ -41,7 +41,7 @@ impl Forge {
     }
 
     /// A cohere2 model of two layers: the first sees the last `WINDOW` tokens only, the second sees all.
-    pub(super) fn sliding_window() -> Forge {
+    pub(crate) fn sliding_window() -> Forge {
         let mut forge = Forge::sized("cohere2", 2, WIDTH);
         forge.number("cohere2.attention.head_count", HEADS);
         forge.number("cohere2.attention.head_count_kv", 1);
@@ -60,7 +60,7 @@ impl Forge {
     }
 
     /// A mamba model of two layers: no cells, one state per sequence.
-    pub(super) fn recurrent() -> Forge {
+    pub(crate) fn recurrent() -> Forge {
         let mut forge = Forge::sized("mamba", 2, WIDTH);
         forge.states("mamba");
         forge.vocabulary();
@@ -72,7 +72,7 @@ impl Forge {
     }
 
     /// A jamba model of two layers: the first has one state per sequence, the second attends without positions.
-    pub(super) fn hybrid() -> Forge {
+    pub(crate) fn hybrid() -> Forge {
         let mut forge = Forge::sized("jamba", 2, WIDTH);
         forge.number("jamba.attention.head_count", HEADS);
         // Heads of keys and values in each layer: a layer without any is recurrent.
@@ -165,7 +165,7 @@ impl Forge {
     }
 
     /// A tokenizer without a model.
-    pub(super) fn vocabulary_only() -> Forge {
+    pub(crate) fn vocabulary_only() -> Forge {
         let mut forge = Forge::default();
         forge.text("general.architecture", "llama");
         forge.vocabulary();
@@ -198,20 +198,20 @@ impl Forge {
         self.pair("tokenizer.ggml.token_type", 9, value);
     }
 
-    pub(super) fn text(&mut self, key: &str, value: &str) {
+    pub(crate) fn text(&mut self, key: &str, value: &str) {
         self.pair(key, 8, text(value));
     }
 
-    pub(super) fn number(&mut self, key: &str, value: u32) {
+    pub(crate) fn number(&mut self, key: &str, value: u32) {
         self.pair(key, 4, value.to_le_bytes().to_vec());
     }
 
-    pub(super) fn float(&mut self, key: &str, value: f32) {
+    pub(crate) fn float(&mut self, key: &str, value: f32) {
         self.pair(key, 6, value.to_le_bytes().to_vec());
     }
 
     /// Sets a pair of any type; one of the same key is replaced.
-    pub(super) fn pair(&mut self, key: &str, kind: u32, value: Vec<u8>) {
+    pub(crate) fn pair(&mut self, key: &str, kind: u32, value: Vec<u8>) {
         let value = [kind.to_le_bytes().to_vec(), value].concat();
         match self.pairs.iter_mut().find(|(known, _)| known == key) {
             Some((_, old)) => *old = value,
@@ -219,7 +219,7 @@ impl Forge {
         }
     }
 
-    pub(super) fn without(mut self, key: &str) -> Forge {
+    pub(crate) fn without(mut self, key: &str) -> Forge {
         self.pairs.retain(|(known, _)| known != key);
         self
     }
@@ -245,13 +245,13 @@ impl Forge {
     }
 
     /// Replaces a tensor's values.
-    pub(super) fn fill(&mut self, name: &str, value: f32) {
+    pub(crate) fn fill(&mut self, name: &str, value: f32) {
         let tensor = self.tensors.iter_mut().find(|(known, ..)| known == name);
         tensor.expect("a tensor of that name").2.fill(value);
     }
 
     /// The file's bytes, and where its tensor data begins.
-    pub(super) fn bytes(&self) -> (Vec<u8>, usize) {
+    pub(crate) fn bytes(&self) -> (Vec<u8>, usize) {
         let mut bytes = b"GGUF".to_vec();
         bytes.extend(3_u32.to_le_bytes());
         bytes.extend((self.tensors.len() as u64).to_le_bytes());
@@ -277,7 +277,7 @@ impl Forge {
     }
 
     /// Writes the file into the folder of `name`'s test and returns its path.
-    pub(super) fn write(&self, name: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str) -> PathBuf {
         super::support::file(name, &self.bytes().0)
     }
 }

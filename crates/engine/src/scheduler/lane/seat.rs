@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::super::pool::{Ask, Grant, Start};
+use super::super::pool::{Ask, LEAST, Grant, Start};
 use super::super::queue::{Rotation, Standing};
 use super::super::reuse::{Hit, Miss};
 use super::super::slot::Slot;
@@ -181,7 +181,7 @@ impl Lane {
         let past = &work.job.turn.past;
         if past.is_trimmed && alignment.moves.is_empty() {
             reuse.miss(Miss::Trimmed);
-        } else if !past.is_trimmed && alignment.len() < past.tokens {
+        } else if !past.is_trimmed && alignment.len() + LEAST < past.tokens {
             reuse.miss(Miss::Changed);
         }
     }
