@@ -368,3 +368,42 @@ fn cells_outlive_a_swap_and_never_serve_another_model() {
     // What model a had of the first turn came back.
     assert_eq!(number(&backend, "hits.ram"), before + 1, "{}", memory(&backend));
 }
+
+#[test]
+fn in_a_split_cache_running_sequences_move_next_to_each_other() {
+    let backend = backend(&greedy(json!({
+        "backend": {"max_concurrent": 64},
+        "performance": {"n_parallel": 4, "kv_mode": "split"},
+    })));
+    let call = r#"{"ignore_eos": true, "max_tokens": 200}"#;
+    let alone = say_with(&backend, open(&backend), "Count to 20.", call).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let (backend, alone) = (&backend, &alone);
+            scope.spawn(move || {
+                for n in 0..4 {
+                    let c = open(backend);
+                    let short = format!(r#"{{"ignore_eos": true, "max_tokens": {}}}"#, 60 + 40 * n);
+                    say_with(backend, c, "Tell me about rivers.", &short).unwrap();
+                    let c = open(backend);
+                    assert_eq!(say_with(backend, c, "Count to 20.", call).unwrap(), *alone);
+                }
+            });
+        }
+    });
+    assert!(number(&backend, "moves") > 0, "{}", memory(&backend));
+}
+
+#[test]
+fn what_nobody_uses_leaves_a_shared_pool_while_others_work() {
+    let backend = backend(&greedy(json!({
+        "performance": {"n_parallel": 4, "kv_mode": "unified"},
+    })));
+    let idle = told(&backend, "Vexanu");
+    let busy = open(&backend);
+    let call = r#"{"ignore_eos": true, "max_tokens": 300}"#;
+    say_with(&backend, busy, "Tell me about rivers.", call).unwrap();
+    assert_eq!(number(&backend, "ram.sessions"), 1, "{}", memory(&backend));
+    recalls(&backend, idle, "Vexanu");
+    assert_eq!(number(&backend, "hits.ram"), 1, "{}", memory(&backend));
+}

@@ -9,6 +9,7 @@ mod overflow;
 mod plan;
 mod room;
 mod seat;
+mod settle;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +30,7 @@ use crate::llama::{Batch, Context, DecodeFailure, SeqId, ThreadCounts, Vocab};
 use crate::stopping::Verdict;
 
 pub use keep::Keeping;
+use settle::Settling;
 
 /// A context and its running turns.
 pub(super) struct Lane {
@@ -45,6 +47,7 @@ pub(super) struct Lane {
     fair: bool,
     balance: Balance,
     keeping: Keeping,
+    settling: Settling,
     /// Bytes of cells that were carried out of the context and back since the last step.
     carried: usize,
     totals: Arc<Totals>,
@@ -99,6 +102,7 @@ impl Lane {
             fair: setup.fair,
             balance: Balance::default(),
             keeping: setup.keeping,
+            settling: Settling::default(),
             carried: 0,
             totals: setup.totals,
             steps: 0,
@@ -164,8 +168,9 @@ impl Lane {
         charge: &mut dyn FnMut(Client, u64),
         ended: &mut Vec<Ended>,
     ) {
-        self.carried = 0;
         let begun = Instant::now();
+        self.settle(begun);
+        self.carried = 0;
         let amount = match self.plan(begun) {
             Ok(amount) => amount,
             Err(error) => return self.fail(&error, ended),

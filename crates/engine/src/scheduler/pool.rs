@@ -4,6 +4,7 @@
 //! conversation's tokens for the next turn, or a prefix that several began with) or running with cells reserved for what
 //! it is about to evaluate. Whatever is idle gives way, in the order of the strategy; who runs never does here.
 
+mod admission;
 mod cells;
 #[cfg(test)]
 mod tests;
@@ -13,11 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+pub use self::admission::{Ask, Grant, Start};
 use self::cells::{Cell, Cells};
 use super::job::SessionKey;
 use crate::config::CacheStrategy;
 use crate::llama::Token;
-use crate::memory::align::{Alignment, Move, align, common_prefix};
 use crate::spill::order::{Idle, leaves_first};
 
 /// Fewest tokens of another session that are worth a copy, or a place of their own when their session is gone.
@@ -53,57 +54,6 @@ pub struct Pool {
     /// Whether a copy takes no cells of its own.
     unified: bool,
     strategy: CacheStrategy,
-}
-
-/// What a turn asks for.
-#[derive(Debug, Clone)]
-pub struct Ask<'a> {
-    /// Whose it is.
-    pub session: SessionKey,
-    /// All tokens that its cells must hold before one is sampled.
-    pub prompt: &'a [Token],
-    /// Cells beyond them that it needs at once.
-    pub room: usize,
-    /// Leading tokens of the prompt that cells kept elsewhere would bring.
-    pub saved: usize,
-    /// How many tokens of a sequence can be taken back.
-    pub rewind: usize,
-    /// Whether tokens behind dropped turns may be moved.
-    pub moves: bool,
-    /// Whether it may have the cells of another session's equal prefix.
-    pub share: bool,
-    /// Whether the session has an open context.
-    pub open: &'a Arc<AtomicBool>,
-}
-
-/// A place for a turn.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// The sequence's index.
-    pub sequence: usize,
-    /// What its cells begin with.
-    pub start: Start,
-    /// What gives way, to be saved before anything else is done. Each of them but the granted one is to be cleared, after
-    /// a copy and before saved cells come in.
-    pub leaving: Vec<Leaving>,
-}
-
-/// What a granted sequence begins with. The pool's books show it already, but for `Saved`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Start {
-    /// Nothing.
-    Empty,
-    /// Tokens that it holds.
-    Kept(Alignment),
-    /// The first `tokens` of sequence `from`, into the emptied one.
-    Copied {
-        /// The sequence that has them.
-        from: usize,
-        /// How many.
-        tokens: usize,
-    },
-    /// What the caller brings from elsewhere, into the emptied one.
-    Saved,
 }
 
 /// An idle sequence that gives way.
@@ -146,53 +96,6 @@ impl Pool {
         }
     }
 
-    /// Finds a sequence and cells for a turn, at the cost of idle sequences. `None`: running turns hold too much; try
-    /// again when one ends.
-    pub fn admit(&mut self, ask: &Ask<'_>, now: Instant) -> Option<Grant> {
-        let own = self.idle_of(ask.session);
-        let free = || (0..self.sequences.len()).find(|&i| self.is_free(i));
-        let sequence = own
-            .or_else(free)
-            .or_else(|| self.first_to_leave(&[], now))?;
-        let start = self.best_start(sequence, own.is_some(), ask);
-        let (begun, from) = match &start {
-            Start::Kept(alignment) => (alignment.len(), sequence),
-            Start::Copied { from, tokens } => (*tokens, *from),
-            Start::Empty | Start::Saved => (0, sequence),
-        };
-        let all = ask.prompt.len() + ask.room;
-        let need = match &start {
-            Start::Copied { .. } if !self.unified => all,
-            _ => all - begun,
-        };
-        let stays = all - need;
-        if !self.would_fit(need, &self.sequences[from].cells[..stays], &[]) {
-            return None;
-        }
-        let mut leaving = Vec::new();
-        if own.is_none() && !self.is_free(sequence) {
-            leaving.push(self.leaving(sequence));
-        }
-        self.begin(sequence, &start, ask);
-        if let Start::Copied { from, tokens } = start {
-            self.take_over(from, sequence, tokens);
-        }
-        while self.spare() < all - begun
-            && let Some(victim) = self.first_to_leave(&[sequence], now)
-        {
-            leaving.push(self.leaving(victim));
-            self.forget(victim);
-        }
-        let place = &mut self.sequences[sequence];
-        place.reserved = all - begun;
-        place.last_used = Some(now);
-        Some(Grant {
-            sequence,
-            start,
-            leaving,
-        })
-    }
-
     /// Free cells that are promised to nobody.
     pub fn spare(&self) -> usize {
         let promised: usize = self.sequences.iter().map(|s| s.reserved).sum();
@@ -212,6 +115,38 @@ impl Pool {
         let leaving = self.leaving(victim);
         self.forget(victim);
         Some(leaving)
+    }
+
+    /// Takes the idle sequence away that leaves first among those that were not used since `since`.
+    pub fn evict_unused(&mut self, since: Instant, now: Instant) -> Option<Leaving> {
+        let fresh = |s: &Sequence| s.last_used.is_some_and(|used| used > since);
+        let fresh = (0..self.sequences.len()).filter(|&i| fresh(&self.sequences[i]));
+        let victim = self.first_to_leave(&fresh.collect::<Vec<_>>(), now)?;
+        let leaving = self.leaving(victim);
+        self.forget(victim);
+        Some(leaving)
+    }
+
+    /// The highest running sequence and the lowest place that no running one has, if that lies between running ones.
+    pub fn gap(&self) -> Option<(usize, usize)> {
+        let mut running = (0..self.sequences.len()).filter(|&i| self.sequences[i].running);
+        let first = running.next()?;
+        let last = running.next_back()?;
+        let hole = (first..last).find(|&i| !self.sequences[i].running)?;
+        Some((last, hole))
+    }
+
+    /// A running sequence moved to the place of a free one.
+    pub fn moved(&mut self, from: usize, to: usize) {
+        self.sequences.swap(from, to);
+    }
+
+    /// Takes this idle sequence away, to be saved and cleared; `None` where it holds nothing.
+    pub fn evict_from(&mut self, sequence: usize) -> Option<Leaving> {
+        let holds = !self.sequences[sequence].tokens.is_empty();
+        let leaving = holds.then(|| self.leaving(sequence));
+        self.forget(sequence);
+        leaving
     }
 
     /// Takes the newer half off the idle sequence that leaves first among those that are whole. Returns what it was, and
@@ -368,84 +303,6 @@ impl Pool {
     /// Cells that are filled.
     pub fn used(&self) -> usize {
         self.cells.count() - self.cells.free()
-    }
-
-    /// What serves the turn best. The least that is left to evaluate wins; of equals, what costs least to bring there.
-    fn best_start(&self, sequence: usize, is_own: bool, ask: &Ask<'_>) -> Start {
-        // The last token is evaluated in any case, for its logits.
-        let limit = ask.prompt.len().saturating_sub(1);
-        let held = &self.sequences[sequence];
-        let kept = match is_own {
-            true if ask.moves => align(&held.tokens, ask.prompt),
-            false if !ask.share => Alignment::default(),
-            _ => Alignment {
-                keep: common_prefix(&held.tokens, ask.prompt),
-                moves: Vec::new(),
-            },
-        };
-        let mut kept = kept.limited(limit);
-        // A shared cell would move for all who have it.
-        let is_single = |m: &Move| self.may_move(sequence, m.from.clone());
-        if !kept.moves.iter().all(is_single) {
-            kept.moves.clear();
-        }
-        if !is_own && (kept.len() < LEAST || held.exact < kept.len()) {
-            kept = Alignment::default();
-        }
-        if kept.moves.is_empty() && held.tokens.len() - kept.keep > ask.rewind {
-            kept = Alignment::default();
-        }
-        let donor = match ask.share {
-            true => self.donor(&ask.prompt[..limit], sequence, ask.rewind),
-            false => None,
-        };
-        let saved = ask.saved.min(limit);
-        let copied = donor.map_or(0, |(_, tokens)| tokens);
-        if kept.len() > 0 && kept.len() + LEAST > copied.max(saved) {
-            return Start::Kept(kept);
-        }
-        match donor {
-            Some((from, tokens)) if tokens + LEAST > saved => Start::Copied { from, tokens },
-            _ if saved > 0 => Start::Saved,
-            _ => Start::Empty,
-        }
-    }
-
-    /// The sequence with the longest prefix of `prompt`, and how long that is.
-    fn donor(&self, prompt: &[Token], but: usize, rewind: usize) -> Option<(usize, usize)> {
-        let others = (0..self.sequences.len()).filter(|&i| i != but);
-        others
-            .map(|i| {
-                let held = &self.sequences[i];
-                let common = common_prefix(&held.tokens, prompt).min(held.exact);
-                // In split mode all of it is copied, and what is too much is taken back.
-                let back = held.tokens.len() - common;
-                (i, if back > rewind { 0 } else { common })
-            })
-            .filter(|&(_, common)| common >= LEAST)
-            .max_by_key(|&(i, common)| (common, std::cmp::Reverse(i)))
-    }
-
-    /// Writes down that a turn begins in `sequence`, up to what it gets of another one.
-    fn begin(&mut self, sequence: usize, start: &Start, ask: &Ask<'_>) {
-        match start {
-            Start::Kept(alignment) => {
-                for gap in alignment.gaps() {
-                    self.close_gap(sequence, gap);
-                }
-                self.cut(sequence, alignment.len());
-            }
-            _ => self.cut(sequence, 0),
-        }
-        let place = &mut self.sequences[sequence];
-        if place.owner != Some(ask.session) {
-            place.shared = place.tokens.len();
-        }
-        place.owner = Some(ask.session);
-        place.open = ask.open.clone();
-        place.running = true;
-        place.halved = false;
-        place.reserved = 0;
     }
 
     /// Gives `to`, which is empty, the first `tokens` of `from`.

@@ -45,6 +45,8 @@ pub struct Totals {
     pub shifts: Counter,
     /// How long the last step with moved cells took, and the longest, in microseconds.
     pub shift_us: Gauge,
+    /// Running sequences that moved next to others.
+    pub moves: Counter,
     /// Running turns that gave their cells to others and waited.
     pub displaced: Counter,
     /// Turns that waited for a beginning that another one evaluated.

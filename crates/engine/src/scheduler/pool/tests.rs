@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use super::*;
+use crate::memory::align::Alignment;
 use proptest::prelude::*;
 use std::time::Duration;
 
