@@ -124,6 +124,48 @@ static void contexts_may_share_a_client(void) {
     CHECK_EQ(close_execution_context(backend, context), OK);
 }
 
+static void turns_can_be_removed(void) {
+    uint32_t context = open_context(backend);
+    char answer[TEXT];
+    say(backend, context, "My name is Zorvath.", answer);
+    say(backend, context, "Count to 3.", answer);
+    CHECK_EQ(wasi_nn_remove_turns(backend, context, 1, 2), INVALID_ARGUMENT);
+    CHECK_EQ(wasi_nn_remove_turns(backend, context, UINT32_MAX, UINT32_MAX), INVALID_ARGUMENT);
+    CHECK_EQ(wasi_nn_remove_turns(backend, context, 2, 0), OK);
+    CHECK_EQ(wasi_nn_remove_turns(backend, context, 0, 1), OK);
+    say(backend, context, "What is my name?", answer);
+    CHECK(strstr(answer, "Zorvath") == NULL);
+    CHECK_EQ(wasi_nn_remove_turns(backend, context + 999, 0, 1), INVALID_ARGUMENT);
+    CHECK_EQ(wasi_nn_remove_turns(NULL, context, 0, 1), INVALID_ARGUMENT);
+    CHECK_EQ(close_execution_context(backend, context), OK);
+}
+
+static void a_conversation_has_its_own_rules_for_a_full_context(void) {
+    uint32_t context = open_context(backend);
+    char answer[TEXT];
+    CHECK_EQ(wasi_nn_set_overflow(backend, context, 2, UINT32_MAX, UINT32_MAX), OK);
+    uint32_t code = OK;
+    for (int n = 0; n < 200 && code == OK; n++)
+        code = turn(backend, context, "Repeat after me: tok mar vel sen", NULL, answer);
+    CHECK_EQ(code, CONTEXT_FULL);
+    CHECK_EQ(wasi_nn_set_overflow(backend, context, 1, 0, 64), OK);
+    CHECK_EQ(turn(backend, context, "Repeat after me: tok mar vel sen", NULL, answer), OK);
+    CHECK_EQ(wasi_nn_set_overflow(backend, context, 3, 0, 0), INVALID_ARGUMENT);
+    CHECK_EQ(wasi_nn_set_overflow(backend, context, 0, 1048577, 0), INVALID_ARGUMENT);
+    CHECK_EQ(wasi_nn_set_overflow(backend, context, 0, UINT32_MAX, UINT32_MAX), OK);
+    CHECK_EQ(wasi_nn_set_overflow(backend, context + 999, 0, 0, 0), INVALID_ARGUMENT);
+    CHECK_EQ(wasi_nn_set_overflow(NULL, context, 0, 0, 0), INVALID_ARGUMENT);
+    CHECK_EQ(wasi_nn_set_window(backend, context, 100), OK);
+    CHECK_EQ(turn(backend, context, "Count to 3.", NULL, answer), OK);
+    uint32_t used = 0, capacity = 0;
+    CHECK_EQ(wasi_nn_get_context_usage(backend, context, &used, &capacity), OK);
+    CHECK(used < 400);
+    CHECK_EQ(wasi_nn_set_window(backend, context, 0), OK);
+    CHECK_EQ(wasi_nn_set_window(backend, context + 999, 0), INVALID_ARGUMENT);
+    CHECK_EQ(wasi_nn_set_window(NULL, context, 0), INVALID_ARGUMENT);
+    CHECK_EQ(close_execution_context(backend, context), OK);
+}
+
 static uint32_t tokens(const char *text, uint32_t length) {
     uint32_t count = 77;
     CHECK_EQ(wasi_nn_count_tokens(backend, text, length, &count), OK);
@@ -188,6 +230,8 @@ int main(void) {
     RUN(clear_forgets_and_keeps_the_id);
     RUN(priorities_are_0_to_3);
     RUN(contexts_may_share_a_client);
+    RUN(turns_can_be_removed);
+    RUN(a_conversation_has_its_own_rules_for_a_full_context);
     RUN(tokens_are_counted_without_template);
     RUN(a_long_conversation_is_trimmed_and_never_fails);
     RUN(without_shifting_a_full_context_says_so);

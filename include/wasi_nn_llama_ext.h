@@ -183,6 +183,49 @@ wasi_nn_error wasi_nn_set_client_key(void *ctx,
                                      const char *key,
                                      uint32_t len);
 
+/**
+ * Forgets turns of a conversation: a user's message and its answer are one turn, and the oldest is number 0. What they
+ * said has no effect on later answers. Waits for the turns that run or wait on the context.
+ *
+ * Answers: invalid_argument for a bad ctx or context, or turns that the conversation does not have; timeout if those turns
+ * do not end in time.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_remove_turns(void *ctx,
+                                   graph_execution_context exec_ctx,
+                                   uint32_t first,
+                                   uint32_t count);
+
+/**
+ * Sets what happens when the conversation of a context outgrows the room that it has, from its next turn on.
+ *
+ * overflow: 0 as configured; 1 (shift) the oldest turns are dropped; 2 (error) the turn answers context_full. keep_tokens:
+ * tokens at the start that are never dropped, discard_tokens: tokens that go at once at least, 0 for half of what may be
+ * dropped; UINT32_MAX is as configured.
+ *
+ * Answers: invalid_argument for a bad ctx or context, another overflow, or more than 1048576 tokens.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_set_overflow(void *ctx,
+                                   graph_execution_context exec_ctx,
+                                   uint32_t overflow,
+                                   uint32_t keep_tokens,
+                                   uint32_t discard_tokens);
+
+/**
+ * Holds the conversation of a context to a sliding window, from its next turn on: history and new message together have
+ * at most so many tokens, and as many of the oldest turns go as that takes, those that are kept excepted. A message that
+ * is longer than the window runs without the others.
+ *
+ * tokens: 0 ends the window.
+ *
+ * Answers: invalid_argument for a bad ctx or context.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_set_window(void *ctx,
+                                 graph_execution_context exec_ctx,
+                                 uint32_t tokens);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

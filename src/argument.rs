@@ -187,7 +187,8 @@ pub(crate) fn overflow(overflow: u32) -> Result<Option<Overflow>, Failure> {
         1 => Ok(Some(Overflow::Shift)),
         2 => Ok(Some(Overflow::Error)),
         other => {
-            let text = format!("overflow is {other}, must be 0 (as configured), 1 (shift) or 2 (error)");
+            let text =
+                format!("overflow is {other}, must be 0 (as configured), 1 (shift) or 2 (error)");
             Err(Error::InvalidArgument(text).into())
         }
     }

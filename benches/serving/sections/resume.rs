@@ -116,8 +116,8 @@ fn start(bench: &Bench, mut memory: Value) -> Result<Ours> {
     bench.ours_with(&settings, &more)
 }
 
-/// A budget that leaves no room for cells that are put away, and yet is no reason to drop those in the pool: that room ends
-/// 0.05 of the budget below the threshold, pressure begins at it.
+/// A budget that leaves no room for cells that are put away, and yet is no reason to drop those in the pool: that room
+/// ends 0.05 of the budget below the threshold, pressure begins at it.
 fn no_room(fixed: u64) -> Value {
     const LEAST: u64 = 64;
     let limit = (fixed / MEBIBYTE * 5 / 4 + 1).max(LEAST);

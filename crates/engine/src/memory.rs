@@ -110,9 +110,7 @@ pub fn fit(demand: &Demand<'_>, policy: &Policy) -> Fit {
     };
     let mut dropped = 0;
     let mut end = 0;
-    while end < droppable.len()
-        && (dropped < at_least || total - dropped > wanted.min(window))
-    {
+    while end < droppable.len() && (dropped < at_least || total - dropped > wanted.min(window)) {
         dropped += droppable[end];
         end += 1;
     }

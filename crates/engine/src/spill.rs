@@ -97,7 +97,7 @@ pub struct Limits {
 pub type Spawn =
     Box<dyn Fn(Box<dyn FnOnce() + Send>) -> std::io::Result<JoinHandle<()>> + Send + Sync>;
 
-/// The store of one backend. Any thread; no call but `flush` and `close` waits for another one's file, and only `take`
+/// The store of one backend. Any thread; no call but `close` waits for another one's file, and only `take`
 /// and `stage` touch files on the calling thread. Dropping it closes it.
 pub struct Store {
     shared: Arc<Shared>,
@@ -235,7 +235,8 @@ impl Store {
     }
 
     /// Waits until the writer has nothing to do.
-    pub fn flush(&self) {
+    #[cfg(test)]
+    fn flush(&self) {
         self.shared.flush();
     }
 

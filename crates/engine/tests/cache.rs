@@ -8,7 +8,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{greedy, metadata, open, pocket, say, say_with, status, unloaded, until};
+use common::{greedy, metadata, open, pocket, say, say_with, status, tough, unloaded, until};
 use engine::{Backend, StatusKind};
 use serde_json::{Value, json};
 
@@ -97,21 +97,36 @@ fn a_hundred_sessions_over_four_sequences_each_recall_their_own() {
     let queue = status(&backend, StatusKind::Queue);
     assert_eq!((&queue["failed"], &queue["done"]), (&json!(0), &json!(312)));
     assert!(number(&backend, "hits.ram") > 0, "{}", memory(&backend));
-    for reason in ["evicted", "damaged", "unreadable", "refused", "not_rewindable", "not_kept"] {
-        assert_eq!(number(&backend, &format!("misses.{reason}")), 0, "{}", memory(&backend));
+    for reason in [
+        "evicted",
+        "damaged",
+        "unreadable",
+        "refused",
+        "not_rewindable",
+        "not_kept",
+    ] {
+        assert_eq!(
+            number(&backend, &format!("misses.{reason}")),
+            0,
+            "{}",
+            memory(&backend)
+        );
     }
 }
 
 #[test]
 fn saved_cells_continue_exactly_where_they_were() {
     for kv_mode in ["unified", "split"] {
-        let config = |slots: u32| {
-            greedy(json!({"performance": {"n_parallel": slots, "kv_mode": kv_mode}}))
-        };
+        let config =
+            |slots: u32| greedy(json!({"performance": {"n_parallel": slots, "kv_mode": kv_mode}}));
         let talk = |backend: &Backend, others: bool| -> Vec<String> {
             let c = open(backend);
             let mut said = Vec::new();
-            for text in ["My name is Tarbo.", "Tell me about rivers.", "What is my name?"] {
+            for text in [
+                "My name is Tarbo.",
+                "Tell me about rivers.",
+                "What is my name?",
+            ] {
                 said.push(say(backend, c, text).unwrap().to_string());
                 if others {
                     told(backend, "Quendil");
@@ -155,10 +170,14 @@ fn a_pool_that_is_too_small_fails_nobody() {
 #[test]
 fn what_a_displaced_turn_says_is_what_it_says_alone() {
     let call = r#"{"ignore_eos": true, "max_tokens": 600}"#;
-    let config = |tokens: u32| {
-        greedy(json!({"performance": {"n_parallel": 4, "kv_pool_tokens": tokens}}))
-    };
-    let questions = ["Tell me about rivers.", "Count to 20.", "Hello.", "What is your name?"];
+    let config =
+        |tokens: u32| greedy(json!({"performance": {"n_parallel": 4, "kv_pool_tokens": tokens}}));
+    let questions = [
+        "Tell me about rivers.",
+        "Count to 20.",
+        "Hello.",
+        "What is your name?",
+    ];
     let wide = backend(&config(0));
     let expect: Vec<_> = questions
         .map(|text| say_with(&wide, open(&wide), text, call).unwrap())
@@ -178,7 +197,12 @@ fn what_a_displaced_turn_says_is_what_it_says_alone() {
 #[test]
 fn a_system_prompt_of_many_sessions_is_evaluated_once() {
     let system = "Your name is Veldin. ".repeat(20);
-    for (kv_mode, together) in [("unified", false), ("unified", true), ("split", false), ("split", true)] {
+    for (kv_mode, together) in [
+        ("unified", false),
+        ("unified", true),
+        ("split", false),
+        ("split", true),
+    ] {
         let backend = backend(&greedy(json!({
             "model": {"system_prompt": system},
             "backend": {"max_concurrent": 32, "queue_size": 64},
@@ -198,7 +222,10 @@ fn a_system_prompt_of_many_sessions_is_evaluated_once() {
             }),
         };
         let all: u64 = evaluated.iter().sum();
-        let what = format!("{kv_mode}, together: {together}, {evaluated:?}, {}", memory(&backend));
+        let what = format!(
+            "{kv_mode}, together: {together}, {evaluated:?}, {}",
+            memory(&backend)
+        );
         assert!(evaluated.iter().any(|&n| n >= length), "{what}");
         assert!(all < length + 12 * 40, "{what}");
     }
@@ -245,7 +272,11 @@ fn files_take_what_memory_has_no_room_for() {
     for (context, name) in contexts {
         recalls(&backend, context, name);
     }
-    assert!(number(&backend, "hits.disk") + number(&backend, "hits.ram") >= 6, "{}", memory(&backend));
+    assert!(
+        number(&backend, "hits.disk") + number(&backend, "hits.ram") >= 6,
+        "{}",
+        memory(&backend)
+    );
     assert!(number(&backend, "disk.read") >= 1, "{}", memory(&backend));
     backend.close().unwrap();
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "nothing is left");
@@ -276,8 +307,18 @@ fn files_that_were_cut_changed_or_exchanged_cost_a_prefill_and_nothing_else() {
     for (context, name) in contexts {
         recalls(&backend, context, name);
     }
-    assert_eq!(number(&backend, "misses.damaged"), 5, "{}", memory(&backend));
-    assert_eq!(number(&backend, "misses.unreadable"), 1, "{}", memory(&backend));
+    assert_eq!(
+        number(&backend, "misses.damaged"),
+        5,
+        "{}",
+        memory(&backend)
+    );
+    assert_eq!(
+        number(&backend, "misses.unreadable"),
+        1,
+        "{}",
+        memory(&backend)
+    );
     assert!(number(&backend, "hits.disk") + number(&backend, "hits.ram") >= 1);
     assert_eq!(status(&backend, StatusKind::Queue)["failed"], 0);
     fs::remove_dir_all(&folder).unwrap();
@@ -335,7 +376,8 @@ fn files_of_a_killed_process_are_swept_and_those_of_a_living_one_are_not() {
     let folders = || fs::read_dir(&folder).unwrap().count();
     let files = || {
         let subs = fs::read_dir(&folder).unwrap().flatten();
-        subs.flat_map(|sub| fs::read_dir(sub.path()).into_iter().flatten()).count()
+        subs.flat_map(|sub| fs::read_dir(sub.path()).into_iter().flatten())
+            .count()
     };
     until("the child has written", || files() >= 2);
     let (living, _) = spilling(&folder);
@@ -361,37 +403,53 @@ fn cells_outlive_a_swap_and_never_serve_another_model() {
     let load = |which: &str| backend.load_file(&pocket(which), None, None).unwrap();
     load("b");
     recalls(&backend, c, "Fennor");
-    assert_eq!(number(&backend, "misses.other_model"), 1, "{}", memory(&backend));
+    assert_eq!(
+        number(&backend, "misses.other_model"),
+        1,
+        "{}",
+        memory(&backend)
+    );
     load("a");
     let before = number(&backend, "hits.ram");
     recalls(&backend, c, "Fennor");
     // What model a had of the first turn came back.
-    assert_eq!(number(&backend, "hits.ram"), before + 1, "{}", memory(&backend));
+    assert_eq!(
+        number(&backend, "hits.ram"),
+        before + 1,
+        "{}",
+        memory(&backend)
+    );
 }
 
 #[test]
 fn in_a_split_cache_running_sequences_move_next_to_each_other() {
     let backend = backend(&greedy(json!({
-        "backend": {"max_concurrent": 64},
-        "performance": {"n_parallel": 4, "kv_mode": "split"},
+        "performance": {"n_parallel": 3, "kv_mode": "split"},
     })));
-    let call = r#"{"ignore_eos": true, "max_tokens": 200}"#;
-    let alone = say_with(&backend, open(&backend), "Count to 20.", call).unwrap();
+    // A millisecond for each token.
+    let call = tough(30, json!({"max_tokens": 300}));
+    let say = |context, text| say_with(&backend, context, text, &call);
+    let first = open(&backend);
+    let alone = say(first, "Count to 20.").unwrap();
+    // Its sequence is free again.
+    backend.close_context(first).unwrap();
+    let contexts = [(); 3].map(|()| open(&backend));
     std::thread::scope(|scope| {
-        for _ in 0..4 {
-            let (backend, alone) = (&backend, &alone);
-            scope.spawn(move || {
-                for n in 0..4 {
-                    let c = open(backend);
-                    let short = format!(r#"{{"ignore_eos": true, "max_tokens": {}}}"#, 60 + 40 * n);
-                    say_with(backend, c, "Tell me about rivers.", &short).unwrap();
-                    let c = open(backend);
-                    assert_eq!(say_with(backend, c, "Count to 20.", call).unwrap(), *alone);
-                }
+        let mut turns = Vec::new();
+        for (n, context) in contexts.into_iter().enumerate() {
+            let say = &say;
+            turns.push(scope.spawn(move || say(context, "Count to 20.")));
+            until("it runs", || {
+                status(&backend, StatusKind::Queue)["running"] == n + 1
             });
         }
+        // The one between the others leaves.
+        backend.cancel(contexts[1]).unwrap();
+        let said: Vec<_> = turns.into_iter().map(|turn| turn.join().unwrap()).collect();
+        assert!(said[1].is_err());
+        assert_eq!([&said[0], &said[2]], [&Ok(alone.clone()), &Ok(alone)]);
     });
-    assert!(number(&backend, "moves") > 0, "{}", memory(&backend));
+    assert_eq!(number(&backend, "moves"), 1, "{}", memory(&backend));
 }
 
 #[test]

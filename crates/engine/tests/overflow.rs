@@ -44,7 +44,11 @@ fn a_long_conversation_keeps_its_head_and_moves_its_cells() {
     until_full(&backend, c);
     // What was left was moved and not evaluated again.
     assert_eq!(shifts(&backend), 1);
-    assert!(number(&backend, c, "evaluated_tokens") < 60, "{}", metadata(&backend, c));
+    assert!(
+        number(&backend, c, "evaluated_tokens") < 60,
+        "{}",
+        metadata(&backend, c)
+    );
     for text in SMALL_TALK.iter().cycle().take(60) {
         say(&backend, c, text).unwrap();
     }
@@ -66,13 +70,23 @@ fn an_answer_that_fills_the_context_makes_room_twice_and_then_ends() {
         say_with(&backend, c, text, r#"{"max_tokens": 30}"#).unwrap();
     }
     let turns = |backend: &Backend| {
-        let history: serde_json::Value = serde_json::from_str(&backend.history(c).unwrap()).unwrap();
+        let history: serde_json::Value =
+            serde_json::from_str(&backend.history(c).unwrap()).unwrap();
         history.as_array().unwrap().len() / 2
     };
     let before = turns(&backend);
-    say_with(&backend, c, "Tell me about rivers.", r#"{"ignore_eos": true}"#).unwrap();
+    say_with(
+        &backend,
+        c,
+        "Tell me about rivers.",
+        r#"{"ignore_eos": true}"#,
+    )
+    .unwrap();
     let told = metadata(&backend, c);
-    assert_eq!((&told["finish_reason"], &told["shifts"]), (&json!("context_full"), &json!(2)));
+    assert_eq!(
+        (&told["finish_reason"], &told["shifts"]),
+        (&json!("context_full"), &json!(2))
+    );
     let dropped = told["turns_dropped"].as_u64().unwrap() as usize;
     assert!(dropped >= 2, "{told}");
     assert_eq!(turns(&backend), before + 1 - dropped);
@@ -82,11 +96,22 @@ fn an_answer_that_fills_the_context_makes_room_twice_and_then_ends() {
 
 #[test]
 fn without_anything_to_drop_a_full_context_ends_the_answer() {
-    let backend = backend(&greedy(json!({"model": {"ctx_size": 256, "n_predict": -1}})));
+    let backend = backend(&greedy(
+        json!({"model": {"ctx_size": 256, "n_predict": -1}}),
+    ));
     let c = open(&backend);
-    say_with(&backend, c, "Tell me about rivers.", r#"{"ignore_eos": true}"#).unwrap();
+    say_with(
+        &backend,
+        c,
+        "Tell me about rivers.",
+        r#"{"ignore_eos": true}"#,
+    )
+    .unwrap();
     let told = metadata(&backend, c);
-    assert_eq!((&told["finish_reason"], &told["shifts"]), (&json!("context_full"), &json!(0)));
+    assert_eq!(
+        (&told["finish_reason"], &told["shifts"]),
+        (&json!("context_full"), &json!(0))
+    );
 }
 
 #[test]
@@ -116,7 +141,9 @@ fn a_conversation_may_refuse_to_forget_beside_one_that_does_not() {
 fn a_window_slides_over_the_conversation() {
     let backend = backend(&greedy(json!({"memory": {"n_keep_tokens": 0}})));
     let c = open(&backend);
-    backend.set_memory(c, |memory| memory.window = Some(150)).unwrap();
+    backend
+        .set_memory(c, |memory| memory.window = Some(150))
+        .unwrap();
     say(&backend, c, "My name is Zorvath.").unwrap();
     for text in SMALL_TALK.iter().cycle().take(16) {
         say(&backend, c, text).unwrap();

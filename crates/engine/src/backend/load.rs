@@ -155,8 +155,13 @@ impl Backend {
         }
         check_rules(&config, &brought)?;
         let spawn_engine = |work| spawn("wasi-nn-engine", &self.journal, work);
-        let (serving, thread) =
-            Serving::start(brought, config, self.totals.clone(), self.store.clone(), &spawn_engine)?;
+        let (serving, thread) = Serving::start(
+            brought,
+            config,
+            self.totals.clone(),
+            self.store.clone(),
+            &spawn_engine,
+        )?;
         let graph = serving.graph;
         self.threads.lock().extend(thread.map(|t| (graph, t)));
         self.apply(pending);

@@ -133,8 +133,9 @@ impl Monitor {
         let fullest = shares
             .iter()
             .max_by_key(|s| (u128::from(s.used) << 32) / u128::from(s.limit.max(1)));
-        let (what, used, limit) =
-            fullest.map_or(("memory", 0, 0), |share| (share.name, share.used, share.limit));
+        let (what, used, limit) = fullest.map_or(("memory", 0, 0), |share| {
+            (share.name, share.used, share.limit)
+        });
         Err(Error::MemoryPressure { what, used, limit })
     }
 
@@ -194,11 +195,17 @@ impl Watch {
         let excess = |share: &Share| share.used.saturating_sub(pressure.goal(share));
         let excess = shares.iter().map(excess).max().unwrap_or(0);
         drop(pressure);
-        self.refuses.store(level == Level::Refuse, Ordering::Relaxed);
+        self.refuses
+            .store(level == Level::Refuse, Ordering::Relaxed);
         if let Some(change) = change {
             self.relief.changes.count();
             let cause = change.cause.map_or_else(String::new, |share| {
-                format!(": {} uses {} of {} MiB", share.name, share.used / MEBIBYTE, share.limit / MEBIBYTE)
+                format!(
+                    ": {} uses {} of {} MiB",
+                    share.name,
+                    share.used / MEBIBYTE,
+                    share.limit / MEBIBYTE
+                )
             });
             log::warn!(
                 target: "memory",

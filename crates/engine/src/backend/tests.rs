@@ -8,7 +8,7 @@
 use serde_json::{Value, json};
 
 use super::{Backend, Options, StatusKind};
-use crate::llama::forge::Forge;
+use crate::llama::forge::{Forge, WINDOW};
 
 const SAID: [&str; 5] = ["hello there", "abc", "how are you", "the end is near", "x"];
 
@@ -89,14 +89,24 @@ fn whatever_kind_of_memory_conversations_go_on_as_if_nothing_had_been_kept() {
             let model: Value =
                 serde_json::from_str(&kept.status(StatusKind::Model).unwrap()).unwrap();
             assert_eq!(model["removal"], removal, "{name}");
+            let window = if name == "window" { WINDOW } else { 0 };
+            assert_eq!(model["sliding_window"], window, "{name}");
             let what = || format!("{name}, {kv_mode}: {}", memory(&kept));
             // Long enough that a window of 16 tokens has long passed.
             let expect = talk(&fresh, 7, false);
             assert_eq!(memory(&fresh)["hits"]["pool"], 0);
             assert_eq!(talk(&kept, 7, false), expect, "{}", what());
-            assert!(memory(&kept)["hits"]["pool"].as_u64() > Some(3), "{}", what());
+            assert!(
+                memory(&kept)["hits"]["pool"].as_u64() > Some(3),
+                "{}",
+                what()
+            );
             assert_eq!(talk(&kept, 7, true), expect, "{}", what());
-            assert!(memory(&kept)["hits"]["ram"].as_u64() > Some(3), "{}", what());
+            assert!(
+                memory(&kept)["hits"]["ram"].as_u64() > Some(3),
+                "{}",
+                what()
+            );
         }
     }
 }
@@ -125,7 +135,12 @@ fn whatever_kind_of_memory_a_turn_that_is_cancelled_leaves_no_trace() {
             if fails {
                 let call = br#"{"stopping": {"max_time_ms": 1}, "temp": 7}"#;
                 // Whether it is over in time or not, it is not part of what follows.
-                drop(backend.run(context, "never said".into(), &mut || Some(call.to_vec()), None));
+                drop(backend.run(
+                    context,
+                    "never said".into(),
+                    &mut || Some(call.to_vec()),
+                    None,
+                ));
                 backend.remove_turns(context, 1, 1).ok();
             }
             [say(backend, context, "abc"), say(backend, context, "x")]
@@ -138,16 +153,31 @@ fn whatever_kind_of_memory_a_turn_that_is_cancelled_leaves_no_trace() {
 fn cells_of_every_type_hold_a_conversation() {
     // Heads of 32, as quantised cells need.
     let forge = Forge::sliding_window();
-    for (keys, values) in [("f16", "f16"), ("bf16", "bf16"), ("q8_0", "q8_0"), ("q8_0", "f16"), ("q4_0", "q4_0"), ("f32", "f32")] {
+    for (keys, values) in [
+        ("f16", "f16"),
+        ("bf16", "bf16"),
+        ("q8_0", "q8_0"),
+        ("q8_0", "f16"),
+        ("q4_0", "q4_0"),
+        ("f32", "f32"),
+    ] {
         let file = format!("types-{keys}-{values}.gguf");
-        let types = json!({"model": {"cache_type_k": keys, "cache_type_v": values, "flash_attn": "on"}});
+        let types =
+            json!({"model": {"cache_type_k": keys, "cache_type_v": values, "flash_attn": "on"}});
         let kept = backend(&forge, &file, types.clone());
         let model: Value = serde_json::from_str(&kept.status(StatusKind::Model).unwrap()).unwrap();
-        assert_eq!((&model["cache_type_k"], &model["cache_type_v"]), (&json!(keys), &json!(values)));
+        assert_eq!(
+            (&model["cache_type_k"], &model["cache_type_v"]),
+            (&json!(keys), &json!(values))
+        );
         let mut fresh = types;
         fresh["memory"] = json!({"cache_prompt": false, "enable_token_cache_reuse": false});
         let fresh = backend(&forge, &file, fresh);
-        assert_eq!(talk(&kept, 5, true), talk(&fresh, 5, false), "{keys} {values}");
+        assert_eq!(
+            talk(&kept, 5, true),
+            talk(&fresh, 5, false),
+            "{keys} {values}"
+        );
     }
 }
 
@@ -171,7 +201,12 @@ fn pressure_shrinks_caches_step_by_step_and_lets_go_again() {
     let context = backend.open_context(0).unwrap().0;
     say(&backend, context, "hello there");
     // Longer than a budget of 6.4 MiB takes: the text of a conversation counts.
-    let level = |backend: &Backend| memory(backend)["pressure"]["level"].as_str().unwrap().to_owned();
+    let level = |backend: &Backend| {
+        memory(backend)["pressure"]["level"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
     assert_eq!(level(&backend), "none");
     let session = backend.contexts.get(context).unwrap();
     let long = "x".repeat(8 << 20);
@@ -188,13 +223,25 @@ fn pressure_shrinks_caches_step_by_step_and_lets_go_again() {
     }
     assert_eq!(seen, ["spill", "trim", "drop", "refuse", "refuse"]);
     let refused = backend.open_context(0).unwrap_err();
-    assert!(matches!(refused, crate::Error::MemoryPressure { what: "max_memory_mb", .. }), "{refused}");
+    assert!(
+        matches!(
+            refused,
+            crate::Error::MemoryPressure {
+                what: "max_memory_mb",
+                ..
+            }
+        ),
+        "{refused}"
+    );
     assert!(refused.to_string().contains("67108864"), "{refused}");
     session.clear();
     backend.monitor.look();
     assert_eq!(level(&backend), "none");
     let pressure = &memory(&backend)["pressure"];
-    assert_eq!((&pressure["changes"], &pressure["refused_sessions"]), (&json!(5), &json!(1)));
+    assert_eq!(
+        (&pressure["changes"], &pressure["refused_sessions"]),
+        (&json!(5), &json!(1))
+    );
     assert!(pressure["drops"].as_u64() > Some(0), "{pressure}");
     assert!(backend.open_context(0).is_ok());
     say(&backend, context, "abc");

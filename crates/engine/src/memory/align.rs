@@ -112,7 +112,13 @@ mod tests {
         let prompt = [tokens(0..100), tokens(400..1000), tokens(5000..5050)].concat();
         let alignment = align(&held, &prompt);
         assert_eq!(alignment.keep, 100);
-        assert_eq!(alignment.moves, [Move { from: 400..1000, to: 100 }]);
+        assert_eq!(
+            alignment.moves,
+            [Move {
+                from: 400..1000,
+                to: 100
+            }]
+        );
         assert_eq!(alignment.len(), 700);
     }
 
@@ -130,7 +136,13 @@ mod tests {
         let short = [tokens(0..100), tokens(200..200 + LEAST as u32 - 1)].concat();
         assert_eq!(align(&held, &short).moves, []);
         let inserted = [tokens(0..100), tokens(900..910), tokens(100..300)].concat();
-        assert_eq!(align(&held, &inserted), Alignment { keep: 100, moves: vec![] });
+        assert_eq!(
+            align(&held, &inserted),
+            Alignment {
+                keep: 100,
+                moves: vec![]
+            }
+        );
     }
 
     #[test]
@@ -138,8 +150,20 @@ mod tests {
         let held = tokens(0..1000);
         let prompt = [tokens(0..100), tokens(400..1000)].concat();
         let limited = align(&held, &prompt).limited(699);
-        assert_eq!(limited.moves, [Move { from: 400..999, to: 100 }]);
-        assert_eq!(align(&held, &prompt).limited(50), Alignment { keep: 50, moves: vec![] });
+        assert_eq!(
+            limited.moves,
+            [Move {
+                from: 400..999,
+                to: 100
+            }]
+        );
+        assert_eq!(
+            align(&held, &prompt).limited(50),
+            Alignment {
+                keep: 50,
+                moves: vec![]
+            }
+        );
     }
 
     proptest! {

@@ -235,7 +235,8 @@ impl Pool {
 
     /// Whether the cells of these tokens are of this sequence alone.
     pub fn may_move(&self, sequence: usize, range: Range<usize>) -> bool {
-        self.cells.are_single(&self.sequences[sequence].cells[range])
+        self.cells
+            .are_single(&self.sequences[sequence].cells[range])
     }
 
     /// Cells promised to a running sequence.

@@ -70,7 +70,11 @@ impl Slot {
     /// What is lost if it has to wait: of running turns, the one with the least gives way first, the youngest of equals.
     pub(super) fn weight(&self) -> (Class, usize, Reverse<Instant>) {
         let submitted = self.work.job.submitted;
-        (self.standing.class(), self.work.effort(), Reverse(submitted))
+        (
+            self.standing.class(),
+            self.work.effort(),
+            Reverse(submitted),
+        )
     }
 
     /// What the turn would have of the next step.

@@ -174,7 +174,10 @@ impl Work {
         if let Some(droppable) = &mut self.job.turn.past.droppable {
             let gone = droppable.ends.partition_point(|&end| end <= range.end);
             droppable.ends.drain(..gone);
-            droppable.ends.iter_mut().for_each(|end| *end -= range.len());
+            droppable
+                .ends
+                .iter_mut()
+                .for_each(|end| *end -= range.len());
             self.turns_dropped += gone;
         }
         self.tokens.drain(range.clone());

@@ -103,6 +103,7 @@ impl Shared {
     }
 
     /// Waits until the writer has nothing to do, or there is none.
+    #[cfg(test)]
     pub fn flush(&self) {
         let mut state = self.state.lock();
         while state.has_work() && !matches!(state.hand, Hand::None) {
@@ -180,6 +181,7 @@ impl Shared {
 }
 
 impl State {
+    #[cfg(test)]
     fn has_work(&self) -> bool {
         self.is_busy || self.index.has_writes() || self.index.has_chores()
     }

@@ -7,8 +7,8 @@ use llama_cpp_sys_2 as sys;
 
 use crate::error::{Error, Result};
 
-use super::super::{Model, SeqId};
 use super::super::ffi;
+use super::super::{Model, SeqId};
 use super::{Context, MemoryBreakdown, signed};
 
 /// How a sequence of this context can be cut back.

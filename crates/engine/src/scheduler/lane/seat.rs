@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::super::pool::{Ask, LEAST, Grant, Start};
+use super::super::pool::{Ask, Grant, LEAST, Start};
 use super::super::queue::{Rotation, Standing};
 use super::super::reuse::{Hit, Miss};
 use super::super::slot::Slot;
@@ -142,7 +142,9 @@ impl Lane {
             (Start::Kept(alignment), ..) => {
                 let hit = if is_others { Hit::Shared } else { Hit::Pool };
                 let is_kept = self.align(seq, &alignment);
-                is_kept.then_some((hit, alignment)).ok_or(Miss::NotRewindable)
+                is_kept
+                    .then_some((hit, alignment))
+                    .ok_or(Miss::NotRewindable)
             }
             (_, _, Some(copied)) => copied,
             (Start::Saved, Some(Ok(brought)), _) => self.restore(sequence, &brought),

@@ -123,7 +123,13 @@ fn an_equal_prefix_is_copied_and_takes_no_cells() {
     bench.run(1, &tokens(0..60));
     let prompt = [tokens(0..40), tokens(70..80)].concat();
     let grant = bench.run(2, &prompt);
-    assert_eq!(grant.start, Start::Copied { from: 0, tokens: 40 });
+    assert_eq!(
+        grant.start,
+        Start::Copied {
+            from: 0,
+            tokens: 40
+        }
+    );
     assert_eq!(bench.pool.used(), 70);
     // The shared cells are free when the last one lets go.
     bench.pool.forget(0);
@@ -137,7 +143,13 @@ fn a_copy_in_split_mode_takes_cells_of_its_own() {
     let mut bench = Bench::with(4, 400, false, CacheStrategy::Lru);
     bench.run(1, &tokens(0..60));
     let grant = bench.run(2, &tokens(0..50));
-    assert_eq!(grant.start, Start::Copied { from: 0, tokens: 49 });
+    assert_eq!(
+        grant.start,
+        Start::Copied {
+            from: 0,
+            tokens: 49
+        }
+    );
     assert_eq!(bench.pool.used(), 110);
 }
 
@@ -184,7 +196,13 @@ fn tokens_behind_dropped_turns_move_and_are_shared_no_more() {
     assert_eq!(bench.pool.used(), 260);
     // Another session gets what never moved.
     let grant = bench.run(2, &prompt);
-    assert_eq!(grant.start, Start::Copied { from: 0, tokens: 50 });
+    assert_eq!(
+        grant.start,
+        Start::Copied {
+            from: 0,
+            tokens: 50
+        }
+    );
 }
 
 #[test]
