@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(u8, &str, &[&str])] = &[
     (0, "error", &[]),
     (0, "metrics", &[]),
+    (0, "presence", &[]),
     (0, "calendar", &[]),
     (0, "machine", &[]),
     (0, "sync", &[]),
@@ -19,9 +20,13 @@ const LAYERS: &[(u8, &str, &[&str])] = &[
     (2, "logging", &["calendar", "config", "error"]),
     (2, "stopping", &["config"]),
     (2, "memory", &["config", "error"]),
-    (2, "spill", &["config", "llama"]),
+    (2, "spill", &["config", "llama", "presence"]),
     (2, "sampling", &["config", "error", "llama"]),
-    (2, "chat", &["calendar", "config", "error", "llama"]),
+    (
+        2,
+        "chat",
+        &["calendar", "config", "error", "llama", "presence"],
+    ),
     (
         2,
         "models",
@@ -31,8 +36,8 @@ const LAYERS: &[(u8, &str, &[&str])] = &[
         3,
         "scheduler",
         &[
-            "config", "error", "llama", "memory", "metrics", "models", "sampling", "spill",
-            "stopping", "sync",
+            "config", "error", "llama", "memory", "metrics", "models", "presence", "sampling",
+            "spill", "stopping", "sync",
         ],
     ),
     (4, "status", &["metrics", "models", "scheduler", "spill"]),

@@ -30,6 +30,8 @@ struct Seen {
     tokens: u64,
     turns: usize,
     failures: Vec<String>,
+    /// Turns that gave way.
+    dropped: u64,
     /// Seconds of the turns since the first one for which others gave way.
     full: Vec<f64>,
 }
@@ -118,7 +120,8 @@ impl Seen {
         let metadata = context.metadata()?;
         let count = |key: &str| metadata[key].as_u64().unwrap_or(0);
         self.tokens += count("completion_tokens");
-        if count("turns_dropped") > 0 {
+        self.dropped = count("turns_dropped");
+        if self.dropped > 0 {
             self.full.push(seconds);
         }
         Ok(())
@@ -126,13 +129,18 @@ impl Seen {
 }
 
 fn rows(report: &mut Report, place: &str, seen: Seen, memory: &Memory) -> Result<()> {
-    let details = json!({"turns": seen.turns, "tokens": seen.tokens, "full": seen.full});
+    let details = json!({
+        "turns": seen.turns,
+        "tokens": seen.tokens,
+        "turns_dropped": seen.dropped,
+        "full": seen.full,
+    });
     let what = format!("{place}: failed turns");
     report.row(conversations::failed(NAME, what, &seen.failures, details));
     report.row(
         Row::new(
             NAME,
-            format!("{place}: times that old turns gave way"),
+            format!("{place}: times that cells were moved"),
             "shifts",
         )
         .ours(memory.number("/shifts")? as f64)

@@ -67,6 +67,8 @@ impl Tier {
 
 /// What is said.
 struct Texts {
+    /// Tokens of the long ones.
+    prompt_tokens: u32,
     /// One for each round, so that nothing evaluated before can be used again.
     long: Vec<String>,
     short: Vec<String>,
@@ -85,8 +87,10 @@ struct Seen {
 }
 
 pub fn run(bench: &Bench, report: &mut Report) -> Result<()> {
+    let prompt_tokens = bench.shape.resumed_prompt;
     let texts = Texts {
-        long: bench.prompts(bench.shape.resumed_prompt, bench.options.rounds)?,
+        prompt_tokens,
+        long: bench.prompts(prompt_tokens, bench.options.rounds)?,
         short: bench.prompts(SHORT, 2)?,
         others: bench.prompts(OTHER, PARALLEL)?,
     };
@@ -138,7 +142,10 @@ fn series(engine: &Ours, texts: &Texts, tier: Tier) -> Result<Seen> {
         let kept = Memory::now(engine)?;
         let _others = crowd_out(engine, &texts.others)?;
         if tier == Tier::Disk {
-            wait_for_file(engine, kept.number("/disk/written")?)?;
+            let bytes = kept.number("/cache_bytes")? / kept.number("/cache_tokens_limit")?.max(1);
+            // Half, so that the others' few tokens do not pass for it and its size need not be known.
+            let size = bytes * u64::from(texts.prompt_tokens) / 2;
+            wait_for_file(engine, kept.number("/disk/bytes")? + size)?;
         }
         seen.back.push(timed(&context, &texts.short[1])?);
         let after = Memory::now(engine)?;
@@ -166,19 +173,19 @@ fn crowd_out<'a>(engine: &'a Ours, texts: &[String]) -> Result<Vec<Context<'a>>>
     others.collect()
 }
 
-/// Until then the cells are still in memory.
-fn wait_for_file(engine: &Ours, written_before: u64) -> Result<()> {
+/// Waits until files have so many bytes: until then the cells are still in memory.
+fn wait_for_file(engine: &Ours, bytes: u64) -> Result<()> {
     let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
-        if Memory::now(engine)?.number("/disk/written")? > written_before {
-            return Ok(());
+    while Memory::now(engine)?.number("/disk/bytes")? < bytes {
+        if begun.elapsed() > PATIENCE {
+            let room = Memory::now(engine)?.number("/ram/limit_bytes")?;
+            return Err(Error::Setup(format!(
+                "the disk did not come to {bytes} bytes, with room for {room} in memory"
+            )));
         }
         thread::sleep(Duration::from_millis(5));
     }
-    let room = Memory::now(engine)?.number("/ram/limit_bytes")?;
-    Err(Error::Setup(format!(
-        "nothing was written to the disk, with room for {room} bytes in memory"
-    )))
+    Ok(())
 }
 
 fn rows(report: &mut Report, tier: Tier, seen: Seen) {

@@ -146,6 +146,7 @@ impl Backend {
         }
         if llama::exit::is_under_way() {
             // An exit handler of the host: threads that computed have stopped for good and are not waited for.
+            self.store.abandon();
             return Ok(());
         }
         let _entered = logging::enter(&self.journal);
@@ -176,10 +177,10 @@ impl Backend {
         if graph != lease.graph.0 && !self.warned_graph.swap(true, Ordering::Relaxed) {
             log::warn!(target: "session", "graph {graph} is not loaded here, using graph {}", lease.graph.0);
         }
-        self.monitor.admit()?;
         let config = self.settings().config.clone();
         let history = History::new(config.model.system_prompt.as_deref());
         self.forget_all(&self.contexts.clean_up(&config.backend));
+        self.monitor.admit()?;
         let opened = self.contexts.open_anonymous(&config.backend, history)?;
         self.forget_all(&opened.evicted);
         Ok(opened.id)
@@ -196,10 +197,12 @@ impl Backend {
                 name.len()
             )));
         }
-        self.monitor.admit()?;
         let config = self.settings().config.clone();
         let history = History::new(config.model.system_prompt.as_deref());
         self.forget_all(&self.contexts.clean_up(&config.backend));
+        if !self.contexts.has_named(name) {
+            self.monitor.admit()?;
+        }
         let opened = self.contexts.open_named(&config.backend, name, history)?;
         self.forget_all(&opened.evicted);
         Ok(opened.id)

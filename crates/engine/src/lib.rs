@@ -10,6 +10,7 @@ mod calendar;
 mod error;
 mod machine;
 mod metrics;
+mod presence;
 mod sync;
 
 mod config;

@@ -2,6 +2,7 @@
 //!
 //! Does not know conversations or jobs: what serves a model is a type parameter here.
 
+mod identity;
 mod load;
 mod registry;
 

@@ -19,12 +19,12 @@ mod tests;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::config::CacheStrategy;
 use crate::llama::Token;
+use crate::presence::Presence;
 
 pub use counts::Counts;
 #[cfg(test)]
@@ -52,8 +52,8 @@ pub struct Cells {
     pub state: Vec<u8>,
     /// Whether positions were shifted: such cells are never given to another session.
     pub moved: bool,
-    /// Whether the session has an open context, now and later.
-    pub open: Arc<AtomicBool>,
+    /// The session's mark, now and later.
+    pub presence: Arc<Presence>,
 }
 
 /// Where cells were found.
@@ -244,6 +244,11 @@ impl Store {
     /// call finds an empty store that keeps nothing.
     pub fn close(&self) {
         self.shared.close();
+    }
+
+    /// As `close`, for a process that is ending: does not wait for long.
+    pub fn abandon(&self) {
+        self.shared.abandon(Duration::from_secs(1));
     }
 
     /// `None` once the store is closed.

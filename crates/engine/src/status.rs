@@ -57,6 +57,7 @@ pub fn cache(totals: &Totals, now: Option<&Stats>, cells: u32, saved: &Counts) -
             "sessions": saved.ram.entries,
             "bytes": saved.ram.bytes,
             "limit_bytes": saved.ram.limit_bytes,
+            "leaving_bytes": saved.leaving.bytes,
         },
         "disk": {
             "sessions": saved.disk.entries,

@@ -119,7 +119,7 @@ impl Contexts {
         let mut evicted = Vec::new();
         if let Some(entry) = named.get_mut(name) {
             entry.session.touch();
-            entry.session.open.store(true, Ordering::Relaxed);
+            entry.session.presence.open();
             let id = match entry.open {
                 Some(id) => id,
                 None => self.open.insert(entry.session.clone())?,
@@ -149,6 +149,11 @@ impl Contexts {
         Ok(Opened { id, evicted })
     }
 
+    /// Whether there is a session called `name`.
+    pub fn has_named(&self, name: &[u8]) -> bool {
+        self.named.lock().contains_key(name)
+    }
+
     /// Closes a context and cancels its turns. Gives the session if it ends with it, which a named one does not.
     pub fn close(&self, id: u32) -> Result<Option<Arc<Session>>> {
         let mut named = self.named.lock();
@@ -160,7 +165,7 @@ impl Contexts {
         match entry {
             Some(entry) => {
                 entry.open = None;
-                session.open.store(false, Ordering::Relaxed);
+                session.presence.detach();
                 session.cancel();
                 Ok(None)
             }

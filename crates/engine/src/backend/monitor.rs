@@ -25,11 +25,12 @@ use crate::metrics::{Counter, Gauge};
 use crate::models::Registry;
 use crate::spill::{Limits, Store};
 
+/// The name of the budget that was asked for.
+const OWN: &str = "max_memory_mb";
+
 /// Between two looks.
 const PERIOD: Duration = Duration::from_secs(1);
 const MEBIBYTE: u64 = 1 << 20;
-/// How far below the share at which pressure begins saved cells may fill the budget.
-const MARGIN: f64 = 0.05;
 
 /// The watch over one backend's memory. Any thread.
 pub struct Monitor {
@@ -89,6 +90,11 @@ impl Monitor {
 
     /// Puts memory settings in force, and portions the budget out.
     pub fn configure(&self, config: &config::Memory) {
+        let mut config = config.clone();
+        // The host may change its working directory later.
+        config.spill_dir = config
+            .spill_dir
+            .map(|dir| std::path::absolute(&dir).unwrap_or(dir));
         *self.watch.config.lock() = config.clone();
         self.watch
             .pressure
@@ -132,7 +138,8 @@ impl Monitor {
         let shares = self.watch.shares();
         let fullest = shares
             .iter()
-            .max_by_key(|s| (u128::from(s.used) << 32) / u128::from(s.limit.max(1)));
+            .filter(|s| s.limit > 0)
+            .max_by_key(|s| (u128::from(s.used) << 32) / u128::from(s.limit));
         let (what, used, limit) = fullest.map_or(("memory", 0, 0), |share| {
             (share.name, share.used, share.limit)
         });
@@ -160,6 +167,7 @@ impl Monitor {
             "limits": shares,
             "resident_bytes": machine::resident(),
             "stall_percent": machine::stall(),
+            "refuses_sessions": watch.refuses.load(Ordering::Relaxed),
             "changes": relief.changes.get(),
             "spilled": relief.spilled.get(),
             "trims": relief.trims.get(),
@@ -193,10 +201,13 @@ impl Watch {
         let change = pressure.observe(&shares);
         let level = pressure.level();
         let excess = |share: &Share| share.used.saturating_sub(pressure.goal(share));
+        // A container that its host keeps full is no reason to refuse: only the budget that was asked for is.
+        let is_own = shares.iter().any(|s| s.name == OWN && excess(s) > 0);
         let excess = shares.iter().map(excess).max().unwrap_or(0);
         drop(pressure);
         self.refuses
-            .store(level == Level::Refuse, Ordering::Relaxed);
+            .store(level == Level::Refuse && is_own, Ordering::Relaxed);
+        let is_new = change.is_some();
         if let Some(change) = change {
             self.relief.changes.count();
             let cause = change.cause.map_or_else(String::new, |share| {
@@ -215,18 +226,19 @@ impl Watch {
             );
         }
         if level > Level::None && excess > 0 {
-            self.relieve(level, excess);
+            self.relieve(level, excess, is_new);
         }
     }
 
-    fn relieve(&self, level: Level, excess: u64) {
+    /// Lets saved cells go as long as there are too many, and idle ones once for each level.
+    fn relieve(&self, level: Level, excess: u64, is_new: bool) {
         let held = self.store.counts().ram.bytes;
         let left = self.store.shrink(held.saturating_sub(excess));
         if left > 0 {
             self.relief.spilled.add(left as u64);
             log::info!(target: "memory", "[MEM] {left} saved conversations leave memory");
         }
-        if level < Level::Trim {
+        if level < Level::Trim || !is_new {
             return;
         }
         let has_model = self.registry.look(|serving| serving.engine.relieve(level));
@@ -239,15 +251,17 @@ impl Watch {
         }
     }
 
-    /// Gives saved cells what is left of the budget; without one, a quarter of what the machine had free.
+    /// Gives saved cells what is left of the budget below the share at which pressure ends; without one, a quarter of what
+    /// the machine had free.
     fn portion(&self) {
         let config = self.config.lock().clone();
-        let ram_bytes = match u64::from(config.max_memory_mb) * MEBIBYTE {
+        let own = self.own_share();
+        let ram_bytes = match config.max_memory_mb {
             0 => self.available.get() / 4,
-            limit => {
-                let threshold = f64::from(config.memory_pressure_threshold);
-                let share = (threshold - MARGIN).max(threshold / 2.0);
-                ((limit as f64 * share) as u64).saturating_sub(self.fixed_bytes())
+            _ => {
+                let goal = self.pressure.lock().goal(&own);
+                let goal = if own.limit == 0 { 0 } else { goal };
+                goal.saturating_sub(self.history_bytes())
             }
         };
         self.store.set_limits(Limits {
@@ -258,14 +272,20 @@ impl Watch {
         });
     }
 
+    /// What may give way, of what the configured budget leaves for it beside cells and compute buffers: these stay as they
+    /// are as long as the model does.
+    fn own_share(&self) -> Share {
+        let counts = self.store.counts();
+        let budget = u64::from(self.config.lock().max_memory_mb) * MEBIBYTE;
+        Share {
+            name: OWN,
+            used: self.history_bytes() + counts.ram.bytes + counts.leaving.bytes,
+            limit: budget.saturating_sub(self.fixed_bytes()),
+        }
+    }
+
     fn shares(&self) -> Vec<Share> {
-        let limit = u64::from(self.config.lock().max_memory_mb) * MEBIBYTE;
-        let used = self.fixed_bytes() + self.store.counts().ram.bytes;
-        let own = Share {
-            name: "max_memory_mb",
-            used,
-            limit,
-        };
+        let own = self.own_share();
         let outside = [
             ("control group", machine::group()),
             ("process limit", machine::process()),
@@ -281,11 +301,13 @@ impl Watch {
         std::iter::once(own).chain(outside).collect()
     }
 
-    /// Bytes of cells, compute buffers and conversations' texts.
+    /// Bytes of cells and compute buffers.
     fn fixed_bytes(&self) -> u64 {
-        let memory = self.registry.look(Serving::memory);
-        let Memory { cache, compute, .. } = memory.unwrap_or_default();
-        cache + compute + self.history_bytes()
+        let memory = self.registry.look(|serving| {
+            let Memory { cache, compute, .. } = serving.memory();
+            cache + compute + serving.engine.stats().spare_bytes.get()
+        });
+        memory.unwrap_or(0)
     }
 
     fn history_bytes(&self) -> u64 {

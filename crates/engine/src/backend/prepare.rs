@@ -81,12 +81,16 @@ pub fn prepare(
         };
         match memory::fit(&demand, &policy) {
             Fit::Fits => {
-                let droppable = memory::droppable(&demand, &policy);
+                let droppable = match prompt.is_exact {
+                    true => memory::droppable(&demand, &policy),
+                    false => None,
+                };
                 let past = Past {
                     is_first: history.turns() == 0,
                     tokens: prompt.tokens.len() - sizes.new,
-                    is_trimmed,
-                    open: Arc::default(),
+                    // What was removed must not live on in cells that are moved.
+                    is_trimmed: is_trimmed && !history.is_edited(),
+                    presence: Arc::default(),
                     droppable: droppable.map(|(turns, kept)| Droppable {
                         kept,
                         ends: ends(kept, &sizes.turns[turns..]),

@@ -63,7 +63,7 @@ impl Backend {
             "history_bytes": self.monitor.history_bytes(),
             "idle_cache_tokens_limit": config.memory.max_cache_tokens,
             "sequences": memory.sequences,
-            "cache_strategy": config.to_json()["memory"]["cache_strategy"],
+            "cache_strategy": config.memory.cache_strategy.name(),
             "pressure": self.monitor.report(),
         });
         let now = lease.map(|serving| serving.engine.stats());

@@ -95,8 +95,10 @@ impl Backend {
             let own = *session.memory.lock();
             let (store, key) = (self.store.clone(), lease.engine.key(SessionKey(session.id)));
             self.workers.run(move || {
-                // What was kept in a file is read here, so that the engine thread need not wait for it.
-                store.stage(key);
+                if !settings.sampling.deterministic {
+                    // What was kept in a file is read here, so that the engine thread need not wait for it.
+                    store.stage(key);
+                }
                 prepare(&lease, history, &text, &settings, &own)
             })?
         };
@@ -241,6 +243,7 @@ impl Run<'_> {
                             cached_tokens: cached,
                             completion_tokens,
                             turns_dropped: 0,
+                            tokens_dropped: 0,
                             shifts: 0,
                             timings: Timings {
                                 decode: begun.elapsed(),
@@ -284,10 +287,10 @@ impl Run<'_> {
                 }),
             },
         );
+        let used = outcome.prompt_tokens - outcome.tokens_dropped + outcome.completion_tokens;
         let metadata = self.metadata(&outcome, history.dropped(), conversation.seed);
         log::debug!(target: "inference", "context {}: {metadata}", self.context);
-        self.session
-            .commit(history, outcome.prompt_tokens + outcome.completion_tokens);
+        self.session.commit(history, used);
         self.session.set_result(TurnResult {
             text: text.clone(),
             metadata,
@@ -346,7 +349,7 @@ fn submit(run: &Run<'_>, prepared: Ready, how: How) -> Result<Submitted> {
         },
         keep_cache: run.lease.config.memory.cache_prompt,
         past: Past {
-            open: run.session.open.clone(),
+            presence: run.session.presence.clone(),
             ..prepared.past
         },
         cancelled: how.cancelled,
@@ -378,6 +381,7 @@ fn nothing(ready: &Ready) -> Outcome {
         cached_tokens: ready.tokens.len(),
         completion_tokens: 0,
         turns_dropped: 0,
+        tokens_dropped: 0,
         shifts: 0,
         timings: Timings::default(),
     }

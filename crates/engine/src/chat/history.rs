@@ -66,6 +66,8 @@ pub struct History {
     system: Option<Message>,
     turns: Vec<[Message; 2]>,
     dropped: usize,
+    /// Turns were removed since the last one was added.
+    edited: bool,
 }
 
 impl History {
@@ -94,6 +96,7 @@ impl History {
 
     /// Appends a complete turn.
     pub fn push(&mut self, user: Message, answer: Message) {
+        self.edited = false;
         self.turns.push([user, answer]);
     }
 
@@ -116,7 +119,13 @@ impl History {
 
     /// Removes the turns of `range` because they are not wanted any more.
     pub fn remove_turns(&mut self, range: Range<usize>) {
+        self.edited |= !range.is_empty();
         self.turns.drain(range);
+    }
+
+    /// Whether turns were removed that the last answer may have looked at.
+    pub fn is_edited(&self) -> bool {
+        self.edited
     }
 
     /// Forgets everything but the system message.

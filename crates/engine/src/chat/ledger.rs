@@ -15,6 +15,8 @@ pub struct Prompt {
     pub tokens: Vec<Token>,
     /// How many of them stand at or before the end of each message's content.
     pub ends: Vec<usize>,
+    /// Whether the ends are where they are; else they are estimates, because the template hides them.
+    pub is_exact: bool,
 }
 
 /// Sizes in tokens, for the policy that decides what gives way.
@@ -67,11 +69,14 @@ pub fn prompt(
         }
     }
     let tokens = line.tokens;
-    let ends = match ends.into_iter().collect::<Option<Vec<usize>>>() {
-        Some(ends) => ends,
-        None => shares(messages, tokens.len()),
-    };
-    Ok(Prompt { tokens, ends })
+    let ends = ends.into_iter().collect::<Option<Vec<usize>>>();
+    let is_exact = ends.is_some();
+    let ends = ends.unwrap_or_else(|| shares(messages, tokens.len()));
+    Ok(Prompt {
+        tokens,
+        ends,
+        is_exact,
+    })
 }
 
 impl Prompt {
@@ -288,6 +293,7 @@ mod tests {
         let prompt = Prompt {
             tokens: vec![Token(0); 40],
             ends: vec![8, 15, 24, 33],
+            is_exact: true,
         };
         let sizes = prompt.sizes(&messages);
         assert_eq!(

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::history::History;
 use super::turnstile::Turnstile;
 use crate::config::SessionMemory;
+use crate::presence::Presence;
 
 /// The priority of a session that was given none.
 pub const UNSET: u32 = u32::MAX;
@@ -28,8 +29,8 @@ pub struct Session {
     pub priority: AtomicU32,
     /// Who is charged for its turns: the session itself, or a key that several have in common.
     pub client: AtomicU64,
-    /// Whether it has an open context.
-    pub open: Arc<AtomicBool>,
+    /// Whether it is still there, for those who keep something of it.
+    pub presence: Arc<Presence>,
     /// Its own rules for what gives way when it outgrows its context.
     pub memory: Mutex<SessionMemory>,
     state: Mutex<State>,
@@ -81,7 +82,7 @@ impl Session {
             turnstile: Turnstile::default(),
             priority: AtomicU32::new(UNSET),
             client: AtomicU64::new(id),
-            open: Arc::new(AtomicBool::new(true)),
+            presence: Arc::default(),
             memory: Mutex::default(),
             state: Mutex::new(State {
                 history,
@@ -175,6 +176,7 @@ impl Session {
 
     /// Cancels, and lets no further turn begin.
     pub fn close(&self) {
+        self.presence.end();
         self.state.lock().closed = true;
         self.cancel();
     }

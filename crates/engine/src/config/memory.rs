@@ -99,6 +99,13 @@ pub enum CacheStrategy {
     Smart,
 }
 
+impl CacheStrategy {
+    /// Its word in a configuration.
+    pub fn name(self) -> &'static str {
+        self.word()
+    }
+}
+
 impl Word for CacheStrategy {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("lru", CacheStrategy::Lru),

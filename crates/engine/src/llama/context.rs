@@ -104,6 +104,8 @@ pub(crate) struct Context {
     shift_pending: bool,
     /// Sequences with cells that the next decode has yet to write.
     unsettled: Vec<u32>,
+    /// Copies of whole sequences, from and to, that the next decode has yet to make.
+    copies: Vec<(u32, u32)>,
     quantised_keys: bool,
     /// What the saved states of this context have in common with others of the same shape.
     fingerprint: u64,
@@ -177,6 +179,7 @@ impl Context {
             outputs: Vec::new(),
             shift_pending: false,
             unsettled: Vec::new(),
+            copies: Vec::new(),
             quantised_keys: params.type_k.is_quantised(),
             fingerprint: state::fingerprint(&model, params),
             estimated_cell_bytes: capacity::cell_bytes(&model, params),
@@ -306,6 +309,7 @@ impl Context {
             0 => {
                 self.shift_pending = false;
                 self.unsettled.clear();
+                self.copies.clear();
                 self.outputs.extend(batch.outputs());
                 Ok(())
             }

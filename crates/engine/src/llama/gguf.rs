@@ -16,21 +16,23 @@ use crate::error::{Error, Result};
 
 use header::Header;
 
-/// Checks the file at `path`, and its further parts if it is the first part of a split model.
+/// Checks the file at `path`, and its further parts if it is the first part of a split model. Returns all of them.
 ///
 /// Errors: `Load`, with the path and the reason. The file may still change afterwards; a model file that is written
 /// while it is loaded is the caller's mistake.
-pub(crate) fn check(path: &Path) -> Result<()> {
+pub(crate) fn check(path: &Path) -> Result<Vec<PathBuf>> {
     let header = read(path)?;
     rules::check(&header).map_err(|reason| refused(path, &reason))?;
     let parts = header.parts().map_err(|reason| refused(path, &reason))?;
+    let mut files = vec![path.to_owned()];
     for number in 1..parts {
         let part = part_path(path, number, parts)
             .ok_or_else(|| refused(path, &format!("is not named as part 1 of {parts}")))?;
         let header = read(&part)?;
         rules::check_part(&header, number).map_err(|reason| refused(&part, &reason))?;
+        files.push(part);
     }
-    Ok(())
+    Ok(files)
 }
 
 fn read(path: &Path) -> Result<Header> {

@@ -1,13 +1,11 @@
 //! From a file or bytes to weights and an execution context that has proved to work.
 
-use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::identity;
 use crate::config::{self, Config, KvMode};
 use crate::error::{Error, Result};
 use crate::llama::{
@@ -97,13 +95,19 @@ pub fn bring_up(
             (Some(file), path)
         }
     };
-    gguf::check(&path)?;
-    let identity = identity(&path)?;
+    let files = gguf::check(&path)?;
+    let before = identity::of(&files)?;
     let weights = Arc::new(Model::load(&path, &model_params(&config.model), progress)?);
     let mut notes = Vec::new();
     let plan = plan(config, &weights, &mut notes);
     let (mut context, params) = create(&weights, config, &plan, &mut notes)?;
     probe(&weights, &mut context)?;
+    note_budget(config, &context, &mut notes);
+    // What was exchanged while it was read is taken for something new.
+    let identity = match identity::of(&files)? {
+        after if after == before => after,
+        _ => identity::unique(),
+    };
     llama::exit::guard();
     let cache_types = [params.type_k.name(), params.type_v.name()];
     let spare = {
@@ -240,12 +244,8 @@ fn create(
             plan.parallel, plan.session_tokens
         ));
     }
-    let budget = u64::from(config.memory.max_memory_mb) << 20;
-    if budget > 0 && u64::from(n_ctx).saturating_mul(bytes_per_token) > budget {
-        notes.push(format!(
-            "memory.max_memory_mb: {} MiB cannot hold the {n_ctx} KV cells of one conversation",
-            config.memory.max_memory_mb
-        ));
+    if !plan.unified && config.performance.kv_pool_tokens > 0 {
+        notes.push("performance.kv_pool_tokens: no effect with a split cache".into());
     }
     let n_batch = m.batch_size.min(n_ctx);
     loop {
@@ -274,6 +274,22 @@ fn create(
                 notes.push(format!("trying {n_ctx} KV cells: {error}"));
             }
         }
+    }
+}
+
+/// A budget that the model alone exceeds is told: cells and compute buffers stay as they are while it is loaded.
+fn note_budget(config: &Config, context: &Context, notes: &mut Vec<String>) {
+    let budget = u64::from(config.memory.max_memory_mb) << 20;
+    let memory = context.memory();
+    let needed = memory.context + memory.compute;
+    if budget > 0 && needed > budget {
+        let note = format!(
+            "memory.max_memory_mb: {} MiB are less than the {} MiB that KV cells and compute buffers take",
+            budget >> 20,
+            needed.div_ceil(1 << 20)
+        );
+        log::warn!(target: "memory", "{note}");
+        notes.push(note);
     }
 }
 
@@ -331,26 +347,4 @@ fn cell_bytes(config: &Config) -> u64 {
         0 => available,
         limit => available.min(limit / 2),
     }
-}
-
-/// Samples of a file that tell it from others.
-const SAMPLES: u64 = 256;
-const SAMPLE_BYTES: usize = 4096;
-
-/// A number for a model's file: its length, its head, and samples of its weights. Two models whose cells could be mistaken
-/// for each other differ in their weights everywhere.
-fn identity(path: &Path) -> Result<u64> {
-    let unreadable = |e: std::io::Error| Error::Load(format!("{}: {e}", path.display()));
-    let file = fs::File::open(path).map_err(unreadable)?;
-    let length = file.metadata().map_err(unreadable)?.len();
-    let mut hasher = DefaultHasher::new();
-    length.hash(&mut hasher);
-    let mut sample = vec![0; SAMPLE_BYTES];
-    for n in 0..SAMPLES {
-        let count = file
-            .read_at(&mut sample, length / SAMPLES * n)
-            .map_err(unreadable)?;
-        sample[..count].hash(&mut hasher);
-    }
-    Ok(hasher.finish())
 }

@@ -10,6 +10,7 @@ use super::intake::Place;
 use super::queue::Client;
 use crate::error::{Error, Result};
 use crate::llama::{Sampler, Token};
+use crate::presence::Presence;
 use crate::stopping::{Rules, Verdict};
 
 /// Names a conversation to the engine thread: jobs of one key find each other's cached tokens.
@@ -64,8 +65,8 @@ pub struct Past {
     pub tokens: usize,
     /// Old turns gave way to this one: the cells of those behind them may be moved.
     pub is_trimmed: bool,
-    /// Whether the conversation has an open context.
-    pub open: Arc<AtomicBool>,
+    /// The conversation's mark.
+    pub presence: Arc<Presence>,
     /// What may still give way while the answer grows; `None` ends the answer when the context is full.
     pub droppable: Option<Droppable>,
 }
@@ -130,6 +131,8 @@ pub struct Outcome {
     pub completion_tokens: usize,
     /// Old turns that gave way while the answer grew.
     pub turns_dropped: usize,
+    /// Tokens of those.
+    pub tokens_dropped: usize,
     /// How often that happened.
     pub shifts: usize,
     /// Where the time went.

@@ -30,6 +30,7 @@ use crate::llama::{Batch, Context, DecodeFailure, SeqId, ThreadCounts, Vocab};
 use crate::stopping::Verdict;
 
 pub use keep::Keeping;
+pub(super) use seat::Refusal;
 use settle::Settling;
 
 /// A context and its running turns.
@@ -50,6 +51,9 @@ pub(super) struct Lane {
     settling: Settling,
     /// Bytes of cells that were carried out of the context and back since the last step.
     carried: usize,
+    /// Bytes of a sequence's own part of the cells.
+    stream_bytes: usize,
+    bytes: u64,
     totals: Arc<Totals>,
     steps: u64,
 }
@@ -86,6 +90,8 @@ pub(super) struct Ended {
 impl Lane {
     pub(super) fn new(setup: Setup) -> Lane {
         let context = setup.context;
+        let memory = context.memory();
+        let own_part = memory.context / u64::from(context.n_seq_max());
         Lane {
             batch: context.new_batch(),
             pool: Pool::new(
@@ -104,6 +110,8 @@ impl Lane {
             keeping: setup.keeping,
             settling: Settling::default(),
             carried: 0,
+            stream_bytes: usize::try_from(own_part).unwrap_or(usize::MAX),
+            bytes: memory.context + memory.compute,
             totals: setup.totals,
             steps: 0,
             context,
@@ -113,6 +121,11 @@ impl Lane {
     /// Running turns.
     pub(super) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// Bytes of its cells and compute buffers.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// What its cells are used for.
@@ -168,9 +181,9 @@ impl Lane {
         charge: &mut dyn FnMut(Client, u64),
         ended: &mut Vec<Ended>,
     ) {
-        let begun = Instant::now();
-        self.settle(begun);
+        self.settle(Instant::now());
         self.carried = 0;
+        let begun = Instant::now();
         let amount = match self.plan(begun) {
             Ok(amount) => amount,
             Err(error) => return self.fail(&error, ended),

@@ -149,6 +149,11 @@ impl Lanes {
         self.shared.cells()
     }
 
+    /// Bytes of the context that deterministic turns have for themselves.
+    pub(super) fn spare_bytes(&self) -> u64 {
+        self.own.as_ref().map_or(0, Lane::bytes)
+    }
+
     /// Gives up idle cells under memory pressure.
     pub(super) fn relieve(&mut self, level: Level, now: Instant) {
         self.all().for_each(|lane| lane.relieve(level, now));

@@ -11,7 +11,6 @@ mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 pub use self::admission::{Ask, Grant, Start};
@@ -19,6 +18,7 @@ use self::cells::{Cell, Cells};
 use super::job::SessionKey;
 use crate::config::CacheStrategy;
 use crate::llama::Token;
+use crate::presence::Presence;
 use crate::spill::order::{Idle, leaves_first};
 
 /// Fewest tokens of another session that are worth a copy, or a place of their own when their session is gone.
@@ -41,8 +41,8 @@ struct Sequence {
     running: bool,
     /// Its newer half was taken since it is idle.
     halved: bool,
-    /// Its session has an open context.
-    open: Arc<AtomicBool>,
+    /// Its session's mark.
+    presence: Arc<Presence>,
     last_used: Option<Instant>,
 }
 
@@ -57,7 +57,7 @@ pub struct Pool {
 }
 
 /// An idle sequence that gives way.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Leaving {
     /// Its index.
     pub sequence: usize,
@@ -68,20 +68,8 @@ pub struct Leaving {
     /// None of their cells was ever moved.
     pub exact: bool,
     /// Its session's mark.
-    pub open: OpenMark,
+    pub presence: Arc<Presence>,
 }
-
-/// Whether a session has an open context. Two are equal if they are the same mark.
-#[derive(Debug, Clone)]
-pub struct OpenMark(pub Arc<AtomicBool>);
-
-impl PartialEq for OpenMark {
-    fn eq(&self, other: &OpenMark) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for OpenMark {}
 
 impl Pool {
     /// `sequences` empty ones over `cells` cells.
@@ -119,7 +107,9 @@ impl Pool {
 
     /// Takes the idle sequence away that leaves first among those that were not used since `since`.
     pub fn evict_unused(&mut self, since: Instant, now: Instant) -> Option<Leaving> {
-        let fresh = |s: &Sequence| s.last_used.is_some_and(|used| used > since);
+        // What several began with is in use as long as one of them is, and cannot be saved.
+        let fresh =
+            |s: &Sequence| s.owner.is_none() || s.last_used.is_some_and(|used| used > since);
         let fresh = (0..self.sequences.len()).filter(|&i| fresh(&self.sequences[i]));
         let victim = self.first_to_leave(&fresh.collect::<Vec<_>>(), now)?;
         let leaving = self.leaving(victim);
@@ -177,10 +167,10 @@ impl Pool {
     }
 
     /// The first `tokens` of another sequence took the place of what a running one held of them.
-    pub fn copied(&mut self, from: usize, to: usize, tokens: usize) {
+    pub fn copied(&mut self, from: usize, to: usize, tokens: usize, now: Instant) {
         let held = self.len(to);
         self.cut(to, 0);
-        self.take_over(from, to, tokens);
+        self.take_over(from, to, tokens, now);
         let place = &mut self.sequences[to];
         place.reserved = (place.reserved + held).saturating_sub(tokens);
     }
@@ -207,7 +197,7 @@ impl Pool {
 
     /// Whether `need` cells would be free for a turn if these running sequences, and idle ones, gave way.
     pub fn fits_without(&self, need: usize, victims: &[usize]) -> bool {
-        self.would_fit(need, &[], victims)
+        self.would_fit(need, &Vec::new(), victims)
     }
 
     /// A token of a running sequence was evaluated.
@@ -271,7 +261,7 @@ impl Pool {
         } else {
             self.cut(sequence, keep);
             self.sequences[sequence].owner = None;
-            self.sequences[sequence].open = Arc::default();
+            self.sequences[sequence].presence = Arc::default();
         }
         keep
     }
@@ -307,8 +297,9 @@ impl Pool {
     }
 
     /// Gives `to`, which is empty, the first `tokens` of `from`.
-    fn take_over(&mut self, from: usize, to: usize, tokens: usize) {
+    fn take_over(&mut self, from: usize, to: usize, tokens: usize, now: Instant) {
         let donor = &mut self.sequences[from];
+        donor.last_used = Some(now);
         donor.shared = donor.shared.max(tokens);
         let head = donor.tokens[..tokens].to_vec();
         let cells = match self.unified {
@@ -344,7 +335,7 @@ impl Pool {
             session: place.owner,
             tokens: place.tokens.clone(),
             exact: place.exact == place.tokens.len(),
-            open: OpenMark(place.open.clone()),
+            presence: place.presence.clone(),
         }
     }
 
@@ -369,7 +360,7 @@ impl Pool {
                     .last_used
                     .map_or_else(Default::default, |t| now.saturating_duration_since(t)),
                 session: s.owner.map_or(0, |owner| owner.0),
-                open: s.open.load(Ordering::Relaxed),
+                open: s.presence.is_open(),
             };
             (i, idle)
         });

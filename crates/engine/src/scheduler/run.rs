@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::desk::{Desk, over};
 use super::intake::{Intake, Phase, Wait};
 use super::job::{Job, SessionKey};
-use super::lane::Ended;
+use super::lane::{Ended, Refusal};
 use super::lanes::{Lanes, Which};
 use super::queue::{Now, Rotation};
 use crate::error::Error;
@@ -128,12 +128,13 @@ impl Loop {
         }
     }
 
-    /// Gives slots and cells to waiting jobs while there are any. Returns the lanes whose next job lacks cells.
-    fn admit(&mut self, now: Now) -> Vec<Which> {
-        let mut blocked = Vec::new();
+    /// Gives slots and cells to waiting jobs while there are any. Returns the lanes whose next job waits, and what for.
+    fn admit(&mut self, now: Now) -> Vec<(Which, Refusal)> {
+        let mut blocked: Vec<(Which, Refusal)> = Vec::new();
         loop {
             let Loop { desk, lanes, .. } = self;
-            let is_open = |which| lanes.has_room(which) && !blocked.contains(&which);
+            let is_blocked = |which| blocked.iter().any(|b| b.0 == which);
+            let is_open = |which| lanes.has_room(which) && !is_blocked(which);
             let Some(choice) = desk.queue.next(now, |work| is_open(Which::of(work))) else {
                 return blocked;
             };
@@ -148,9 +149,13 @@ impl Loop {
                     how: Err(error),
                 }),
                 Ok(lane) => {
-                    let Some(seat) = lane.reserve(work, now.time) else {
-                        blocked.push(which);
-                        continue;
+                    let is_overdue = choice.is_overdue();
+                    let seat = match lane.reserve(work, false, now.time) {
+                        Ok(seat) => seat.for_age(is_overdue),
+                        Err(refusal) => {
+                            blocked.push((which, refusal));
+                            continue;
+                        }
                     };
                     desk.take(choice, now).and_then(|(work, standing)| {
                         lane.enter(work, standing, seat, now.time).err()
@@ -164,12 +169,12 @@ impl Loop {
 
     /// Takes slots away where a waiting job must not wait longer: in lanes without a free slot, and in those whose next
     /// job lacks cells.
-    fn give_way(&mut self, now: Now, blocked: &[Which]) {
+    fn give_way(&mut self, now: Now, blocked: &[(Which, Refusal)]) {
         for which in Which::ALL {
             let Some(lane) = self.lanes.get(which) else {
                 continue;
             };
-            if lane.free() > 0 && !blocked.contains(&which) {
+            if lane.free() > 0 && !blocked.contains(&(which, Refusal::Cells)) {
                 continue;
             }
             let queue = &self.desk.queue;
@@ -196,9 +201,10 @@ impl Loop {
             .into_iter()
             .map(|v| lane.park(v, now.time))
             .collect();
-        if let Some(seat) = lane.reserve(work, now.time)
+        let is_overdue = rotation.choice.is_overdue();
+        if let Ok(seat) = lane.reserve(work, true, now.time)
             && let Some((work, standing)) = desk.take(rotation.choice, now)
-            && let Err(ended) = lane.enter(work, standing, seat, now.time)
+            && let Err(ended) = lane.enter(work, standing, seat.for_age(is_overdue), now.time)
         {
             desk.answer(ended);
         }
@@ -234,6 +240,7 @@ impl Loop {
         stats.used_tokens.set(cells.used as u64);
         stats.idle_tokens.set(cells.idle as u64);
         stats.idle_sequences.set(cells.idle_sequences as u64);
+        stats.spare_bytes.set(self.lanes.spare_bytes());
     }
 }
 

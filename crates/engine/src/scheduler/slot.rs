@@ -13,6 +13,9 @@ use super::work::Work;
 use crate::error::Result;
 use crate::llama::{Batch, SeqId, Token};
 
+/// Steps in which a turn that has waited does not give its cells up, if another one can.
+const SPARED: u64 = 256;
+
 /// A turn while it runs.
 pub(super) struct Slot {
     pub(super) work: Box<Work>,
@@ -32,6 +35,8 @@ pub(super) struct Slot {
     pub(super) served: u64,
     /// It had a slot before and lost it.
     pub(super) resumed: bool,
+    /// It got this slot for its age.
+    pub(super) is_overdue: bool,
 }
 
 impl Slot {
@@ -68,13 +73,11 @@ impl Slot {
     }
 
     /// What is lost if it has to wait: of running turns, the one with the least gives way first, the youngest of equals.
-    pub(super) fn weight(&self) -> (Class, usize, Reverse<Instant>) {
-        let submitted = self.work.job.submitted;
-        (
-            self.standing.class(),
-            self.work.effort(),
-            Reverse(submitted),
-        )
+    /// Who waited for long, or gave way before, is spared for a while.
+    pub(super) fn weight(&self) -> (bool, Class, usize, Reverse<Instant>) {
+        let is_spared = (self.resumed || self.is_overdue) && self.served < SPARED;
+        let (class, effort) = (self.standing.class(), self.work.effort());
+        (is_spared, class, effort, Reverse(self.work.job.submitted))
     }
 
     /// What the turn would have of the next step.

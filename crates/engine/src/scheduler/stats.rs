@@ -97,6 +97,8 @@ pub struct Stats {
     pub idle_tokens: Gauge,
     /// Idle sequences with tokens.
     pub idle_sequences: Gauge,
+    /// Bytes of the context that deterministic turns have for themselves.
+    pub spare_bytes: Gauge,
     /// Counted together with the backend's other engine threads.
     pub totals: Arc<Totals>,
 }
@@ -110,6 +112,7 @@ impl Stats {
             used_tokens: Gauge::default(),
             idle_tokens: Gauge::default(),
             idle_sequences: Gauge::default(),
+            spare_bytes: Gauge::default(),
             totals,
             overdue: Gauge::default(),
         }

@@ -147,8 +147,9 @@ impl Work {
 
     /// Its cells hold the first `done` of its tokens after all, which another turn has evaluated.
     pub(super) fn skip(&mut self, done: usize) {
-        if self.sampled.is_empty() {
-            self.cached += done.saturating_sub(self.done);
+        if self.clock.waited.is_zero() && self.sampled.is_empty() {
+            let most = self.prompt_tokens.saturating_sub(1);
+            self.cached = (self.cached + done.saturating_sub(self.done)).min(most);
         }
         self.done = done;
     }
@@ -318,6 +319,7 @@ impl Work {
             cached_tokens: self.cached,
             completion_tokens: self.sampled.len(),
             turns_dropped: self.turns_dropped,
+            tokens_dropped: self.prompt_tokens - self.asked,
             shifts: self.shifts,
             timings,
         };

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::file::Label;
 use super::order::Idle;
 use super::{Cells, Key};
 use crate::llama::Token;
+use crate::presence::Presence;
 
 /// What is known of an entry wherever its state is.
 pub struct Entry {
@@ -18,8 +18,8 @@ pub struct Entry {
     pub state_bytes: usize,
     /// Positions were shifted.
     pub moved: bool,
-    /// Whether the session has an open context.
-    pub open: Arc<AtomicBool>,
+    /// The session's mark.
+    pub presence: Arc<Presence>,
     /// When it was last of use.
     pub used: Instant,
     /// Of its put, then of its latest departure.
@@ -57,7 +57,7 @@ pub struct Filed {
     tokens: Arc<[Token]>,
     state_bytes: usize,
     moved: bool,
-    open: Arc<AtomicBool>,
+    presence: Arc<Presence>,
 }
 
 /// An entry to be written.
@@ -79,7 +79,7 @@ impl Entry {
             tokens: cells.tokens.clone(),
             state_bytes: cells.state.len(),
             moved: cells.moved,
-            open: cells.open.clone(),
+            presence: cells.presence.clone(),
             used: now,
             generation,
             place: Place::Ram(Arc::new(cells)),
@@ -105,7 +105,7 @@ impl Entry {
             tokens: self.tokens.len(),
             idle: now.saturating_duration_since(self.used),
             session,
-            open: self.open.load(Ordering::Relaxed),
+            open: self.presence.is_open(),
         }
     }
 
@@ -118,7 +118,7 @@ impl Entry {
             tokens: self.tokens.clone(),
             state_bytes: self.state_bytes,
             moved: self.moved,
-            open: self.open.clone(),
+            presence: self.presence.clone(),
         }
     }
 
@@ -151,7 +151,7 @@ impl Filed {
             tokens: self.tokens.clone(),
             state,
             moved: self.moved,
-            open: self.open.clone(),
+            presence: self.presence.clone(),
         })
     }
 }

@@ -94,6 +94,10 @@ impl Index {
     pub fn put(&mut self, key: Key, cells: Cells, now: Instant) {
         self.discard(key);
         self.lost.remove(&key.session);
+        if cells.presence.is_gone() {
+            self.trash.push(Arc::new(cells));
+            return;
+        }
         self.generation += 1;
         let entry = Entry::new(cells, self.generation, now);
         self.shelves.insert(key, entry);
@@ -208,7 +212,9 @@ impl Index {
     /// Entries leave memory until it holds at most `ram_bytes`; how many left. `but` stays.
     pub fn enforce(&mut self, ram_bytes: u64, but: Option<Key>, now: Instant) -> usize {
         let mut left = 0;
-        while self.shelves.ram.bytes > ram_bytes {
+        while self.shelves.ram.bytes > ram_bytes
+            && !(ram_bytes < self.limits.ram_bytes && self.is_crowded(now))
+        {
             let idle = self.shelves.idle(now).filter(|(key, _)| Some(*key) != but);
             let Some(key) = order::leaves_first(self.limits.strategy, idle) else {
                 break;
@@ -342,6 +348,12 @@ impl Index {
             self.shelves.insert(key, entry);
             self.lose(key, Loss::Evicted);
         }
+    }
+
+    /// Whether as much is on its way to the disk as may be: what can wait for the next look does.
+    fn is_crowded(&self, now: Instant) -> bool {
+        let is_writable = self.limits.dir.is_some() && self.retry_at.is_none_or(|at| now >= at);
+        is_writable && self.shelves.leaving.bytes >= self.leaving_limit()
     }
 
     fn drop_files(&mut self) {

@@ -160,7 +160,7 @@ fn cells(session: u64, bytes: usize) -> Cells {
         tokens: tokens(&[session as i32, 7]),
         state: state.collect(),
         moved: false,
-        open: Arc::new(AtomicBool::new(false)),
+        presence: detached(),
     }
 }
 
@@ -194,10 +194,10 @@ fn a_put_replaces_what_the_key_had_in_every_tier() {
 #[test]
 fn a_file_gives_back_everything_that_was_put() {
     let bench = Bench::with_disk(0, 1 << 20);
-    let open = Arc::new(AtomicBool::new(false));
+    let presence = detached();
     let given = Cells {
         moved: true,
-        open: open.clone(),
+        presence: presence.clone(),
         ..cells(1, 600_000)
     };
     bench.store.put(key(1), given);
@@ -206,7 +206,7 @@ fn a_file_gives_back_everything_that_was_put() {
     assert!(moved && *tokens == [Token(1), Token(7)]);
     assert_eq!(bench.scratch.files().len(), 1);
     let (found, tier) = bench.store.take(key(1)).ok().unwrap();
-    assert!(found.moved && found.tokens == tokens && Arc::ptr_eq(&found.open, &open));
+    assert!(found.moved && found.tokens == tokens && Arc::ptr_eq(&found.presence, &presence));
     assert!(found.state == cells(1, 600_000).state && tier == Tier::Disk);
     assert_eq!(bench.scratch.files(), Vec::<PathBuf>::new());
     let counts = bench.store.counts();
@@ -393,4 +393,35 @@ fn a_closed_store_has_removed_everything_and_keeps_nothing() {
         (Held::default(), Held::default(), 3)
     );
     assert_eq!(bench.scratch.names(), Vec::<String>::new());
+}
+
+/// The mark of a session without an open context.
+fn detached() -> Arc<Presence> {
+    let presence = Presence::default();
+    presence.detach();
+    Arc::new(presence)
+}
+
+#[test]
+fn cells_of_a_session_that_has_ended_are_not_kept() {
+    let bench = Bench::with_ram(1000);
+    let cells = |presence: &Arc<Presence>| Cells {
+        tokens: Arc::from([Token(1)]),
+        state: vec![0; 100],
+        moved: false,
+        presence: presence.clone(),
+    };
+    let key = Key {
+        session: 1,
+        shape: 1,
+        exact: false,
+    };
+    let presence = detached();
+    bench.store.put(key, cells(&presence));
+    assert_eq!(bench.store.counts().ram.entries, 1);
+    presence.end();
+    bench.store.forget(1);
+    bench.store.put(key, cells(&presence));
+    assert_eq!(bench.store.counts().ram.entries, 0);
+    assert_eq!(bench.store.take(key).err(), Some(Loss::Never));
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -127,6 +127,23 @@ impl Shared {
         if let Hand::Running(handle) = hand {
             // A panic of the writer costs the cache only.
             drop(handle.join());
+        }
+    }
+
+    /// Drops everything and lets the writer remove the folder; waits for that for at most `patience`.
+    pub fn abandon(&self, patience: Duration) {
+        let mut state = self.state.lock();
+        state.is_closed = true;
+        state.index.clear();
+        self.work.notify_one();
+        let hand = std::mem::replace(&mut state.hand, Hand::None);
+        drop(state);
+        let end = Instant::now() + patience;
+        while let Hand::Running(handle) = &hand
+            && !handle.is_finished()
+            && Instant::now() < end
+        {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 

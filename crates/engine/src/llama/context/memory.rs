@@ -189,7 +189,7 @@ impl Context {
         })
         .map_err(|fault| fault.during("copy sequence"))?;
         if !self.kv_unified {
-            self.unsettle(dst);
+            self.copies.push((src.index(), dst.index()));
         }
         Ok(())
     }
@@ -232,11 +232,24 @@ impl Context {
 
     /// Whether the next decode has yet to write cells of `seq` that were moved or copied: they cannot be saved before.
     pub(crate) fn is_unsettled(&self, seq: SeqId) -> bool {
-        self.unsettled.contains(&seq.index())
+        self.unsettled.contains(&seq.index()) || self.copies.iter().any(|c| c.1 == seq.index())
+    }
+
+    /// Whether the next decode has yet to copy cells. Whatever is written to either end before it comes too early, even
+    /// if that end was cleared since.
+    pub(crate) fn has_copies_pending(&self) -> bool {
+        !self.copies.is_empty()
+    }
+
+    pub(super) fn is_copied(&self, seq: SeqId) -> bool {
+        let index = seq.index();
+        self.copies
+            .iter()
+            .any(|&(src, dst)| src == index || dst == index)
     }
 
     fn unsettle(&mut self, seq: SeqId) {
-        if !self.is_unsettled(seq) {
+        if !self.unsettled.contains(&seq.index()) {
             self.unsettled.push(seq.index());
         }
     }

@@ -64,10 +64,16 @@ impl Context {
 
     /// Replaces the cells of `seq` by saved ones. Returns how many positions it has then.
     ///
-    /// Errors: `InvalidEncoding` for bytes that `save_seq` of an equal context did not write: nothing has changed;
-    /// `Engine` where they do not fit: the sequence is empty then.
+    /// Errors: `InvalidEncoding` for bytes that `save_seq` of an equal context did not write, `Engine` where the next decode
+    /// has yet to copy the sequence: nothing has changed; `Engine` where they do not fit: the sequence is empty then.
     pub(crate) fn restore_seq(&mut self, seq: SeqId, bytes: &[u8]) -> Result<usize> {
         let raw = self.check_seq(seq)?;
+        if self.is_copied(seq) {
+            return Err(Error::Engine(format!(
+                "restore sequence: a copy of or to sequence {} is not made yet",
+                seq.index()
+            )));
+        }
         let payload = self
             .payload(bytes)
             .map_err(|reason| Error::InvalidEncoding(format!("the saved sequence {reason}")))?;

@@ -1,5 +1,7 @@
 //! Turns that begin alike: one evaluates what they have in common, the others wait for it and take it over.
 
+use std::time::Instant;
+
 use super::super::pool::LEAST;
 use super::super::slot::Slot;
 use super::Lane;
@@ -12,15 +14,20 @@ impl Lane {
         if !self.shares() {
             return;
         }
+        // Who is waited for must get on: its turn goes on in this step, or follows one that does.
+        let mut gets_on: Vec<bool> = self.slots.iter().map(|slot| slot.goes).collect();
         for at in 1..self.slots.len() {
             if !waits(&self.slots[at]) {
                 continue;
             }
-            match self.leader(at) {
+            match self.leader(at, &gets_on) {
                 Some((leader, common)) if self.pool.len(self.slots[leader].sequence) >= common => {
                     self.take_over(leader, at, common);
                 }
-                Some(_) => self.slots[at].goes = false,
+                Some(_) => {
+                    self.slots[at].goes = false;
+                    gets_on[at] = true;
+                }
                 None => {}
             }
         }
@@ -28,24 +35,31 @@ impl Lane {
 
     /// The earlier turn that has, or is about to have, the most of what the one at `at` evaluates next, and how far they
     /// are alike.
-    fn leader(&self, at: usize) -> Option<(usize, usize)> {
+    fn leader(&self, at: usize, gets_on: &[bool]) -> Option<(usize, usize)> {
         let slot = &self.slots[at];
         let tokens = slot.work.tokens();
         // The last one is evaluated in any case, for its logits.
         let tokens = &tokens[..tokens.len() - 1];
         let least = self.pool.len(slot.sequence) + 2 * LEAST;
+        let class = slot.standing.class();
         let earlier = self.slots[..at].iter().enumerate();
-        earlier
-            .map(|(index, leader)| (index, leader, common_prefix(leader.work.tokens(), tokens)))
-            .filter(|&(_, leader, common)| {
-                let (held, is_exact) = self.pool.tokens(leader.sequence);
-                let is_there = is_exact && held.len() >= common;
-                // A lower class would not be waited for.
-                let is_coming = waits(leader) && leader.standing.class() >= slot.standing.class();
-                common >= least && (is_there || is_exact && is_coming)
+        let candidates = earlier.filter(|(index, leader)| {
+            let (_, is_exact) = self.pool.tokens(leader.sequence);
+            // A lower class would not be waited for.
+            let is_coming = waits(leader) && leader.standing.class() >= class && gets_on[*index];
+            is_exact && !self.context.is_unsettled(leader.seq) && (is_coming || !waits(leader))
+        });
+        candidates
+            .map(|(index, leader)| {
+                let most = match waits(leader) {
+                    true => tokens.len(),
+                    false => self.pool.len(leader.sequence),
+                };
+                let own = leader.work.tokens();
+                (index, common_prefix(&own[..own.len().min(most)], tokens))
             })
-            .max_by_key(|&(index, _, common)| (common, std::cmp::Reverse(index)))
-            .map(|(index, _, common)| (index, common))
+            .filter(|&(_, common)| common >= least)
+            .max_by_key(|&(index, common)| (common, std::cmp::Reverse(index)))
     }
 
     fn take_over(&mut self, leader: usize, at: usize, common: usize) {
@@ -60,7 +74,7 @@ impl Lane {
         self.clear(to);
         match self.copy(from, to, common) {
             Ok(_) => {
-                self.pool.copied(from, to, common);
+                self.pool.copied(from, to, common, Instant::now());
                 let slot = &mut self.slots[at];
                 slot.work.skip(common);
                 self.totals.reuse.tokens.add(common as u64);

@@ -158,7 +158,7 @@ impl Lane {
     }
 
     /// Brings cells from the store. Errors: why they are gone.
-    pub(super) fn bring(&mut self, outside: Outside) -> Result<Brought, Miss> {
+    pub(super) fn bring(&mut self, work: &Work, outside: Outside) -> Result<Brought, Miss> {
         let (cells, hit) = match outside.is_own {
             true => {
                 let (cells, tier) = self.keeping.store.take(outside.key)?;
@@ -170,9 +170,15 @@ impl Lane {
             }
         };
         self.carried += cells.state.len();
+        // They may be others than those that were found: an engine that ends saves its own.
+        let prompt = &work.tokens()[..work.tokens().len() - 1];
+        let moves = outside.is_own && self.moves(work);
+        let alignment = self
+            .serves(&cells.tokens, prompt, moves)
+            .ok_or(Miss::Changed)?;
         Ok(Brought {
             cells,
-            alignment: outside.alignment,
+            alignment,
             hit,
         })
     }
@@ -192,7 +198,7 @@ impl Lane {
                     tokens: leaving.tokens.as_slice().into(),
                     state,
                     moved: !leaving.exact,
-                    open: leaving.open.0.clone(),
+                    presence: leaving.presence.clone(),
                 };
                 self.keeping.store.put(self.key(session), cells);
             }
@@ -261,7 +267,11 @@ impl Lane {
     pub(in super::super) fn relieve(&mut self, level: Level, now: Instant) {
         match level {
             Level::None | Level::Spill => {}
-            Level::Trim => self.thin(self.pool.idle_tokens() / 2, true, now),
+            // In memory they would take what they give.
+            Level::Trim => {
+                let saves = self.keeping.store.counts().disk.limit_bytes > 0;
+                self.thin(self.pool.idle_tokens() / 2, saves, now);
+            }
             Level::Drop | Level::Refuse => self.thin(0, false, now),
         }
     }
@@ -296,5 +306,7 @@ impl Lane {
                 self.context.seq_clear(seq);
             }
         }
+        // It may have left on the way here.
+        self.keeping.store.forget(session.0);
     }
 }

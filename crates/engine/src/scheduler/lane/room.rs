@@ -26,7 +26,11 @@ impl Lane {
                     continue;
                 }
                 // Alone it has the whole context, which holds any turn.
-                let least = (0..self.slots.len()).min_by_key(|&at| self.slots[at].weight());
+                let least = (0..self.slots.len()).min_by_key(|&at| {
+                    let slot = &self.slots[at];
+                    // Cells that are not written yet cannot be saved.
+                    (self.context.is_unsettled(slot.seq), slot.weight())
+                });
                 let Some(victim) = least.filter(|_| self.slots.len() > 1) else {
                     break;
                 };

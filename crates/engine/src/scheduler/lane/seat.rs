@@ -21,18 +21,48 @@ const CARRY: usize = 16 << 20;
 /// A sequence and cells for a turn.
 pub(in super::super) struct Seat {
     sequence: usize,
+    /// Whether the turn waited so long that nobody may take it away soon.
+    is_overdue: bool,
     /// Leading tokens of the turn that its cells hold.
     cached: usize,
 }
 
+impl Seat {
+    /// Notes whether the turn got it for its age.
+    pub(in super::super) fn for_age(self, is_overdue: bool) -> Seat {
+        Seat { is_overdue, ..self }
+    }
+}
+
+/// Why a turn has no seat yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Refusal {
+    /// Running turns hold too many cells.
+    Cells,
+    /// The running turns waited long enough for cells that were carried, or the next step has yet to copy some.
+    Later,
+}
+
 impl Lane {
-    /// A sequence and cells for a turn; `None` while running turns hold too much, or wait for cells that are carried.
-    pub(in super::super) fn reserve(&mut self, work: &Work, now: Instant) -> Option<Seat> {
-        if self.carried > CARRY && !self.slots.is_empty() {
-            return None;
+    /// A sequence and cells for a turn. `now_or_never`: another one gave its place up for it.
+    pub(in super::super) fn reserve(
+        &mut self,
+        work: &Work,
+        now_or_never: bool,
+        now: Instant,
+    ) -> std::result::Result<Seat, Refusal> {
+        let may_wait = !self.slots.is_empty() && !now_or_never;
+        if self.carried > CARRY && may_wait {
+            return Err(Refusal::Later);
         }
         let turn = &work.job.turn;
         let outside = self.outside(work);
+        if outside.is_some() && self.context.has_copies_pending() && may_wait {
+            return Err(Refusal::Later);
+        }
+        let unsettled: Vec<usize> = (0..self.context.n_seq_max() as usize)
+            .filter(|&sequence| self.context.is_unsettled(self.seq(sequence)))
+            .collect();
         let ask = Ask {
             session: turn.session,
             prompt: work.tokens(),
@@ -41,12 +71,13 @@ impl Lane {
             rewind: self.rewindable(),
             moves: self.moves(work),
             share: self.shares(),
-            open: &turn.past.open,
+            unsettled: &unsettled,
+            presence: &turn.past.presence,
         };
-        let grant = self.pool.admit(&ask, now)?;
+        let grant = self.pool.admit(&ask, now).ok_or(Refusal::Cells)?;
         let session = turn.session;
         let brought = match (&grant.start, outside) {
-            (Start::Saved, Some(outside)) => Some(self.bring(outside)),
+            (Start::Saved, Some(outside)) => Some(self.bring(work, outside)),
             _ => None,
         };
         // What was kept of the session elsewhere is older than what it is about to have.
@@ -58,8 +89,9 @@ impl Lane {
         for leaving in &grant.leaving {
             self.put_away(leaving);
         }
-        Some(Seat {
+        Ok(Seat {
             sequence: grant.sequence,
+            is_overdue: false,
             cached: self.fill(work, grant, brought),
         })
     }
@@ -114,6 +146,7 @@ impl Lane {
             planned: Vec::new(),
             goes: true,
             served: 0,
+            is_overdue: seat.is_overdue,
             resumed,
         });
         Ok(())
@@ -147,7 +180,7 @@ impl Lane {
                     .ok_or(Miss::NotRewindable)
             }
             (_, _, Some(copied)) => copied,
-            (Start::Saved, Some(Ok(brought)), _) => self.restore(sequence, &brought),
+            (Start::Saved, Some(Ok(brought)), _) => self.restore(work, sequence, &brought),
             (_, brought, _) => Err(match brought {
                 _ if work.job.turn.past.is_first => Miss::New,
                 Some(Err(miss)) => miss,
@@ -232,6 +265,10 @@ impl Lane {
             log::warn!(target: "memory", "cells not copied: {error}");
             return Err(Miss::Refused);
         }
+        if !self.context.is_unified() {
+            // The whole of it, whatever is taken back.
+            self.carried += self.stream_bytes;
+        }
         if !self.context.seq_truncate(target, position(tokens)) {
             return Err(Miss::NotRewindable);
         }
@@ -245,6 +282,7 @@ impl Lane {
     /// Fills an empty sequence with saved cells, as far as they serve.
     fn restore(
         &mut self,
+        work: &Work,
         sequence: usize,
         brought: &Brought,
     ) -> std::result::Result<(Hit, Alignment), Miss> {
@@ -267,6 +305,9 @@ impl Lane {
             tokens.drain(gap);
         }
         tokens.truncate(alignment.len());
+        if !work.tokens().starts_with(&tokens) {
+            return Err(Miss::Changed);
+        }
         let exact = !cells.moved && alignment.moves.is_empty();
         self.pool.restored(sequence, &tokens, exact);
         Ok((brought.hit, alignment.clone()))

@@ -17,8 +17,8 @@ const STEPS: u64 = 64;
 pub(super) struct Settling {
     /// Steps in a row with running sequences that are not neighbours.
     apart: u64,
-    /// When the last steps began, one of every [`STEPS`].
-    marks: [Option<Instant>; 2],
+    /// The last two steps with a number that [`STEPS`] divides, and when they were.
+    marks: [Option<(u64, Instant)>; 2],
 }
 
 impl Lane {
@@ -34,11 +34,11 @@ impl Lane {
     }
 
     fn let_unused_go(&mut self, now: Instant) {
-        if self.steps.is_multiple_of(STEPS) {
-            self.settling.marks = [Some(now), self.settling.marks[0]];
+        let last = self.settling.marks[0];
+        if self.steps.is_multiple_of(STEPS) && last.is_none_or(|(steps, _)| steps < self.steps) {
+            self.settling.marks = [Some((self.steps, now)), last];
         }
-        // Two marks lie at least so many steps apart, whatever happens between them.
-        if let Some(since) = self.settling.marks[1]
+        if let Some((_, since)) = self.settling.marks[1]
             && let Some(leaving) = self.pool.evict_unused(since, now)
         {
             self.put_away(&leaving);
@@ -56,7 +56,7 @@ impl Lane {
             return;
         }
         self.settling.apart = 0;
-        if self.context.is_unsettled(self.seq(from)) {
+        if self.context.is_unsettled(self.seq(from)) || self.context.has_copies_pending() {
             return;
         }
         if let Some(leaving) = self.pool.evict_from(to) {
@@ -71,6 +71,7 @@ impl Lane {
             return;
         }
         self.clear(from);
+        self.carried += self.stream_bytes;
         self.pool.moved(from, to);
         for slot in self.slots.iter_mut().filter(|slot| slot.sequence == from) {
             (slot.sequence, slot.seq) = (to, target);

@@ -119,7 +119,7 @@ impl Bench {
         assert!(self.queue.push(work, ask, now).is_ok());
         let choice = self.queue.next(now, |_| true).unwrap();
         let (work, standing) = self.queue.take(choice, now).unwrap();
-        let seat = self.lane.reserve(&work, time).unwrap();
+        let seat = self.lane.reserve(&work, false, time).ok().unwrap();
         assert!(self.lane.enter(work, standing, seat, time).is_ok());
         Caller { ticket, cancelled }
     }
@@ -364,7 +364,7 @@ fn in_fixed_shapes_an_answer_whose_cells_were_not_saved_comes_back_token_by_toke
     let steps = bench.lane.steps;
     let now = Instant::now();
     let (work, standing) = bench.lane.park(0, now);
-    let seat = bench.lane.reserve(&work, now).unwrap();
+    let seat = bench.lane.reserve(&work, false, now).ok().unwrap();
     assert!(bench.lane.enter(work, standing, seat, now).is_ok());
     // The prompt is one piece; the first token came with it, and five more in steps of their own.
     bench.until_decoding();

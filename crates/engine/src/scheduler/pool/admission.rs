@@ -1,13 +1,14 @@
 //! How a turn gets its sequence and cells: where, what its cells begin with, and who gives way.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::super::job::SessionKey;
+use super::cells::Cell;
 use super::{LEAST, Leaving, Pool};
 use crate::llama::Token;
 use crate::memory::align::{Alignment, Move, align, common_prefix};
+use crate::presence::Presence;
 
 /// What a turn asks for.
 #[derive(Debug, Clone)]
@@ -26,12 +27,14 @@ pub struct Ask<'a> {
     pub moves: bool,
     /// Whether it may have the cells of another session's equal prefix.
     pub share: bool,
-    /// Whether the session has an open context.
-    pub open: &'a Arc<AtomicBool>,
+    /// Sequences whose cells cannot be copied now.
+    pub unsettled: &'a [usize],
+    /// The session's mark.
+    pub presence: &'a Arc<Presence>,
 }
 
 /// A place for a turn.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Grant {
     /// The sequence's index.
     pub sequence: usize,
@@ -80,8 +83,19 @@ impl Pool {
             Start::Copied { .. } if !self.unified => all,
             _ => all - begun,
         };
-        let stays = all - need;
-        if !self.would_fit(need, &self.sequences[from].cells[..stays], &[]) {
+        let cells = &self.sequences[from].cells;
+        let stay: Vec<Cell> = match &start {
+            Start::Kept(alignment) => {
+                let moved = alignment.moves.iter().flat_map(|m| &cells[m.from.clone()]);
+                cells[..alignment.keep]
+                    .iter()
+                    .chain(moved)
+                    .copied()
+                    .collect()
+            }
+            _ => cells[..all - need].to_vec(),
+        };
+        if !self.would_fit(need, &stay, &[]) {
             return None;
         }
         let mut leaving = Vec::new();
@@ -90,7 +104,7 @@ impl Pool {
         }
         self.begin(sequence, &start, ask);
         if let Start::Copied { from, tokens } = start {
-            self.take_over(from, sequence, tokens);
+            self.take_over(from, sequence, tokens, now);
         }
         while self.spare() < all - begun
             && let Some(victim) = self.first_to_leave(&[sequence], now)
@@ -134,7 +148,7 @@ impl Pool {
             kept = Alignment::default();
         }
         let donor = match ask.share {
-            true => self.donor(&ask.prompt[..limit], sequence, ask.rewind),
+            true => self.donor(&ask.prompt[..limit], sequence, ask),
             false => None,
         };
         let saved = ask.saved.min(limit);
@@ -150,15 +164,16 @@ impl Pool {
     }
 
     /// The sequence with the longest prefix of `prompt`, and how long that is.
-    fn donor(&self, prompt: &[Token], but: usize, rewind: usize) -> Option<(usize, usize)> {
-        let others = (0..self.sequences.len()).filter(|&i| i != but);
+    fn donor(&self, prompt: &[Token], but: usize, ask: &Ask<'_>) -> Option<(usize, usize)> {
+        let is_other = |i: &usize| *i != but && !ask.unsettled.contains(i);
+        let others = (0..self.sequences.len()).filter(is_other);
         others
             .map(|i| {
                 let held = &self.sequences[i];
                 let common = common_prefix(&held.tokens, prompt).min(held.exact);
                 // In split mode all of it is copied, and what is too much is taken back.
                 let back = held.tokens.len() - common;
-                (i, if back > rewind { 0 } else { common })
+                (i, if back > ask.rewind { 0 } else { common })
             })
             .filter(|&(_, common)| common >= LEAST)
             .max_by_key(|&(i, common)| (common, std::cmp::Reverse(i)))
@@ -180,7 +195,7 @@ impl Pool {
             place.shared = place.tokens.len();
         }
         place.owner = Some(ask.session);
-        place.open = ask.open.clone();
+        place.presence = ask.presence.clone();
         place.running = true;
         place.halved = false;
         place.reserved = 0;

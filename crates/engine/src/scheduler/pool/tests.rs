@@ -15,7 +15,7 @@ fn tokens(range: Range<i32>) -> Vec<Token> {
 struct Bench {
     pool: Pool,
     now: Instant,
-    open: Arc<AtomicBool>,
+    presence: Arc<Presence>,
     rewind: usize,
     moves: bool,
     share: bool,
@@ -30,7 +30,7 @@ impl Bench {
         Bench {
             pool: Pool::new(sequences, cells, unified, strategy),
             now: Instant::now(),
-            open: Arc::new(AtomicBool::new(true)),
+            presence: Arc::default(),
             rewind: usize::MAX,
             moves: false,
             share: true,
@@ -57,7 +57,8 @@ impl Bench {
             rewind: self.rewind,
             moves: self.moves,
             share: self.share,
-            open: &self.open,
+            unsettled: &[],
+            presence: &self.presence,
         };
         self.pool.admit(&ask, self.now)
     }
@@ -206,6 +207,28 @@ fn tokens_behind_dropped_turns_move_and_are_shared_no_more() {
 }
 
 #[test]
+fn cells_of_dropped_turns_that_others_have_do_not_count_as_staying() {
+    let mut bench = Bench::new(3, 500);
+    bench.moves = true;
+    let first = bench.admit(1, &tokens(0..400), 0).unwrap();
+    bench.fill(&first, &tokens(0..400));
+    bench.pool.release(first.sequence, bench.now);
+    // Another one runs on the first 200 and keeps them.
+    let second = bench.admit(2, &tokens(0..201), 0).unwrap();
+    bench.fill(&second, &tokens(0..201));
+    // 50 stay, 150 that are shared go, 200 are moved: 250 of 500 are its own, 201 the other's, 50 of both.
+    let prompt = [tokens(0..50), tokens(200..400), tokens(900..950)].concat();
+    assert_eq!(bench.pool.used(), 401);
+    assert!(bench.admit(1, &prompt, 50).is_none());
+    let third = bench.admit(1, &prompt, 49).unwrap();
+    bench.fill(&third, &prompt);
+    for _ in 0..49 {
+        bench.pool.filled(third.sequence, Token(0));
+    }
+    assert_eq!(bench.pool.used(), 500);
+}
+
+#[test]
 fn idle_sequences_give_way_longest_unused_first() {
     let mut bench = Bench::new(3, 30);
     bench.run(1, &tokens(0..10));
@@ -235,7 +258,7 @@ fn the_strategy_says_which_idle_sequence_gives_way() {
 fn a_turn_waits_while_running_ones_hold_the_cells() {
     let mut bench = Bench::new(2, 30);
     let first = bench.admit(1, &tokens(0..10), 10).unwrap();
-    assert_eq!(bench.admit(2, &tokens(0..10), 10), None);
+    assert!(bench.admit(2, &tokens(0..10), 10).is_none());
     bench.pool.release(first.sequence, bench.now);
     assert!(bench.admit(2, &tokens(0..10), 10).is_some());
 }

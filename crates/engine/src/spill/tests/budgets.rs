@@ -32,7 +32,9 @@ fn the_strategy_names_who_leaves() {
         });
         for session in [2, 1] {
             let given = cells(session, 100);
-            given.open.store(session == open, Ordering::Relaxed);
+            if session == open {
+                given.presence.open();
+            }
             bench.store.put(key(session), given);
             bench.pass(Duration::from_millis(1));
         }

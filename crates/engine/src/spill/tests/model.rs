@@ -192,7 +192,9 @@ fn step(bench: &Bench, model: &mut Model, step: &Step) {
     match *step {
         Step::Put(key, bytes, open) => {
             let given = cells(key.session, bytes);
-            given.open.store(open, Ordering::Relaxed);
+            if open {
+                given.presence.open();
+            }
             store.put(key, given);
             model.put(key, bytes, open);
         }
