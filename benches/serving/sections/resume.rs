@@ -98,9 +98,17 @@ pub fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let fixed = Memory::now(&engine)?.fixed()?;
     rows(report, Tier::Ram, series(&engine, &texts, Tier::Ram)?);
     drop(engine);
+    let Some(budget) = no_room(fixed) else {
+        report.note(
+            "resume: from disk skipped, the model takes less than the smallest memory budget",
+        );
+        return Ok(());
+    };
     let folder = Scratch::new(bench.logs.folder(), "spill")?;
-    let mut memory = no_room(fixed);
-    memory["spill_dir"] = folder.path().to_string_lossy().into();
+    let memory = json!({
+        "max_memory_mb": budget,
+        "spill_dir": folder.path().to_string_lossy(),
+    });
     let engine = start(bench, memory)?;
     rows(report, Tier::Disk, series(&engine, &texts, Tier::Disk)?);
     Ok(())
@@ -120,16 +128,10 @@ fn start(bench: &Bench, mut memory: Value) -> Result<Ours> {
     bench.ours_with(&settings, &more)
 }
 
-/// A budget that leaves no room for cells that are put away, and yet is no reason to drop those in the pool: that room
-/// ends 0.05 of the budget below the threshold, pressure begins at it.
-fn no_room(fixed: u64) -> Value {
+/// A budget in MiB that cells and compute buffers, of `fixed` bytes, take up, so that nothing is left for saved cells.
+fn no_room(fixed: u64) -> Option<u64> {
     const LEAST: u64 = 64;
-    let limit = (fixed / MEBIBYTE * 5 / 4 + 1).max(LEAST);
-    let filled = fixed as f64 / (limit * MEBIBYTE) as f64;
-    json!({
-        "max_memory_mb": limit,
-        "memory_pressure_threshold": (filled + 0.04).clamp(0.1, 1.0),
-    })
+    Some(fixed / MEBIBYTE).filter(|&budget| budget >= LEAST)
 }
 
 fn series(engine: &Ours, texts: &Texts, tier: Tier) -> Result<Seen> {
