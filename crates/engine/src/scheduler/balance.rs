@@ -61,6 +61,12 @@ impl Balance {
         self.seats.retain(|_, seat| seat.turns > 0);
     }
 
+    /// Whether `client` has one turn and another one several, as of the last step.
+    pub fn is_only_turn_beside_many(&self, client: Client) -> bool {
+        let one = self.seats.get(&client).is_some_and(|seat| seat.turns == 1);
+        one && self.seats.values().any(|seat| seat.turns > 1)
+    }
+
     /// Whether the answers or the prompts of `client` go on in this step. At least one client's do.
     pub fn goes(&self, client: Client, part: Part, now: Instant, gap: Duration) -> bool {
         let Some(seat) = self.seats.get(&client) else {
@@ -147,6 +153,17 @@ mod tests {
         );
         balance.charge(HEAVY, Part::Prompt, 6000, now);
         assert!(balance.goes(HEAVY, Part::Answer, now, GAP));
+    }
+
+    #[test]
+    fn only_turns_beside_many_are_known() {
+        let mut balance = Balance::default();
+        let now = Instant::now();
+        balance.seat(seats(2, Class::Normal, Class::Normal).into_iter(), now);
+        assert!(balance.is_only_turn_beside_many(LIGHT));
+        assert!(!balance.is_only_turn_beside_many(HEAVY));
+        balance.seat(seats(1, Class::Normal, Class::Normal).into_iter(), now);
+        assert!(!balance.is_only_turn_beside_many(LIGHT));
     }
 
     #[test]

@@ -47,6 +47,7 @@ pub(super) struct Lane {
     shape: Shape,
     fair: bool,
     balance: Balance,
+    keeps_one: bool,
     keeping: Keeping,
     settling: Settling,
     /// Bytes of cells that were carried out of the context and back since the last step.
@@ -107,6 +108,7 @@ impl Lane {
             shape: setup.shape,
             fair: setup.fair,
             balance: Balance::default(),
+            keeps_one: false,
             keeping: setup.keeping,
             settling: Settling::default(),
             carried: 0,
@@ -140,6 +142,12 @@ impl Lane {
     /// Further turns that may run.
     pub(super) fn free(&self) -> usize {
         self.parallel - self.slots.len()
+    }
+
+    /// Whether one more turn may run. A slot that was just left by the only turn of its client stays free for a step
+    /// where another client has several: the next turn of the first one is often on its way.
+    pub(super) fn has_room(&self) -> bool {
+        self.free() > usize::from(self.keeps_one)
     }
 
     /// The running turns as rotation sees them, in the order of `park`'s index.

@@ -124,8 +124,8 @@ impl Lanes {
     /// Whether a turn would find a slot.
     pub(super) fn has_room(&self, which: Which) -> bool {
         match which {
-            Which::Shared => self.shared.free() > 0,
-            Which::Own => self.own.as_ref().is_none_or(|lane| lane.free() > 0),
+            Which::Shared => self.shared.has_room(),
+            Which::Own => self.own.as_ref().is_none_or(Lane::has_room),
         }
     }
 

@@ -18,6 +18,7 @@ impl Lane {
     pub(super) fn plan(&mut self, now: Instant) -> Result<Amount> {
         self.choose(now);
         self.follow();
+        self.keeps_one = false;
         let graph = self.context.n_ubatch() as usize;
         let (answers, prefill) = match &self.shape {
             Shape::Paced(pace, _) => {

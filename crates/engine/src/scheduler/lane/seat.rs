@@ -337,6 +337,10 @@ impl Lane {
         now: Instant,
     ) -> Ended {
         let slot = self.slots.remove(at);
+        self.keeps_one |= self.fair
+            && self
+                .balance
+                .is_only_turn_beside_many(slot.standing.client());
         self.release(slot.sequence, keep, now);
         Ended {
             work: slot.work,
