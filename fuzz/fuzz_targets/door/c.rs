@@ -103,6 +103,16 @@ unsafe extern "C" {
         user_data: *mut c_void,
     ) -> u32;
     pub fn wasi_nn_set_session_priority(ctx: usize, context: u32, priority: u32) -> u32;
+    pub fn wasi_nn_set_client_key(ctx: usize, context: u32, key: usize, len: u32) -> u32;
+    pub fn wasi_nn_remove_turns(ctx: usize, context: u32, first: u32, count: u32) -> u32;
+    pub fn wasi_nn_set_overflow(
+        ctx: usize,
+        context: u32,
+        overflow: u32,
+        keep: u32,
+        discard: u32,
+    ) -> u32;
+    pub fn wasi_nn_set_window(ctx: usize, context: u32, tokens: u32) -> u32;
     pub fn wasi_nn_clear_context(ctx: usize, context: u32) -> u32;
     pub fn wasi_nn_get_context_usage(
         ctx: usize,

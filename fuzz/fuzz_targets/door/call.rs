@@ -153,6 +153,30 @@ pub enum Call {
         context: u8,
         priority: u8,
     },
+    Client {
+        ctx: u8,
+        context: u8,
+        key: [u8; 4],
+        length: u8,
+    },
+    RemoveTurns {
+        ctx: u8,
+        context: u8,
+        first: u8,
+        count: u32,
+    },
+    Overflow {
+        ctx: u8,
+        context: u8,
+        overflow: u8,
+        keep: u32,
+        discard: u32,
+    },
+    Window {
+        ctx: u8,
+        context: u8,
+        tokens: u16,
+    },
     Clear {
         ctx: u8,
         context: u8,

@@ -94,6 +94,30 @@ impl Host<'_> {
             } => self.status(*ctx, *kind, *size, *place),
             Call::LastError { ctx, size, place } => self.last_error(*ctx, *size, *place),
             Call::Cancel { ctx, context } => self.cancel(*ctx, *context),
+            Call::Client {
+                ctx,
+                context,
+                key,
+                length,
+            } => self.client(*ctx, *context, key, *length),
+            Call::RemoveTurns {
+                ctx,
+                context,
+                first,
+                count,
+            } => self.remove_turns(*ctx, *context, (*first).into(), *count),
+            Call::Overflow {
+                ctx,
+                context,
+                overflow,
+                keep,
+                discard,
+            } => self.overflow(*ctx, *context, u32::from(*overflow % 4), [*keep, *discard]),
+            Call::Window {
+                ctx,
+                context,
+                tokens,
+            } => self.window(*ctx, *context, (*tokens).into()),
             Call::Priority {
                 ctx,
                 context,
@@ -387,6 +411,44 @@ impl Host<'_> {
             done.is_none() || priority <= 3,
             "the priority {priority} was taken"
         );
+    }
+
+    /// Up to the fourth byte there are bytes.
+    fn client(&self, ctx: u8, context: u8, key: &[u8; 4], length: u8) {
+        let length = u32::from(length % 5);
+        self.on_context("wasi_nn_set_client_key", ctx, context, |ctx, context| {
+            // SAFETY: numbers and a key of at least that length.
+            unsafe { c::wasi_nn_set_client_key(ctx, context, key.as_ptr() as usize, length) }
+        });
+    }
+
+    fn remove_turns(&self, ctx: u8, context: u8, first: u32, count: u32) {
+        let done = self.on_context("wasi_nn_remove_turns", ctx, context, |ctx, context| {
+            // SAFETY: numbers.
+            unsafe { c::wasi_nn_remove_turns(ctx, context, first, count) }
+        });
+        assert!(
+            done.is_none() || count <= 10_000,
+            "{count} turns from the {first} on were removed"
+        );
+    }
+
+    fn overflow(&self, ctx: u8, context: u8, overflow: u32, [keep, discard]: [u32; 2]) {
+        let done = self.on_context("wasi_nn_set_overflow", ctx, context, |ctx, context| {
+            // SAFETY: numbers.
+            unsafe { c::wasi_nn_set_overflow(ctx, context, overflow, keep, discard) }
+        });
+        assert!(
+            done.is_none() || overflow <= 2,
+            "the overflow {overflow} was taken"
+        );
+    }
+
+    fn window(&self, ctx: u8, context: u8, tokens: u32) {
+        self.on_context("wasi_nn_set_window", ctx, context, |ctx, context| {
+            // SAFETY: numbers.
+            unsafe { c::wasi_nn_set_window(ctx, context, tokens) }
+        });
     }
 
     fn clear(&self, ctx: u8, context: u8) {
