@@ -73,6 +73,7 @@ pub fn cache(totals: &Totals, now: Option<&Stats>, cells: u32, saved: &Counts) -
         "spills": totals.spills.get(),
         "restores": totals.restores.get(),
         "dropped": saved.dropped,
+        "packed": totals.packed.get(),
         "moves": totals.moves.get(),
         "displaced": totals.displaced.get(),
         "followed": totals.followed.get(),

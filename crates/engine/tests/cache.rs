@@ -491,3 +491,35 @@ fn what_nobody_uses_leaves_a_shared_pool_while_others_work() {
     recalls(&backend, idle, "Vexanu");
     assert_eq!(number(&backend, "hits.ram"), 1, "{}", memory(&backend));
 }
+
+#[test]
+fn cells_are_packed_when_most_of_a_shared_pool_has_become_free() {
+    let backend = backend(&greedy(json!({
+        "backend": {"max_concurrent": 16},
+        "performance": {"n_parallel": 8, "kv_mode": "unified"},
+        "memory": {"max_cache_tokens": 0},
+    })));
+    let call = |tokens: u32| format!(r#"{{"ignore_eos": true, "max_tokens": {tokens}}}"#);
+    let talk = |context: u32| {
+        let said = ["Tell me about rivers.", "Count to 20.", "Hello."];
+        said.map(|text| say_with(&backend, context, text, &call(200)).unwrap())
+    };
+    let alone = talk(open(&backend));
+    // Low cells are filled by those who will be gone, high ones by the one who stays.
+    for n in 1..6 {
+        say_with(
+            &backend,
+            open(&backend),
+            &format!("Count to {n}."),
+            &call(300),
+        )
+        .unwrap();
+    }
+    let stays = open(&backend);
+    let first = say_with(&backend, stays, "Tell me about rivers.", &call(200)).unwrap();
+    assert_eq!(first, alone[0]);
+    let rest =
+        ["Count to 20.", "Hello."].map(|text| say_with(&backend, stays, text, &call(200)).unwrap());
+    assert_eq!(rest, alone[1..]);
+    assert!(number(&backend, "packed") > 0, "{}", memory(&backend));
+}

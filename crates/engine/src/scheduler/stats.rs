@@ -45,6 +45,8 @@ pub struct Totals {
     pub shifts: Counter,
     /// How long the last step with moved cells took, and the longest, in microseconds.
     pub shift_us: Gauge,
+    /// Sequences that were written anew into lower cells.
+    pub packed: Counter,
     /// Running sequences that moved next to others.
     pub moves: Counter,
     /// Running turns that gave their cells to others and waited.

@@ -1,6 +1,7 @@
 //! Where sequences lie: what nobody uses leaves a shared pool, and running sequences stay neighbours in a split one.
 //!
-//! Every token of a shared pool looks at all cells up to the highest that is filled, idle ones included. With a part for
+//! Every token of a shared pool looks at all cells up to the highest that is filled, idle and free ones included. So when
+//! many have become free, the others are written anew, which puts them into the first free ones. With a part for
 //! each sequence, llama.cpp evaluates those together whose numbers follow each other, and all others in graphs of their
 //! own.
 
@@ -19,7 +20,14 @@ pub(super) struct Settling {
     apart: u64,
     /// The last two steps with a number that [`STEPS`] divides, and when they were.
     marks: [Option<(u64, Instant)>; 2],
+    /// The most cells that were filled since all were written anew: none that is filled lies above.
+    peak: usize,
+    /// Sequences that are still to be written anew.
+    loose: Vec<usize>,
 }
+
+/// Filled cells below which it does not matter where they lie.
+const FEW: usize = 512;
 
 impl Lane {
     /// Brings order into the sequences between two steps. At most one of them is carried away or moved.
@@ -28,8 +36,57 @@ impl Lane {
             return;
         }
         match self.context.is_unified() {
-            true => self.let_unused_go(now),
+            true => {
+                self.let_unused_go(now);
+                self.pack();
+            }
             false => self.close_ranks(),
+        }
+    }
+
+    /// Writes sequences anew, one in each step, once less than half of the cells up to the highest are filled.
+    fn pack(&mut self) {
+        let used = self.pool.used();
+        let settling = &mut self.settling;
+        settling.peak = settling.peak.max(used);
+        if settling.loose.is_empty() && settling.peak > FEW && used < settling.peak / 2 {
+            let all = 0..self.context.n_seq_max() as usize;
+            settling.loose = all
+                .filter(|&sequence| self.pool.len(sequence) > 0)
+                .collect();
+            settling.peak = used;
+        }
+        if self.carried == 0
+            && let Some(sequence) = self.settling.loose.pop()
+        {
+            self.write_anew(sequence);
+        }
+    }
+
+    fn write_anew(&mut self, sequence: usize) {
+        let (seq, length) = (self.seq(sequence), self.pool.len(sequence));
+        // Cells that others have, too, would become cells of its own.
+        if length == 0 || !self.pool.may_move(sequence, 0..length) {
+            return;
+        }
+        let Ok(state) = self.context.save_seq(seq) else {
+            return;
+        };
+        self.carried += state.len();
+        self.context.seq_clear(seq);
+        match self.context.restore_seq(seq, &state) {
+            Ok(count) if count == length => self.totals.packed.count(),
+            other => {
+                log::warn!(target: "memory", "sequence {sequence} was not written anew: {other:?}");
+                self.context.seq_clear(seq);
+                match self.slots.iter_mut().find(|slot| slot.sequence == sequence) {
+                    Some(slot) => {
+                        slot.work.restart();
+                        self.pool.restart(sequence);
+                    }
+                    None => self.pool.forget(sequence),
+                }
+            }
         }
     }
 
