@@ -51,6 +51,7 @@ pub fn cache(totals: &Totals, now: Option<&Stats>, cells: u32, saved: &Counts) -
     json!({
         "cache_tokens": now.map_or(0, |stats| stats.used_tokens.get()),
         "cache_tokens_idle": now.map_or(0, |stats| stats.idle_tokens.get()),
+        "cache_tokens_prefixes": now.map_or(0, |stats| stats.prefix_tokens.get()),
         "cache_tokens_limit": cells,
         "idle_sequences": now.map_or(0, |stats| stats.idle_sequences.get()),
         "ram": {

@@ -136,6 +136,7 @@ impl Lane {
             used: self.pool.used(),
             idle: self.pool.idle_tokens(),
             idle_sequences: self.pool.idle_sequences(),
+            prefixes: self.pool.prefix_tokens(),
         }
     }
 

@@ -291,6 +291,12 @@ impl Pool {
         self.idle().map(|i| self.sequences[i].tokens.len()).sum()
     }
 
+    /// Tokens in sequences without a session: what several began with.
+    pub fn prefix_tokens(&self) -> usize {
+        let without = self.sequences.iter().filter(|s| s.owner.is_none());
+        without.map(|s| s.tokens.len()).sum()
+    }
+
     /// Cells that are filled.
     pub fn used(&self) -> usize {
         self.cells.count() - self.cells.free()

@@ -240,6 +240,7 @@ impl Loop {
         stats.used_tokens.set(cells.used as u64);
         stats.idle_tokens.set(cells.idle as u64);
         stats.idle_sequences.set(cells.idle_sequences as u64);
+        stats.prefix_tokens.set(cells.prefixes as u64);
         stats.spare_bytes.set(self.lanes.spare_bytes());
     }
 }

@@ -80,6 +80,8 @@ pub struct CellUse {
     pub idle: usize,
     /// Idle sequences with tokens.
     pub idle_sequences: usize,
+    /// Tokens that several conversations began with, all of which are gone.
+    pub prefixes: usize,
 }
 
 /// What one engine thread is doing.
@@ -99,6 +101,8 @@ pub struct Stats {
     pub idle_tokens: Gauge,
     /// Idle sequences with tokens.
     pub idle_sequences: Gauge,
+    /// Tokens that several conversations began with, all of which are gone.
+    pub prefix_tokens: Gauge,
     /// Bytes of the context that deterministic turns have for themselves.
     pub spare_bytes: Gauge,
     /// Counted together with the backend's other engine threads.
@@ -114,6 +118,7 @@ impl Stats {
             used_tokens: Gauge::default(),
             idle_tokens: Gauge::default(),
             idle_sequences: Gauge::default(),
+            prefix_tokens: Gauge::default(),
             spare_bytes: Gauge::default(),
             totals,
             overdue: Gauge::default(),
