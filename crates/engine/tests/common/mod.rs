@@ -112,3 +112,44 @@ impl Random {
         (z ^ (z >> 31)) % limit
     }
 }
+
+/// Names that the pocket models recall.
+pub const NAMES: [&str; 8] = [
+    "Zorvath", "Melkin", "Tarbo", "Quendil", "Fennor", "Ballas", "Dorimi", "Vexanu",
+];
+
+/// A backend with pocket model `a`, configured at its load, where all keys are taken.
+pub fn loaded(config: &str) -> Backend {
+    let backend = unloaded("{}");
+    backend
+        .load_file(&pocket("a"), Some(config.as_bytes()), None)
+        .unwrap();
+    backend
+}
+
+/// The memory status.
+pub fn memory(backend: &Backend) -> Value {
+    status(backend, StatusKind::Memory)
+}
+
+/// The number at a path such as `hits.ram`.
+pub fn memory_number(backend: &Backend, path: &str) -> u64 {
+    let mut value = &memory(backend);
+    for part in path.split('.') {
+        value = &value[part];
+    }
+    value.as_u64().unwrap_or_else(|| panic!("{path}: {value}"))
+}
+
+/// A context that was told a name.
+pub fn told(backend: &Backend, name: &str) -> u32 {
+    let c = open(backend);
+    say(backend, c, &format!("My name is {name}.")).unwrap();
+    c
+}
+
+/// Asks for the name that a context was told.
+pub fn recalls(backend: &Backend, context: u32, name: &str) {
+    let answer = say(backend, context, "What is my name?").unwrap();
+    assert!(answer.contains(name), "{name}: {answer}");
+}
