@@ -107,8 +107,10 @@ impl Monitor {
         self.watch.portion();
     }
 
-    /// Starts the watch, if it does not run. Without a thread nothing is watched.
+    /// A model has come: what it takes of the budget is taken at once. Starts the watch, if it does not run; without a
+    /// thread nothing is watched.
     pub fn begin(&self, journal: &Arc<Journal>) {
+        self.watch.portion();
         let mut thread = self.thread.lock();
         if thread.is_none() {
             let watch = self.watch.clone();
