@@ -36,6 +36,12 @@ fn until_full(backend: &Backend, context: u32) {
     panic!("200 turns fit into the context");
 }
 
+/// A turn whose answer goes on until there is no room.
+fn endless(backend: &Backend, context: u32) {
+    let call = r#"{"ignore_eos": true}"#;
+    say_with(backend, context, "Tell me about rivers.", call).unwrap();
+}
+
 #[test]
 fn a_long_conversation_keeps_its_head_and_moves_its_cells() {
     let backend = backend(&greedy(json!({"model": {"ctx_size": 1024}})));
@@ -75,13 +81,7 @@ fn an_answer_that_fills_the_context_makes_room_twice_and_then_ends() {
         history.as_array().unwrap().len() / 2
     };
     let before = turns(&backend);
-    say_with(
-        &backend,
-        c,
-        "Tell me about rivers.",
-        r#"{"ignore_eos": true}"#,
-    )
-    .unwrap();
+    endless(&backend, c);
     let told = metadata(&backend, c);
     assert_eq!(
         (&told["finish_reason"], &told["shifts"]),
@@ -100,13 +100,7 @@ fn without_anything_to_drop_a_full_context_ends_the_answer() {
         json!({"model": {"ctx_size": 256, "n_predict": -1}}),
     ));
     let c = open(&backend);
-    say_with(
-        &backend,
-        c,
-        "Tell me about rivers.",
-        r#"{"ignore_eos": true}"#,
-    )
-    .unwrap();
+    endless(&backend, c);
     let told = metadata(&backend, c);
     assert_eq!(
         (&told["finish_reason"], &told["shifts"]),

@@ -193,11 +193,16 @@ fn quantised_values_without_flash_attention_are_answered_and_kept_as_they_were()
 
 #[test]
 fn pressure_shrinks_caches_step_by_step_and_lets_go_again() {
+    let log = std::env::temp_dir().join(format!("pressure-{}.log", std::process::id()));
     let backend = backend(
         &Forge::model(),
         "pressure.gguf",
-        json!({"memory": {"max_memory_mb": 64, "memory_pressure_threshold": 0.1, "n_keep_tokens": 0}}),
+        json!({
+            "memory": {"max_memory_mb": 64, "memory_pressure_threshold": 0.1, "n_keep_tokens": 0},
+            "logging": {"level": "info", "file": log},
+        }),
     );
+    let _entered = crate::logging::enter(&backend.journal);
     let context = backend.open_context(0).unwrap().0;
     say(&backend, context, "hello there");
     // Longer than a budget of 6.4 MiB takes: the text of a conversation counts.
@@ -244,4 +249,16 @@ fn pressure_shrinks_caches_step_by_step_and_lets_go_again() {
     assert!(pressure["drops"].as_u64() > Some(0), "{pressure}");
     assert!(backend.open_context(0).is_ok());
     say(&backend, context, "abc");
+    let told = std::fs::read_to_string(&log).unwrap();
+    for line in [
+        "none -> spill",
+        "spill -> trim",
+        "trim -> drop",
+        "drop -> refuse",
+        "refuse -> none",
+    ] {
+        assert!(told.contains(&format!("[MEM] pressure {line}")), "{told}");
+    }
+    assert!(told.contains("[MEM] idle cells give way: drop"), "{told}");
+    std::fs::remove_file(log).unwrap();
 }

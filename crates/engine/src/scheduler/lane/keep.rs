@@ -14,6 +14,7 @@ use crate::llama::context::Removal;
 use crate::llama::{Context, Token};
 use crate::memory::Level;
 use crate::memory::align::{Alignment, align, common_prefix};
+use crate::memory::pressure::{Pressure, Share};
 use crate::spill::{Cells, Key, Store};
 
 /// How idle cells are kept.
@@ -221,11 +222,15 @@ impl Lane {
 
     /// Keeps the tokens of idle sequences below their cap.
     fn clean(&mut self, now: Instant) {
-        let limit = self.keeping.idle_limit as f64;
-        let threshold = f64::from(self.keeping.threshold);
-        if limit > 0.0 && self.pool.idle_tokens() as f64 > limit * threshold {
-            let goal = limit * (threshold - 0.1).max(threshold / 2.0);
-            self.thin(goal as usize, true, now);
+        let share = Share {
+            name: "max_cache_tokens",
+            used: self.pool.idle_tokens() as u64,
+            limit: self.keeping.idle_limit as u64,
+        };
+        let mut pressure = Pressure::new(self.keeping.threshold);
+        if pressure.observe(&[share]).is_some() {
+            let goal = usize::try_from(pressure.goal(&share)).unwrap_or(usize::MAX);
+            self.thin(goal, true, now);
         }
     }
 
