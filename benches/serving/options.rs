@@ -19,6 +19,7 @@ serving: measures libwasi_nn_backend.so, beside llama.cpp's own programs where t
   --peers DIR         folder with llama-server and llama-batched-bench
   --sections A,B      only these of: single, streams, interference, fairness, overload, cancel, contention, hosts,
                       sessions, long, resume, pressure, churn, prefix
+  --kv-mode MODE      layout of the cache in the section streams: unified or split (as the library decides)
   --streams 1,4       how many streams begin together (1,4,16,64,128)
   --rounds N          rounds of which medians are taken (5)
   --threads N         compute threads of either side (all cores; 1 with --quick)
@@ -40,6 +41,8 @@ pub struct Options {
     pub peers: Option<PathBuf>,
     /// Sections to run; empty: all.
     pub sections: Vec<String>,
+    /// `performance.kv_mode` in the section `streams`.
+    pub kv_mode: String,
     /// How many streams begin together.
     pub streams: Vec<usize>,
     /// Rounds.
@@ -81,6 +84,7 @@ fn parse(mut parser: Parser) -> std::result::Result<Task, lexopt::Error> {
         library: PathBuf::from("build/libwasi_nn_backend.so"),
         peers: None,
         sections: Vec::new(),
+        kv_mode: "auto".to_owned(),
         streams: vec![1, 4, 16, 64, 128],
         rounds: 5,
         threads: machine::cores(),
@@ -99,6 +103,7 @@ fn parse(mut parser: Parser) -> std::result::Result<Task, lexopt::Error> {
             Arg::Long("sections") => {
                 options.sections = list(&parser.value()?.string()?)?;
             }
+            Arg::Long("kv-mode") => options.kv_mode = parser.value()?.string()?,
             Arg::Long("streams") => options.streams = list(&parser.value()?.string()?)?,
             Arg::Long("rounds") => options.rounds = parser.value()?.parse()?,
             Arg::Long("threads") => threads = Some(parser.value()?.parse()?),

@@ -136,12 +136,14 @@ fn measure_streams(bench: &Bench, report: &mut Report, prompts: &[String]) -> Re
 }
 
 fn our_wave(bench: &Bench, prompts: &[String]) -> Result<Wave> {
-    let ours = bench.ours(&Settings {
+    let settings = Settings {
         parallel: prompts.len(),
         context: CONTEXT,
         contexts: prompts.len(),
         queue: prompts.len().max(50),
-    })?;
+    };
+    let more = json!({"performance": {"kv_mode": bench.options.kv_mode}});
+    let ours = bench.ours_with(&settings, &more)?;
     measure::wave(&ours, prompts, bench.shape.stream.tokens)
 }
 
