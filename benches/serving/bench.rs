@@ -62,14 +62,16 @@ impl Bench {
 
     /// Starts our side with further keys in the load's configuration.
     pub fn ours_with(&self, settings: &Settings, more: &Value) -> Result<Ours> {
-        let place = Place {
-            library: self.library,
-            model: &self.options.model,
-            speech: Speech::Raw,
-            threads: self.options.threads,
-            log: &self.logs.folder().join("ours.log"),
+        self.raw(self.library, settings, more)
+    }
+
+    /// Starts the library without debug lines, where there is one.
+    pub fn without_debug_lines(&self, settings: &Settings) -> Result<Option<Ours>> {
+        let Some(path) = &self.options.quiet_library else {
+            return Ok(None);
         };
-        Ours::start(place, settings, more)
+        self.raw(Library::open(path)?, settings, &json!({}))
+            .map(Some)
     }
 
     /// Starts our side with the pocket model, for conversations that it understands.
@@ -118,6 +120,18 @@ impl Bench {
             Value::Object(about) => about,
             _ => Map::new(),
         }
+    }
+
+    /// The model of the command line, which gets its texts as they are.
+    fn raw(&self, library: &'static Library, settings: &Settings, more: &Value) -> Result<Ours> {
+        let place = Place {
+            library,
+            model: &self.options.model,
+            speech: Speech::Raw,
+            threads: self.options.threads,
+            log: &self.logs.folder().join("ours.log"),
+        };
+        Ours::start(place, settings, more)
     }
 
     /// Our side with little memory, for counting.

@@ -21,6 +21,8 @@ mod resume;
 mod churn;
 mod pressure;
 
+mod rules;
+
 use crate::bench::Bench;
 use crate::error::{Error, Result};
 use crate::report::Report;
@@ -34,7 +36,7 @@ pub struct Section {
     pub run: fn(&Bench, &mut Report) -> Result<()>,
 }
 
-const ALL: [Section; 14] = [
+const ALL: [Section; 15] = [
     Section {
         name: single::NAME,
         run: single::run,
@@ -90,6 +92,10 @@ const ALL: [Section; 14] = [
     Section {
         name: prefix::NAME,
         run: prefix::run,
+    },
+    Section {
+        name: rules::NAME,
+        run: rules::run,
     },
 ];
 

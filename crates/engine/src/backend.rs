@@ -6,7 +6,9 @@
 mod contexts;
 mod gate;
 mod load;
+mod metadata;
 mod monitor;
+mod naming;
 mod prepare;
 mod report;
 mod serving;

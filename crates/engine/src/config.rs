@@ -38,7 +38,7 @@ pub use model::{CacheType, FlashAttention, ModelSettings, Numa};
 pub use performance::{KvMode, Performance};
 pub use priority::Priority;
 pub use sampling::{Bias, SamplerName, Sampling, Seed};
-pub use stopping::Stopping;
+pub use stopping::{Stopping, Trigger};
 pub use value::{TokenLimit, TokenRef};
 
 use key::{Key, Kind, Section};

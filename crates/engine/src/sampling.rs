@@ -3,9 +3,13 @@
 //! Knows the order of the chain and which settings switch a stage off; the stages themselves are llama.cpp's. Draws no
 //! randomness: a random seed comes in as an argument.
 
+mod odds;
+
 use crate::config::{Bias, SamplerName, Sampling, Seed, TokenRef};
 use crate::error::{Error, Result};
 use crate::llama::{Sampler, Special, Stage, Token, Vocab, json_schema_to_grammar};
+
+pub use odds::{Odds, mass, odds};
 
 /// The order of the filters unless `samplers` gives another one.
 const DEFAULT_ORDER: [SamplerName; 9] = [
@@ -28,6 +32,8 @@ pub struct Recipe {
     pub seed: u32,
     /// How many tokens at the prompt's end the penalties look back on.
     pub penalty_window: usize,
+    /// How many alternatives of each token are reported; 0: nothing is.
+    pub alternatives: usize,
 }
 
 /// Builds the chain of `settings`. `entropy` is the seed where none is given; `context` is the session's capacity in
@@ -53,6 +59,7 @@ pub fn recipe(settings: &Sampling, vocab: &Vocab, entropy: u32, context: usize) 
         sampler: Sampler::new(vocab, &stages)?,
         seed,
         penalty_window: plan.penalty_window(),
+        alternatives: settings.n_probs as usize,
     })
 }
 
@@ -118,12 +125,7 @@ fn biases(settings: &Sampling, vocab: &Vocab) -> Option<Stage> {
         })
         .collect();
     if settings.ignore_eos {
-        biases.extend(
-            vocab
-                .eog_tokens()
-                .into_iter()
-                .map(|t| (t, f32::NEG_INFINITY)),
-        );
+        biases.extend(vocab.eog_tokens().iter().map(|&t| (t, f32::NEG_INFINITY)));
     }
     (!biases.is_empty()).then_some(Stage::LogitBias(biases))
 }

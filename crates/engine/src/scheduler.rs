@@ -24,6 +24,7 @@ mod rows;
 mod run;
 mod share;
 mod slot;
+mod speech;
 mod stats;
 mod work;
 
@@ -34,8 +35,11 @@ mod intake_tests;
 
 pub use class::Class;
 pub use engine::{Engine, Spawn, Start};
-pub use job::{Deadlines, Droppable, Outcome, Past, Piece, SessionKey, Ticket, Timings, Turn};
+pub use job::{
+    Deadlines, Droppable, HardLimit, Outcome, Past, Piece, SessionKey, Ticket, Timings, Turn,
+};
 pub use lane::Keeping;
 pub use queue::{Client, Limits};
 pub use reuse::{Hit, Miss};
+pub use speech::Speech;
 pub use stats::{Stats, Totals};

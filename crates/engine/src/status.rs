@@ -93,12 +93,12 @@ pub fn performance(totals: &Totals, now: Option<&Stats>) -> Value {
     let done = totals.done.get().max(1);
     let ms = |us: u64| us as f64 / 1000.0;
     json!({
-        "prefill_tokens_per_second_last": totals.prefill.last(),
-        "prefill_tokens_per_second": totals.prefill.average(),
-        "prefill_tokens": totals.prefill.units(),
-        "decode_tokens_per_second_last": totals.decode.last(),
-        "decode_tokens_per_second": totals.decode.average(),
-        "decode_tokens": totals.decode.units(),
+        "prefill_tokens_per_second_last": totals.pace.prefill.last(),
+        "prefill_tokens_per_second": totals.pace.prefill.average(),
+        "prefill_tokens": totals.pace.prefill.units(),
+        "decode_tokens_per_second_last": totals.pace.decode.last(),
+        "decode_tokens_per_second": totals.pace.decode.average(),
+        "decode_tokens": totals.pace.decode.units(),
         "time_to_first_token_ms_last": ms(totals.first_token_us.get()),
         "time_to_first_token_ms": ms(totals.first_token_sum_us.get() / done),
         "running": running(now),

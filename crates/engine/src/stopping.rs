@@ -1,25 +1,35 @@
 //! When a turn ends and which of its text leaves: token and bytes in, verdict and text out.
 //!
 //! Pure: time comes in as an argument, tokens are numbers, and nothing here knows a model or a channel. The order of
-//! the rules is that of the configuration reference: end or stop token, stop string, stop pattern, token limit, soft
-//! time limit.
+//! the rules is that of the configuration reference: end or stop token, stop string, stop pattern, repeated tokens,
+//! repeated sentences, token limit, soft time limit. What also belongs to an answer and looks at its tokens or text is
+//! here as well: forbidden and required tokens, and what wakes a grammar.
 
+pub mod deadline;
+mod filters;
 mod needles;
+mod repetition;
+mod sentences;
+mod triggers;
 mod utf8;
+mod watch;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use crate::config;
-use needles::{Needles, Scan};
+use filters::Filters;
+use needles::Needles;
+use repetition::Limits;
+use triggers::Triggers;
 
-/// Bytes at the end of an answer that stop patterns look at.
-const REGEX_WINDOW: usize = 4096;
+pub use filters::Required;
+pub use triggers::Pattern;
+pub use watch::Watch;
 
 /// Why a turn ended with success.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     /// The model ended its answer.
     Eos,
@@ -29,6 +39,17 @@ pub enum Verdict {
     Stop(String),
     /// This stop pattern matched; the text ends before the match.
     StopRegex(String),
+    /// The answer's end was one pattern of tokens over and over; the text ends after the first.
+    Repetition {
+        /// Tokens of the pattern.
+        pattern: usize,
+        /// How often it stood in a row.
+        repeats: usize,
+    },
+    /// A sentence came once more than it may; the text ends before it.
+    Sentence(usize),
+    /// The probability that the answer ends here reached its threshold.
+    Complete(f32),
     /// The token limit.
     Length,
     /// The soft time limit.
@@ -49,6 +70,8 @@ impl Verdict {
             Verdict::StopToken(_) => "stop_token",
             Verdict::Stop(_) => "stop",
             Verdict::StopRegex(_) => "stop_regex",
+            Verdict::Repetition { .. } => "repetition",
+            Verdict::Sentence(_) | Verdict::Complete(_) => "semantic",
             Verdict::Length => "length",
             Verdict::Time => "time",
             Verdict::ContextFull => "context_full",
@@ -62,9 +85,29 @@ impl Verdict {
         match self {
             Verdict::StopToken(token) => Some(token.to_string()),
             Verdict::Stop(text) | Verdict::StopRegex(text) => Some(text.clone()),
+            Verdict::Repetition { pattern, repeats } => {
+                Some(format!("{repeats} times {pattern} tokens"))
+            }
+            Verdict::Sentence(most) => Some(format!("a sentence more than {most} times")),
+            Verdict::Complete(mass) => Some(format!("end tokens at probability {mass:.4}")),
             _ => None,
         }
     }
+}
+
+/// What the settings name, as tokens of the model.
+#[derive(Debug, Default)]
+pub struct Named {
+    /// Tokens that end the answer and are not part of it.
+    pub stop_tokens: Vec<i32>,
+    /// The most tokens that the answer may have; `None` is until the context is full.
+    pub token_limit: Option<usize>,
+    /// Sequences of two tokens and more that may not appear.
+    pub forbidden: Vec<Vec<i32>>,
+    /// What must appear before the answer may end.
+    pub required: Vec<Required>,
+    /// What wakes the grammar; none: it never sleeps.
+    pub triggers: Vec<Pattern>,
 }
 
 /// The rules of one turn, compiled once and shared.
@@ -73,29 +116,47 @@ pub struct Rules {
     needles: Needles,
     patterns: Vec<Regex>,
     stop_tokens: Vec<i32>,
+    repeats: Option<Limits>,
+    /// Times that a sentence may stand in the answer.
+    sentences: Option<usize>,
+    /// Summed probability of all end tokens that ends the answer.
+    confidence: Option<f32>,
+    filters: Filters,
+    triggers: Triggers,
     token_limit: Option<usize>,
     soft_time: Option<Duration>,
 }
 
 impl Rules {
-    /// Compiles the text rules of `settings`; `stop_tokens` and `token_limit` come resolved for the model.
+    /// Compiles the rules of `settings`, what they name being `named`.
     ///
     /// Errors: the text of a pattern that does not compile, with the reason.
-    pub fn compile(
-        settings: &config::Stopping,
-        stop_tokens: Vec<i32>,
-        token_limit: Option<usize>,
-    ) -> Result<Rules, String> {
+    pub fn compile(settings: &config::Stopping, named: Named) -> Result<Rules, String> {
         let patterns = settings
             .stop_regex
             .iter()
-            .map(|p| Regex::new(p).map_err(|e| format!("stop_regex {p:?} does not compile: {e}")))
+            .map(|pattern| regex("stop_regex", pattern))
             .collect::<Result<_, _>>()?;
+        let guard = &settings.repetition_guard;
+        let semantic = &settings.semantic_stopping;
+        let threshold = semantic.completion_confidence_threshold;
         Ok(Rules {
             needles: Needles::new(&settings.stop),
             patterns,
-            stop_tokens,
-            token_limit,
+            stop_tokens: named.stop_tokens,
+            repeats: guard.enabled.then_some(Limits {
+                max_repeats: guard.max_repeats as usize,
+                min_pattern: guard.min_pattern_tokens as usize,
+                max_pattern: guard.max_pattern_tokens as usize,
+                min_span: guard.min_span_tokens as usize,
+            }),
+            sentences: (semantic.enabled && semantic.repetition_detection)
+                .then_some(semantic.max_repetition_count as usize),
+            confidence: (semantic.enabled && threshold > 0.0 && !settings.ignore_eos)
+                .then_some(threshold),
+            filters: Filters::new(&named.forbidden, named.required),
+            triggers: Triggers::compile(&named.triggers)?,
+            token_limit: named.token_limit,
             soft_time: settings.max_time,
         })
     }
@@ -111,122 +172,17 @@ impl Rules {
     }
 }
 
-/// The answer of one turn as it grows, and the rules' view of it.
-#[derive(Debug)]
-pub struct Watch {
-    rules: Arc<Rules>,
-    scan: Scan,
-    /// All text so far, matches included; never ends inside a character.
-    text: String,
-    /// Bytes of a character that is not complete yet.
-    partial: Vec<u8>,
-    /// Bytes of `text` that have left.
-    sent: usize,
-    /// Where the text ends, once a rule has cut it.
-    cut: Option<usize>,
-    tokens: usize,
-}
+/// Bytes that one compiled pattern may have, and again those that it may use while it searches: the time for each token
+/// grows with them.
+const PATTERN_LIMIT: usize = 1 << 20;
 
-impl Watch {
-    /// An empty answer under `rules`.
-    pub fn new(rules: Arc<Rules>) -> Watch {
-        Watch {
-            scan: rules.needles.start(),
-            rules,
-            text: String::new(),
-            partial: Vec::new(),
-            sent: 0,
-            cut: None,
-            tokens: 0,
-        }
-    }
-
-    /// Judges a sampled token before it becomes text. `is_end`: the vocabulary calls it an end of generation.
-    pub fn token(&self, token: i32, is_end: bool) -> Option<Verdict> {
-        if self.rules.stop_tokens.contains(&token) {
-            return Some(Verdict::StopToken(token));
-        }
-        is_end.then_some(Verdict::Eos)
-    }
-
-    /// Takes the bytes of the next token; `elapsed` is the time since the turn's first prefill step.
-    pub fn piece(&mut self, bytes: &[u8], elapsed: Duration) -> Option<Verdict> {
-        self.tokens += 1;
-        let from = self.text.len();
-        utf8::append(&mut self.text, &mut self.partial, bytes);
-        if let Some(found) = self.scan.feed(&self.rules.needles, &self.text[from..]) {
-            self.cut = Some(found.start);
-            return Some(Verdict::Stop(
-                self.rules.needles.text(found.needle).to_owned(),
-            ));
-        }
-        if self.text.len() > from
-            && let Some(verdict) = self.pattern()
-        {
-            return Some(verdict);
-        }
-        if self.rules.token_limit.is_some_and(|n| self.tokens >= n) {
-            return Some(Verdict::Length);
-        }
-        self.rules
-            .soft_time
-            .is_some_and(|limit| elapsed >= limit)
-            .then_some(Verdict::Time)
-    }
-
-    /// Whether the soft limit has passed before any text, which is a failure and not a short answer.
-    pub fn is_out_of_time(&self, elapsed: Duration) -> bool {
-        self.tokens == 0 && self.rules.soft_time.is_some_and(|limit| elapsed >= limit)
-    }
-
-    /// The text that may leave now: all but what may still become a stop string.
-    pub fn take(&mut self) -> Option<String> {
-        let end = self.cut.unwrap_or(self.text.len() - self.scan.held());
-        let end = floor_char(&self.text, end);
-        if end <= self.sent {
-            return None;
-        }
-        let piece = self.text[self.sent..end].to_owned();
-        self.sent = end;
-        Some(piece)
-    }
-
-    /// Ends the answer: what was held back for a stop string that did not come is released, an incomplete character
-    /// is dropped. Returns the last piece, if any text was still held.
-    pub fn finish(&mut self) -> Option<String> {
-        if self.cut.is_none() {
-            // A match that waited for an earlier, longer one counts after all when the text ends here.
-            self.cut = Some(
-                self.scan
-                    .pending()
-                    .map_or(self.text.len(), |found| found.start),
-            );
-        }
-        self.take()
-    }
-
-    /// The answer, final once [`Watch::finish`] was called.
-    pub fn answer(&self) -> &str {
-        // A pattern may match text that has left already: the answer is cut all the same.
-        &self.text[..floor_char(&self.text, self.cut.unwrap_or(self.text.len()))]
-    }
-
-    /// Bytes before any cut, those of an incomplete character included.
-    pub fn raw_len(&self) -> usize {
-        self.text.len() + self.partial.len()
-    }
-
-    fn pattern(&mut self) -> Option<Verdict> {
-        let window = floor_char(&self.text, self.text.len().saturating_sub(REGEX_WINDOW));
-        let (start, pattern) = self
-            .rules
-            .patterns
-            .iter()
-            .filter_map(|p| p.find_at(&self.text, window).map(|m| (m.start(), p)))
-            .min_by_key(|(start, _)| *start)?;
-        self.cut = Some(start);
-        Some(Verdict::StopRegex(pattern.as_str().to_owned()))
-    }
+/// Compiles a pattern that stands under `key`. Errors: both and the reason.
+fn regex(key: &str, pattern: &str) -> Result<Regex, String> {
+    RegexBuilder::new(pattern)
+        .size_limit(PATTERN_LIMIT)
+        .dfa_size_limit(PATTERN_LIMIT)
+        .build()
+        .map_err(|error| format!("{key} {pattern:?} does not compile: {error}"))
 }
 
 /// The largest character border at or below `at`.

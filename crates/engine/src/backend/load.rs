@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::prepare;
+use super::naming;
 use super::serving::{GraphId, Serving};
 use super::settings::Pending;
 use super::workers::{STACK, panicked, spawn};
@@ -205,7 +205,7 @@ impl Backend {
 fn check_rules(config: &Config, brought: &models::Brought) -> Result<()> {
     let (settings, _) = config.for_call(None);
     let vocab = brought.weights.vocab();
-    prepare::rules(&settings, &vocab)?;
+    naming::rules(&settings, &vocab)?;
     let context = brought.plan.session_tokens as usize;
     sampling::recipe(&settings.sampling, &vocab, 0, context).map(|_| ())
 }

@@ -5,17 +5,18 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::naming;
 use super::serving::Serving;
 use crate::chat::{History, Message, Role, ledger};
-use crate::config::{CallSettings, SessionMemory, TokenLimit};
+use crate::config::{CallSettings, SessionMemory};
 use crate::error::{Error, Result};
-use crate::llama::{Sampler, Token, Vocab};
+use crate::llama::{Token, Vocab};
 use crate::memory::{self, Demand, Fit, Policy};
-use crate::sampling;
-use crate::scheduler::{Droppable, Past};
+use crate::sampling::{self, Recipe};
+use crate::scheduler::{Droppable, HardLimit, Past};
 use crate::stopping::Rules;
+use crate::stopping::deadline::Adaptive;
 
 /// What the turn will be committed to.
 pub struct Conversation {
@@ -36,13 +37,11 @@ pub struct Ready {
     /// What the turn knows of its conversation.
     pub past: Past,
     /// The sampler chain.
-    pub sampler: Sampler,
-    /// How many tokens at the prompt's end the penalties look back on.
-    pub penalty_window: usize,
+    pub recipe: Recipe,
     /// The stop rules.
     pub rules: Arc<Rules>,
     /// The hard limit on the turn's run.
-    pub hard_limit: Option<Duration>,
+    pub hard_limit: Option<HardLimit>,
 }
 
 /// Prepares the turn that `text` opens on `history`, whose conversation has the rules `own` for what gives way.
@@ -56,10 +55,10 @@ pub fn prepare(
     settings: &CallSettings,
     own: &SessionMemory,
 ) -> Result<(Conversation, Ready)> {
-    check_tokens(settings, &serving.vocab)?;
-    let rules = Arc::new(rules(settings, &serving.vocab)?);
+    naming::check(settings, &serving.vocab)?;
+    let rules = Arc::new(naming::rules(settings, &serving.vocab)?);
     let capacity = serving.engine.capacity();
-    let recipe = sampling::recipe(&settings.sampling, &serving.vocab, entropy(), capacity)?;
+    let recipe = recipe(settings, &serving.vocab, capacity)?;
     let policy = Policy::new(&serving.config.memory, own);
     let mut is_trimmed = false;
     loop {
@@ -108,10 +107,9 @@ pub fn prepare(
                 let ready = Ready {
                     tokens: prompt.tokens,
                     past,
-                    sampler: recipe.sampler,
-                    penalty_window: recipe.penalty_window,
+                    recipe,
                     rules,
-                    hard_limit: hard_limit(settings),
+                    hard_limit: hard_limit(settings, serving),
                 };
                 return Ok((conversation, ready));
             }
@@ -139,39 +137,31 @@ fn ends(start: usize, sizes: &[usize]) -> Vec<usize> {
     sizes.iter().scan(start, end).collect()
 }
 
-/// Compiles the stop rules of a call. Errors: `InvalidArgument` naming the pattern.
-pub fn rules(settings: &CallSettings, vocab: &Vocab) -> Result<Rules> {
-    let stop_tokens = settings
-        .stopping
-        .stop_tokens
-        .iter()
-        .filter_map(|reference| sampling::resolve(reference, vocab))
-        .map(|token| token.0)
-        .collect();
-    let limit = match settings.token_limit() {
-        TokenLimit::UntilFull => None,
-        TokenLimit::AtMost(n) => Some(n as usize),
-    };
-    Rules::compile(&settings.stopping, stop_tokens, limit).map_err(Error::InvalidArgument)
-}
-
-/// Tokens that the settings name and the model lacks are skipped, or refused under `strict`.
-fn check_tokens(settings: &CallSettings, vocab: &Vocab) -> Result<()> {
-    let biased = settings.sampling.logit_bias.iter().map(|(token, _)| token);
-    let named = biased.chain(&settings.stopping.stop_tokens);
-    match sampling::unresolved(named, vocab) {
-        None => Ok(()),
-        Some(text) if settings.strict => Err(Error::InvalidArgument(text)),
-        Some(text) => {
-            log::warn!(target: "sampling", "{text}, skipped");
-            Ok(())
-        }
+/// The sampler chain of a call; its grammar sleeps where triggers are to wake it.
+fn recipe(settings: &CallSettings, vocab: &Vocab, capacity: usize) -> Result<Recipe> {
+    let mut sampling = settings.sampling.clone();
+    sampling.logit_bias.extend(naming::never(settings, vocab));
+    let mut recipe = sampling::recipe(&sampling, vocab, entropy(), capacity)?;
+    if !settings.stopping.grammar_triggers.is_empty() {
+        recipe.sampler.sleep();
     }
+    Ok(recipe)
 }
 
-fn hard_limit(settings: &CallSettings) -> Option<Duration> {
+fn hard_limit(settings: &CallSettings, serving: &Serving) -> Option<HardLimit> {
     let timeout = settings.stopping.timeout_config.as_ref()?;
-    Some(timeout.max_inference_time)
+    if !timeout.adaptive_timeout {
+        return Some(HardLimit::Fixed(timeout.max_inference_time));
+    }
+    let adaptive = Adaptive {
+        max: timeout.max_inference_time,
+        min: timeout.min_timeout,
+        multiplier: timeout.timeout_multiplier.into(),
+    };
+    Some(HardLimit::Adaptive(
+        adaptive,
+        serving.engine.stats().pace.speed(),
+    ))
 }
 
 /// A seed from the hasher's per-process random keys; never llama.cpp's "random" value, so that it can be reported.

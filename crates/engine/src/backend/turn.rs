@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-
+use super::metadata::{Facts, metadata};
 use super::prepare::{Conversation, Ready, prepare};
 use super::serving::Serving;
 use super::{Backend, OnPiece};
@@ -17,7 +16,7 @@ use crate::config::{
 };
 use crate::error::{Error, Result};
 use crate::scheduler::{
-    Class, Client, Deadlines, Outcome, Past, Piece, SessionKey, Ticket, Timings, Turn,
+    Class, Client, Deadlines, Outcome, Past, Piece, SessionKey, Speech, Ticket, Timings, Turn,
 };
 use crate::stopping::Verdict;
 
@@ -238,6 +237,8 @@ impl Run<'_> {
                             text: delivered,
                             tokens: Vec::new(),
                             token_bytes: 0,
+                            odds: Vec::new(),
+                            required_missing: Vec::new(),
                             verdict: Verdict::Callback,
                             prompt_tokens: submitted.prompt_tokens,
                             cached_tokens: cached,
@@ -288,7 +289,13 @@ impl Run<'_> {
             },
         );
         let used = outcome.prompt_tokens - outcome.tokens_dropped + outcome.completion_tokens;
-        let metadata = self.metadata(&outcome, history.dropped(), conversation.seed);
+        let facts = Facts {
+            turns_dropped: history.dropped(),
+            seed: conversation.seed,
+            session: self.session.name.as_deref(),
+            context: self.context,
+        };
+        let metadata = metadata(&outcome, &facts, self.lease);
         log::debug!(target: "inference", "context {}: {metadata}", self.context);
         self.session.commit(history, used);
         self.session.set_result(TurnResult {
@@ -296,31 +303,6 @@ impl Run<'_> {
             metadata,
         });
         text
-    }
-
-    fn metadata(&self, outcome: &Outcome, dropped: usize, seed: u32) -> Value {
-        let ms = |d: Duration| d.as_micros() as f64 / 1000.0;
-        let name = self.session.name.as_ref();
-        json!({
-            "finish_reason": outcome.verdict.reason(),
-            "finish_detail": outcome.verdict.detail(),
-            "prompt_tokens": outcome.prompt_tokens,
-            "cached_tokens": outcome.cached_tokens,
-            "evaluated_tokens": outcome.prompt_tokens - outcome.cached_tokens,
-            "completion_tokens": outcome.completion_tokens,
-            "queue_ms": ms(outcome.timings.queued),
-            "prefill_ms": ms(outcome.timings.prefill),
-            "decode_ms": ms(outcome.timings.decode),
-            "text_bytes": outcome.text.len(),
-            "truncated": false,
-            "turns_dropped": dropped,
-            "shifts": outcome.shifts,
-            "seed": seed,
-            "session": name.map(|n| String::from_utf8_lossy(n).into_owned()),
-            "context": self.context,
-            "model": self.lease.name(),
-            "graph": self.lease.graph.0,
-        })
     }
 }
 
@@ -340,9 +322,7 @@ fn submit(run: &Run<'_>, prepared: Ready, how: How) -> Result<Submitted> {
         deterministic: how.deterministic,
         stream: how.stream,
         tokens: prepared.tokens,
-        sampler: prepared.sampler,
-        penalty_window: prepared.penalty_window,
-        rules: prepared.rules,
+        speech: Speech::new(prepared.recipe, prepared.rules),
         deadlines: Deadlines {
             queued: how.deadline,
             hard: prepared.hard_limit,
@@ -376,6 +356,8 @@ fn nothing(ready: &Ready) -> Outcome {
         text: String::new(),
         tokens: Vec::new(),
         token_bytes: 0,
+        odds: Vec::new(),
+        required_missing: Vec::new(),
         verdict: Verdict::Length,
         prompt_tokens: ready.tokens.len(),
         cached_tokens: ready.tokens.len(),

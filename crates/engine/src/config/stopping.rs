@@ -25,6 +25,8 @@ pub struct Stopping {
     pub stop_regex: Vec<String>,
     /// Ends an answer that repeats one pattern of tokens.
     pub repetition_guard: RepetitionGuard,
+    /// Texts and tokens that wake a lazy grammar, at most 64; empty: a grammar holds from the start.
+    pub grammar_triggers: Vec<Trigger>,
     /// Hard limit on a running turn, which fails then; `None`: off.
     pub timeout_config: Option<HardTimeout>,
     /// Tokens that may not, or must, appear.
@@ -115,4 +117,17 @@ impl Default for SemanticStopping {
             completion_confidence_threshold: 0.0,
         }
     }
+}
+
+/// What wakes a lazy grammar: from it on the answer is constrained.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Trigger {
+    /// This text anywhere in the answer.
+    Word(String),
+    /// A match of this regular expression anywhere in the answer.
+    Pattern(String),
+    /// A match of this regular expression from the start of the answer.
+    PatternFull(String),
+    /// This token.
+    Token(TokenRef),
 }

@@ -365,6 +365,13 @@ impl Context {
         Some(unsafe { std::slice::from_raw_parts(row, self.limits.n_tokens) })
     }
 
+    /// As `logits`. Errors: `InvalidArgument` for an entry without logits.
+    pub(crate) fn row(&self, output: usize) -> Result<&[f32]> {
+        self.logits(output).ok_or_else(|| {
+            Error::InvalidArgument(format!("entry {output} of the last batch has no logits"))
+        })
+    }
+
     /// Changes the number of compute threads, within the pool that was made at creation. Between steps.
     pub(crate) fn set_threads(&mut self, counts: ThreadCounts) -> Result<()> {
         counts.check()?;

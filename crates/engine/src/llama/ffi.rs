@@ -229,10 +229,20 @@ unsafe extern "C" {
         err: *mut c_char,
         cap: usize,
     ) -> i32;
+    pub(super) fn engine_sampler_sleep(sampler: *mut RawSampler);
+    pub(super) fn engine_sampler_wake(
+        sampler: *mut RawSampler,
+        tokens: *const sys::llama_token,
+        n_tokens: usize,
+        err: *mut c_char,
+        cap: usize,
+    ) -> i32;
     pub(super) fn engine_sampler_sample(
         sampler: *mut RawSampler,
         logits: *const f32,
         n_vocab: i32,
+        banned: *const sys::llama_token,
+        n_banned: usize,
         out: *mut sys::llama_token,
         err: *mut c_char,
         cap: usize,

@@ -16,6 +16,7 @@ use llama_cpp_sys_2 as sys;
 
 use crate::error::{Error, Result};
 
+use super::vocab::Walked;
 use super::{Vocab, VocabKind, ffi, gguf, log, runtime};
 
 /// How a model is brought into memory.
@@ -38,6 +39,8 @@ pub(crate) struct ModelParams {
 pub(crate) struct Model {
     raw: NonNull<sys::llama_model>,
     n_gpu_layers: u32,
+    /// What a walk over the whole vocabulary found, once somebody asked.
+    pub(super) walked: Walked,
 }
 
 // SAFETY: after the load llama.cpp only reads a model; its tokeniser and metadata functions are documented as
@@ -101,6 +104,7 @@ impl Model {
         let model = NonNull::new(raw).map(|raw| Model {
             raw,
             n_gpu_layers: 0,
+            walked: Walked::default(),
         });
         if progress.panicked {
             return Err(Error::Load(

@@ -2,6 +2,7 @@
 
 #include "shim.h"
 
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <cstdio>
@@ -211,6 +212,8 @@ struct engine_sampler {
     const llama_vocab * vocab;
     std::vector<stage> stages;
     sampler_ptr grammar;
+    // A grammar that sleeps constrains nothing and learns of no token.
+    bool asleep;
     // Kept between calls: one allocation per sampler, not one per token.
     std::vector<llama_token_data> candidates;
 };
@@ -233,7 +236,16 @@ void compact(llama_token_data_array & list) {
     list.size = kept;
 }
 
-llama_token choose(engine_sampler & sampler, const float * logits, int32_t n_vocab, bool constrained) {
+// Tokens that may not be chosen this time, in rising order.
+struct bans {
+    const llama_token * tokens;
+    size_t count;
+
+    bool holds(llama_token token) const { return std::binary_search(tokens, tokens + count, token); }
+};
+
+llama_token choose(engine_sampler & sampler, const float * logits, int32_t n_vocab, const bans & banned,
+                   bool constrained) {
     auto & list = sampler.candidates;
     list.resize(n_vocab);
     for (int32_t i = 0; i < n_vocab; ++i) {
@@ -243,6 +255,17 @@ llama_token choose(engine_sampler & sampler, const float * logits, int32_t n_voc
     compact(array);
     if (array.size == 0) {
         throw bad_logits("every logit is minus infinity");
+    }
+    if (banned.count > 0) {
+        for (size_t i = 0; i < array.size; ++i) {
+            if (banned.holds(array.data[i].id)) {
+                array.data[i].logit = -INFINITY;
+            }
+        }
+        compact(array);
+        if (array.size == 0) {
+            throw no_candidate("no token is left that is not forbidden");
+        }
     }
     if (constrained) {
         llama_sampler_apply(sampler.grammar.get(), &array);
@@ -308,7 +331,7 @@ llama_sampler * make_stage(const engine_sampler & sampler, const engine_stage & 
 
 int32_t engine_sampler_new(const llama_vocab * vocab, engine_sampler ** out, char * err, size_t cap) {
     return guarded(err, cap, [&] {
-        *out = new engine_sampler{ vocab, {}, nullptr, {} };
+        *out = new engine_sampler{ vocab, {}, nullptr, false, {} };
         return ENGINE_OK;
     });
 }
@@ -335,7 +358,7 @@ int32_t engine_sampler_add(engine_sampler * sampler, const engine_stage * s, cha
 
 int32_t engine_sampler_clone(const engine_sampler * sampler, engine_sampler ** out, char * err, size_t cap) {
     return guarded(err, cap, [&] {
-        auto copy = std::unique_ptr<engine_sampler>(new engine_sampler{ sampler->vocab, {}, nullptr, {} });
+        auto copy = std::unique_ptr<engine_sampler>(new engine_sampler{ sampler->vocab, {}, nullptr, sampler->asleep, {} });
         for (const auto & stage : sampler->stages) {
             copy->stages.push_back({ sampler_ptr(llama_sampler_clone(stage.sampler.get())), stage.masks });
         }
@@ -347,17 +370,39 @@ int32_t engine_sampler_clone(const engine_sampler * sampler, engine_sampler ** o
     });
 }
 
-int32_t engine_sampler_sample(engine_sampler * sampler, const float * logits, int32_t n_vocab, llama_token * out,
-                              char * err, size_t cap) {
+void engine_sampler_sleep(engine_sampler * sampler) { sampler->asleep = true; }
+
+int32_t engine_sampler_wake(engine_sampler * sampler, const llama_token * tokens, size_t n_tokens, char * err,
+                            size_t cap) {
+    return guarded(err, cap, [&]() -> int32_t {
+        sampler->asleep = false;
+        for (size_t i = 0; sampler->grammar && i < n_tokens; ++i) {
+            // The grammar's own accept ends the process, or throws, for a token that it does not allow.
+            if (!allows(*sampler, tokens[i])) {
+                if (cap > 0) {
+                    snprintf(err, cap, "the grammar does not allow the text that woke it");
+                }
+                return ENGINE_DEAD_END;
+            }
+            llama_sampler_accept(sampler->grammar.get(), tokens[i]);
+        }
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_sampler_sample(engine_sampler * sampler, const float * logits, int32_t n_vocab,
+                              const llama_token * banned, size_t n_banned, llama_token * out, char * err, size_t cap) {
     return guarded(err, cap, [&]() -> int32_t {
         try {
-            llama_token token = choose(*sampler, logits, n_vocab, false);
+            const bans never = { banned, n_banned };
+            const bool constrained = sampler->grammar && !sampler->asleep;
+            llama_token token = choose(*sampler, logits, n_vocab, never, false);
             // Testing one token is cheap, masking a whole vocabulary is not: only a rejected choice pays for it.
-            if (sampler->grammar && !allows(*sampler, token)) {
-                token = choose(*sampler, logits, n_vocab, true);
+            if (constrained && !allows(*sampler, token)) {
+                token = choose(*sampler, logits, n_vocab, never, true);
             }
             accept_stages(*sampler, token);
-            if (sampler->grammar) {
+            if (constrained) {
                 llama_sampler_accept(sampler->grammar.get(), token);
             }
             *out = token;

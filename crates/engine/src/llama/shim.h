@@ -100,9 +100,15 @@ void engine_sampler_free(struct engine_sampler * sampler);
 int32_t engine_sampler_add(struct engine_sampler * sampler, const struct engine_stage * stage, char * err, size_t cap);
 int32_t engine_sampler_clone(const struct engine_sampler * sampler, struct engine_sampler ** out, char * err,
                              size_t cap);
-// Chooses from `n_vocab` logits and accepts the token in every stage and in the grammar.
+// Puts the grammar to sleep before the first token: it constrains nothing until it is woken.
+void engine_sampler_sleep(struct engine_sampler * sampler);
+// Wakes the grammar with the tokens that it is to have seen; ENGINE_DEAD_END where it does not allow one of them.
+int32_t engine_sampler_wake(struct engine_sampler * sampler, const llama_token * tokens, size_t n_tokens, char * err,
+                            size_t cap);
+// Chooses from `n_vocab` logits a token that is not one of `banned` (in rising order), and accepts it in every stage
+// and in the grammar.
 int32_t engine_sampler_sample(struct engine_sampler * sampler, const float * logits, int32_t n_vocab,
-                              llama_token * out, char * err, size_t cap);
+                              const llama_token * banned, size_t n_banned, llama_token * out, char * err, size_t cap);
 // Accepts a token that was not generated: in every stage, not in the grammar.
 int32_t engine_sampler_accept(struct engine_sampler * sampler, llama_token token, char * err, size_t cap);
 

@@ -4,7 +4,7 @@
 //! BOS and EOS is decided above. Knows no template.
 
 use std::ffi::CStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use llama_cpp_sys_2 as sys;
 
@@ -48,6 +48,14 @@ pub(crate) enum VocabKind {
 #[derive(Debug, Clone)]
 pub(crate) struct Vocab {
     model: Arc<Model>,
+}
+
+/// What walks over a whole vocabulary found; each is made once.
+#[derive(Debug, Default)]
+pub(super) struct Walked {
+    ends: OnceLock<Vec<Token>>,
+    /// By byte, the first token that is this byte and nothing else.
+    bytes: OnceLock<Box<[Option<Token>; 256]>>,
 }
 
 impl Vocab {
@@ -183,13 +191,35 @@ impl Vocab {
         self.is_valid(token) && unsafe { sys::llama_vocab_is_control(self.as_ptr(), token.0) }
     }
 
-    /// All tokens at which generation ends, in rising order. Walks the whole vocabulary.
-    pub(crate) fn eog_tokens(&self) -> Vec<Token> {
-        let count = i32::try_from(self.n_tokens()).unwrap_or(0);
-        (0..count)
-            .map(Token)
-            .filter(|token| self.is_eog(*token))
-            .collect()
+    /// All tokens at which generation ends, in rising order.
+    pub(crate) fn eog_tokens(&self) -> &[Token] {
+        let ends = &self.model.walked.ends;
+        ends.get_or_init(|| self.all().filter(|token| self.is_eog(*token)).collect())
+    }
+
+    /// Tokens of one byte each that are `bytes` together; `None` where the vocabulary lacks one of them.
+    pub(crate) fn spell(&self, bytes: &[u8]) -> Option<Vec<Token>> {
+        if bytes.is_empty() {
+            return Some(Vec::new());
+        }
+        let table = self.model.walked.bytes.get_or_init(|| {
+            let mut table = Box::new([None; 256]);
+            let mut piece = Vec::new();
+            for token in self.all() {
+                piece.clear();
+                // Every token of the walk is valid.
+                let _ = self.piece(token, &mut piece);
+                if let [byte] = piece[..] {
+                    table[usize::from(byte)].get_or_insert(token);
+                }
+            }
+            table
+        });
+        bytes.iter().map(|&b| table[usize::from(b)]).collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = Token> {
+        (0..i32::try_from(self.n_tokens()).unwrap_or(0)).map(Token)
     }
 
     /// The token that begins a sequence, if the model has one.

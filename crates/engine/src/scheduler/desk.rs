@@ -79,7 +79,9 @@ impl Desk {
                 totals.done.count();
                 let now = Instant::now();
                 // Who wakes finds the turn counted.
-                totals.turn(evaluated, completion, &ended.work.timings(now));
+                let timings = ended.work.timings(now);
+                totals.turn(evaluated, completion, &timings);
+                self.stats.pace.turn(evaluated, completion, &timings);
                 ended.work.finish(verdict, now);
             }
             Err(error) => {
@@ -105,12 +107,12 @@ impl Desk {
 /// Why a running turn is over at `now`, if it is.
 pub(super) fn over(work: &Work, now: Instant) -> Option<Error> {
     let elapsed = work.elapsed(now);
-    let hard = work.job.turn.deadlines.hard;
     if work.job.is_cancelled() {
         Some(Error::Cancelled)
-    } else if hard.is_some_and(|limit| elapsed >= limit) {
-        let what = "the hard limit (timeout_config) ended the turn";
-        Some(timeout(what, elapsed))
+    } else if let Some(limit) = work.hard_limit().filter(|limit| elapsed >= *limit) {
+        let limit = limit.as_millis();
+        let what = format!("the hard limit of {limit} ms (timeout_config) ended the turn");
+        Some(timeout(&what, elapsed))
     } else if !work.has_begun() && now >= work.job.turn.deadlines.queued {
         // A slot whose prompt no step had room for is a place in the queue.
         let waited = now.saturating_duration_since(work.job.submitted);

@@ -8,10 +8,13 @@ use super::answer::{Reader, Writer, pipe};
 use super::class::Class;
 use super::intake::Place;
 use super::queue::Client;
+use super::speech::Speech;
 use crate::error::{Error, Result};
-use crate::llama::{Sampler, Token};
+use crate::llama::Token;
 use crate::presence::Presence;
-use crate::stopping::{Rules, Verdict};
+use crate::sampling::Odds;
+use crate::stopping::Verdict;
+use crate::stopping::deadline::{Adaptive, Speed};
 
 /// Names a conversation to the engine thread: jobs of one key find each other's cached tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,7 +26,16 @@ pub struct Deadlines {
     /// Latest moment to leave the queue.
     pub queued: Instant,
     /// Longest run, from the first prefill step; the turn fails then.
-    pub hard: Option<Duration>,
+    pub hard: Option<HardLimit>,
+}
+
+/// The longest run of a turn.
+#[derive(Debug, Clone, Copy)]
+pub enum HardLimit {
+    /// So long.
+    Fixed(Duration),
+    /// As long as the work should take at this speed, with a margin.
+    Adaptive(Adaptive, Speed),
 }
 
 /// One turn's work: everything the engine thread needs, and nothing that needs text processing there.
@@ -40,12 +52,8 @@ pub struct Turn {
     pub stream: bool,
     /// The whole prompt; at least one token, each valid for the model.
     pub tokens: Vec<Token>,
-    /// This turn's own sampler chain.
-    pub sampler: Sampler,
-    /// How many tokens at the prompt's end the penalties look back on.
-    pub penalty_window: usize,
-    /// When the turn ends and which text leaves.
-    pub rules: Arc<Rules>,
+    /// Its answer, empty yet: how tokens are chosen, and when it ends.
+    pub speech: Speech,
     /// When it gives up.
     pub deadlines: Deadlines,
     /// Whether the conversation's tokens stay in the cache afterwards.
@@ -121,6 +129,10 @@ pub struct Outcome {
     pub tokens: Vec<Token>,
     /// Bytes of `text` that `tokens` make up.
     pub token_bytes: usize,
+    /// How likely each of `tokens` was, where the turn asked for it.
+    pub odds: Vec<Odds>,
+    /// Required tokens and texts that did not appear.
+    pub required_missing: Vec<String>,
     /// Why it ended.
     pub verdict: Verdict,
     /// Tokens of the prompt.

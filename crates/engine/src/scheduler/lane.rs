@@ -229,7 +229,7 @@ impl Lane {
         begun: Instant,
     ) -> std::result::Result<(), DecodeFailure> {
         for slot in self.slots.iter_mut().filter(|s| !s.planned.is_empty()) {
-            slot.work.begin(begun);
+            slot.work.begin(begun, self.capacity);
             slot.standing.begin();
         }
         // Where cells cannot be cut, neighbours of a cancelled turn would have to start again.

@@ -7,6 +7,7 @@ use super::class::Class;
 use super::job::Timings;
 use super::reuse::Reuse;
 use crate::metrics::{Counter, Gauge, Rate};
+use crate::stopping::deadline::Speed;
 
 /// What all engine threads of a backend did, across the models that it had.
 #[derive(Debug, Default)]
@@ -25,10 +26,8 @@ pub struct Totals {
     pub cancelled: Counter,
     /// Longest wait in the queue, in microseconds.
     pub longest_wait_us: Gauge,
-    /// Prompt tokens evaluated.
-    pub prefill: Rate,
-    /// Tokens sampled after the first of each turn.
-    pub decode: Rate,
+    /// How fast turns went, with every model.
+    pub pace: Pace,
     /// Time to first token in microseconds, of the last turn.
     pub first_token_us: Gauge,
     /// Its sum over all turns.
@@ -71,6 +70,33 @@ pub struct Totals {
     pub accounting_errors: Counter,
 }
 
+/// How fast turns went, whatever ran beside them.
+#[derive(Debug, Default)]
+pub struct Pace {
+    /// Prompt tokens evaluated.
+    pub prefill: Rate,
+    /// Tokens sampled after the first of each turn.
+    pub decode: Rate,
+}
+
+impl Pace {
+    /// Tokens per second on average, where turns were measured.
+    pub fn speed(&self) -> Speed {
+        let average = |rate: &Rate| (rate.units() > 0).then(|| rate.average());
+        Speed {
+            prefill_tps: average(&self.prefill),
+            decode_tps: average(&self.decode),
+        }
+    }
+
+    pub(super) fn turn(&self, evaluated: usize, completion: usize, timings: &Timings) {
+        self.prefill.record(evaluated as u64, timings.prefill);
+        if completion > 1 {
+            self.decode.record(completion as u64 - 1, timings.decode);
+        }
+    }
+}
+
 /// What the cells of a context are used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CellUse {
@@ -105,6 +131,8 @@ pub struct Stats {
     pub prefix_tokens: Gauge,
     /// Bytes of the context that deterministic turns have for themselves.
     pub spare_bytes: Gauge,
+    /// How fast turns of this model went.
+    pub pace: Pace,
     /// Counted together with the backend's other engine threads.
     pub totals: Arc<Totals>,
 }
@@ -120,6 +148,7 @@ impl Stats {
             idle_sequences: Gauge::default(),
             prefix_tokens: Gauge::default(),
             spare_bytes: Gauge::default(),
+            pace: Pace::default(),
             totals,
             overdue: Gauge::default(),
         }
@@ -145,10 +174,7 @@ impl Totals {
 
     pub(super) fn turn(&self, evaluated: usize, completion: usize, timings: &Timings) {
         let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
-        self.prefill.record(evaluated as u64, timings.prefill);
-        if completion > 1 {
-            self.decode.record(completion as u64 - 1, timings.decode);
-        }
+        self.pace.turn(evaluated, completion, timings);
         let first = micros(timings.queued + timings.prefill);
         self.first_token_us.set(first);
         self.first_token_sum_us.add(first);

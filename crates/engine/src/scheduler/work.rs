@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::class::Class;
 use super::hold::Next;
-use super::job::{Job, Outcome, Piece, Timings, Turn};
+use super::job::{HardLimit, Job, Outcome, Piece, Timings, Turn};
 use crate::error::{Error, Result};
-use crate::llama::{Context, DEAD_END_TEXT, Token, Vocab};
-use crate::stopping::{Verdict, Watch};
+use crate::llama::{Context, Token, Vocab};
+use crate::stopping::{Verdict, deadline};
 
 /// How often old turns may give way to one answer. Without a bound an answer that repeats itself would never end.
 const MOST_SHIFTS: usize = 2;
@@ -32,11 +32,6 @@ pub(super) struct Work {
     cached: usize,
     /// The sampled token that the next step evaluates.
     next: Option<Token>,
-    sampled: Vec<Token>,
-    /// Bytes of raw text after each sampled token.
-    ends: Vec<usize>,
-    watch: Watch,
-    bytes: Vec<u8>,
     clock: Clock,
     /// For how long its answer was held back for the prompts of others.
     held: Duration,
@@ -49,6 +44,8 @@ pub(super) struct Work {
 #[derive(Default)]
 struct Clock {
     first_step: Option<Instant>,
+    /// How long it may run from then on.
+    limit: Option<Duration>,
     first_token: Option<Instant>,
     /// Since when it waits for a slot again.
     parked: Option<Instant>,
@@ -67,10 +64,6 @@ impl Work {
             tokens,
             cached: 0,
             next: None,
-            sampled: Vec::new(),
-            ends: Vec::new(),
-            watch: Watch::new(job.turn.rules.clone()),
-            bytes: Vec::new(),
             clock: Clock::default(),
             held: Duration::ZERO,
             shifts: 0,
@@ -87,8 +80,8 @@ impl Work {
     /// Most tokens that the answer may still have in a context of `capacity`.
     pub(super) fn answer_room(&self, capacity: usize) -> usize {
         let room = capacity.saturating_sub(self.tokens.len());
-        let limit = self.job.turn.rules.token_limit().unwrap_or(room);
-        limit.saturating_sub(self.sampled.len()).min(room)
+        let limit = self.job.turn.speech.rules().token_limit().unwrap_or(room);
+        limit.saturating_sub(self.completion()).min(room)
     }
 
     /// Whether it has had a slot before.
@@ -112,11 +105,7 @@ impl Work {
             return Ok(());
         }
         self.cached = cached;
-        let turn = &mut self.job.turn;
-        let tail = self.tokens.len().saturating_sub(turn.penalty_window);
-        for &token in &self.tokens[tail..] {
-            turn.sampler.accept(token)?;
-        }
+        self.job.turn.speech.hear(&self.tokens)?;
         self.send(Piece::Started {
             cached_tokens: cached,
         });
@@ -132,7 +121,7 @@ impl Work {
     /// The cells that it found were lost after all.
     pub(super) fn restart(&mut self) {
         self.evaluate_again(0);
-        if self.sampled.is_empty() {
+        if self.completion() == 0 {
             self.cached = 0;
         }
     }
@@ -140,14 +129,15 @@ impl Work {
     /// Its cells hold the first `done` of its tokens, and the answer so far is part of these.
     fn evaluate_again(&mut self, done: usize) {
         let answered = self.tokens.len() - self.asked;
-        self.tokens.extend_from_slice(&self.sampled[answered..]);
+        self.tokens
+            .extend_from_slice(&self.job.turn.speech.sampled()[answered..]);
         self.next = None;
         self.done = done;
     }
 
     /// Its cells hold the first `done` of its tokens after all, which another turn has evaluated.
     pub(super) fn skip(&mut self, done: usize) {
-        if self.clock.waited.is_zero() && self.sampled.is_empty() {
+        if self.clock.waited.is_zero() && self.completion() == 0 {
             let most = self.prompt_tokens.saturating_sub(1);
             self.cached = (self.cached + done.saturating_sub(self.done)).min(most);
         }
@@ -209,13 +199,13 @@ impl Work {
     pub(super) fn next(&self, class: Class) -> Next {
         let Turn {
             stream,
-            rules,
+            speech,
             deadlines,
             ..
         } = &self.job.turn;
         match self.next {
             Some(_) => Next::Answer {
-                urgent: *stream || rules.is_timed() || deadlines.hard.is_some(),
+                urgent: *stream || speech.rules().is_timed() || deadlines.hard.is_some(),
                 class,
                 held: self.held,
             },
@@ -243,12 +233,28 @@ impl Work {
 
     /// Whether the soft limit passed before any text.
     pub(super) fn is_out_of_time(&self, now: Instant) -> bool {
-        self.watch.is_out_of_time(self.elapsed(now))
+        self.job.turn.speech.is_out_of_time(self.elapsed(now))
     }
 
-    /// Marks the start of the first step that works for it.
-    pub(super) fn begin(&mut self, now: Instant) {
-        self.clock.first_step.get_or_insert(now);
+    /// Marks the start of the first step that works for it, in a context of `capacity`.
+    pub(super) fn begin(&mut self, now: Instant, capacity: usize) {
+        if self.has_begun() {
+            return;
+        }
+        self.clock.first_step = Some(now);
+        self.clock.limit = match &self.job.turn.deadlines.hard {
+            None => None,
+            Some(HardLimit::Fixed(limit)) => Some(*limit),
+            Some(HardLimit::Adaptive(adaptive, speed)) => {
+                let (prompt, answer) = (self.prefill_rest().len(), self.answer_room(capacity));
+                Some(deadline::limit(adaptive, prompt, answer, speed))
+            }
+        };
+    }
+
+    /// How long it may run, once it has begun.
+    pub(super) fn hard_limit(&self) -> Option<Duration> {
+        self.clock.limit
     }
 
     /// `count` tokens were evaluated.
@@ -268,63 +274,55 @@ impl Work {
         vocab: &Vocab,
         room: bool,
     ) -> Result<Option<Verdict>> {
-        let token = match self.job.turn.sampler.sample(context, output) {
-            Ok(token) => token,
-            Err(Error::Engine(reason)) if reason.starts_with(DEAD_END_TEXT) => {
-                return Ok(Some(Verdict::GrammarDeadEnd));
-            }
-            Err(error) => return Err(error),
-        };
+        let row = context.row(output)?;
         let now = Instant::now();
+        let elapsed = self.elapsed(now);
         self.clock.first_token.get_or_insert(now);
-        self.sampled.push(token);
-        if let Some(verdict) = self.watch.token(token.0, vocab.is_eog(token)) {
-            self.ends.push(self.watch.raw_len());
-            return Ok(Some(verdict));
-        }
-        self.bytes.clear();
-        vocab.piece(token, &mut self.bytes)?;
-        let verdict = self.watch.piece(&self.bytes, self.elapsed(now));
-        self.ends.push(self.watch.raw_len());
-        if let Some(text) = self.watch.take() {
+        let speech = &mut self.job.turn.speech;
+        let verdict = speech.next(row, vocab, elapsed)?;
+        self.next = speech
+            .sampled()
+            .last()
+            .copied()
+            .filter(|_| verdict.is_none());
+        if let Some(text) = speech.take() {
             self.send_text(text);
-        }
-        if verdict.is_none() {
-            self.next = Some(token);
         }
         Ok(verdict.or((!room).then_some(Verdict::ContextFull)))
     }
 
     /// Ends the turn with success and answers.
     pub(super) fn finish(mut self, verdict: Verdict, now: Instant) -> Timings {
-        if let Some(text) = self.watch.finish() {
+        let (verdict, text) = self.job.turn.speech.finish(verdict);
+        if let Some(text) = text {
             self.send_text(text);
         }
-        let text = self.watch.answer().to_owned();
-        let ended_by_token = matches!(verdict, Verdict::Eos | Verdict::StopToken(_));
-        let spoken = self.sampled.len() - usize::from(ended_by_token);
-        // A token may end inside a character, so its bytes count only once the character is whole.
-        let whole = self.ends[..spoken].partition_point(|&end| end <= text.len());
-        let token_bytes = match whole {
-            0 => 0,
-            n => self.ends[n - 1],
-        };
         let timings = self.timings(now);
+        let completion_tokens = self.completion();
+        let Job {
+            turn,
+            place,
+            answer,
+            ..
+        } = self.job;
+        let said = turn.speech.said();
         let outcome = Outcome {
-            tokens: self.sampled[..whole].to_vec(),
-            token_bytes,
-            text,
+            text: said.text,
+            tokens: said.tokens,
+            token_bytes: said.token_bytes,
+            odds: said.odds,
+            required_missing: said.missing,
             verdict,
             prompt_tokens: self.prompt_tokens,
             cached_tokens: self.cached,
-            completion_tokens: self.sampled.len(),
+            completion_tokens,
             turns_dropped: self.turns_dropped,
             tokens_dropped: self.prompt_tokens - self.asked,
             shifts: self.shifts,
             timings,
         };
-        self.job.place.take();
-        self.send(Piece::Done(Box::new(outcome)));
+        drop(place);
+        answer.send(Piece::Done(Box::new(outcome)));
         timings
     }
 
@@ -340,12 +338,12 @@ impl Work {
 
     /// Tokens that were evaluated or sampled for it.
     pub(super) fn effort(&self) -> usize {
-        self.done.saturating_sub(self.cached) + self.sampled.len()
+        self.done.saturating_sub(self.cached) + self.completion()
     }
 
     /// Tokens sampled so far.
     pub(super) fn completion(&self) -> usize {
-        self.sampled.len()
+        self.job.turn.speech.sampled().len()
     }
 
     /// Where its time went.
@@ -363,7 +361,7 @@ impl Work {
         if self.job.turn.stream {
             self.send(Piece::Text {
                 text,
-                completion_tokens: self.sampled.len(),
+                completion_tokens: self.completion(),
             });
         }
     }

@@ -171,6 +171,7 @@ mod tests {
     fn self_overlapping_strings_are_followed() {
         assert_eq!(scan(&["aab"], &["aaab"]), Some(1));
         assert_eq!(scan(&["abab", "x"], &["aba", "abab"]), Some(3));
+        assert_eq!(scan(&["aabaaaa"], &["aabaaabaaaa"]), Some(4));
     }
 
     proptest! {

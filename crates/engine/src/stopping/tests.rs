@@ -1,5 +1,9 @@
 //! Whole answers against the rules, without a model.
 
+mod streamed;
+
+use std::sync::Arc;
+
 use super::*;
 use crate::config::Config;
 
@@ -9,7 +13,15 @@ fn rules(change: impl FnOnce(&mut config::Stopping), limit: Option<usize>) -> Ar
     let (config, _) = Config::from_layers(&[]);
     let mut stopping = config.stopping;
     change(&mut stopping);
-    Arc::new(Rules::compile(&stopping, vec![7], limit).unwrap())
+    Arc::new(Rules::compile(&stopping, named(limit)).unwrap())
+}
+
+fn named(token_limit: Option<usize>) -> Named {
+    Named {
+        stop_tokens: vec![7],
+        token_limit,
+        ..Named::default()
+    }
 }
 
 /// Feeds `pieces`; returns what was streamed, the final answer and the verdict.
@@ -18,13 +30,20 @@ fn answer(rules: Arc<Rules>, pieces: &[&[u8]]) -> (String, String, Option<Verdic
     let mut streamed = String::new();
     let mut verdict = None;
     for piece in pieces {
-        verdict = watch.piece(piece, NOW);
+        verdict = watch.piece(0, piece, NOW);
         streamed.extend(watch.take());
         if verdict.is_some() {
             break;
         }
     }
-    streamed.extend(watch.finish());
+    let verdict = match (
+        &verdict,
+        watch.finish(verdict.clone().unwrap_or(Verdict::Eos)),
+    ) {
+        (None, Verdict::Eos) => None,
+        (_, ended) => Some(ended),
+    };
+    streamed.extend(watch.take());
     (streamed, watch.answer().to_owned(), verdict)
 }
 
@@ -80,9 +99,9 @@ fn the_soft_limit_keeps_text_and_fails_only_without_any() {
     let rules = rules(|s| s.max_time = Some(Duration::from_millis(5)), None);
     let mut watch = Watch::new(rules);
     assert!(watch.is_out_of_time(Duration::from_millis(5)));
-    assert_eq!(watch.piece(b"a", Duration::from_millis(1)), None);
+    assert_eq!(watch.piece(0, b"a", Duration::from_millis(1)), None);
     assert!(!watch.is_out_of_time(Duration::from_millis(9)));
-    let verdict = watch.piece(b"b", Duration::from_millis(9));
+    let verdict = watch.piece(0, b"b", Duration::from_millis(9));
     assert_eq!(verdict, Some(Verdict::Time));
 }
 
@@ -91,9 +110,92 @@ fn a_pattern_that_does_not_compile_is_named() {
     let (config, _) = Config::from_layers(&[]);
     let mut stopping = config.stopping;
     stopping.stop_regex = vec!["(".into()];
-    let error = Rules::compile(&stopping, vec![], None).unwrap_err();
+    let error = Rules::compile(&stopping, named(None)).unwrap_err();
     assert!(
         error.starts_with("stop_regex \"(\" does not compile"),
         "{error}"
     );
+}
+
+#[test]
+fn a_rule_that_repeats_cuts_after_the_first() {
+    let rules = rules(
+        |s| {
+            s.repetition_guard.enabled = true;
+            s.repetition_guard.max_repeats = 3;
+            s.repetition_guard.min_span_tokens = 6;
+        },
+        None,
+    );
+    let mut watch = Watch::new(rules);
+    let mut verdict = None;
+    for (token, piece) in [
+        (9, "so "),
+        (1, "la "),
+        (2, "li "),
+        (1, "la "),
+        (2, "li "),
+        (1, "la "),
+        (2, "li "),
+    ] {
+        assert_eq!(verdict, None);
+        verdict = watch.piece(token, piece.as_bytes(), NOW);
+    }
+    let expect = Verdict::Repetition {
+        pattern: 2,
+        repeats: 3,
+    };
+    assert_eq!(verdict, Some(expect.clone()));
+    assert_eq!(watch.finish(expect.clone()), expect);
+    assert_eq!(watch.answer(), "so la li ");
+    assert_eq!(watch.whole_tokens(), (3, 9));
+}
+
+#[test]
+fn a_stop_string_beats_every_rule_that_ends_the_same_token() {
+    // The longer string keeps the match of the shorter one waiting when the limit ends the answer.
+    let rules = rules(|s| s.stop = vec!["bc".into(), "abcd".into()], Some(3));
+    let (_, whole, verdict) = answer(rules, &[b"x", b"a", b"bc"]);
+    assert_eq!(
+        (whole.as_str(), verdict),
+        ("xa", Some(Verdict::Stop("bc".into())))
+    );
+}
+
+#[test]
+fn a_grammar_wakes_inside_the_token_in_which_its_trigger_begins() {
+    let trigger = |pattern| {
+        let named = Named {
+            triggers: vec![pattern],
+            ..named(None)
+        };
+        Watch::new(Arc::new(
+            Rules::compile(&config::Stopping::default(), named).unwrap(),
+        ))
+    };
+    let check = |pattern, expect: &[Option<(usize, usize)>]| {
+        let mut watch = trigger(pattern);
+        for ((token, piece), expect) in [(3, "a <"), (4, "to"), (5, ""), (6, "ol> b")]
+            .iter()
+            .zip(expect)
+        {
+            assert_eq!(watch.piece(*token, piece.as_bytes(), NOW), None);
+            let wake = watch.wake(*token).map(|wake| (wake.token, wake.skip));
+            assert_eq!(wake, *expect, "{piece:?}");
+        }
+    };
+    check(
+        Pattern::Word("<tool>".into()),
+        &[None, None, None, Some((0, 2))],
+    );
+    check(
+        Pattern::Word("tool".into()),
+        &[None, None, None, Some((1, 0))],
+    );
+    check(
+        Pattern::Anywhere("> (b)".into()),
+        &[None, None, None, Some((3, 4))],
+    );
+    check(Pattern::Token(5), &[None, None, Some((2, 0)), None]);
+    check(Pattern::Token(9), &[None, None, None, None]);
 }

@@ -45,7 +45,7 @@ fn use_file(path: &Path) {
     batch.push(Token(0), 0, seq, true).expect("room");
     if ctx.decode(&batch).is_ok() {
         let mut sampler = Sampler::new(&vocab, &[Stage::TopK(4), Stage::Dist(1)]).expect("a chain");
-        let _ = sampler.sample(&ctx, 0);
+        let _ = ctx.row(0).and_then(|row| sampler.sample(row, &[]));
     }
 }
 
@@ -94,7 +94,11 @@ fn weights_that_are_not_numbers_fail_the_sampling_and_not_the_process() {
     for last in [Stage::Greedy, Stage::Dist(1)] {
         let stages = [Stage::TopK(10), Stage::Temperature(0.5), last];
         let mut sampler = Sampler::new(&model.vocab(), &stages).expect("a chain");
-        let error = sampler.sample(&ctx, 0).unwrap_err().to_string();
+        let error = ctx
+            .row(0)
+            .and_then(|row| sampler.sample(row, &[]))
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("bad logits"), "{error}");
     }
 }

@@ -29,10 +29,12 @@ fn refused(stages: &[Stage], expect: &str) {
 #[test]
 fn greedy_chooses_the_best_and_a_seed_chooses_the_same_again() {
     let logits = row(&[7, 8, 9]);
-    assert_eq!(chain(&[Stage::Greedy]).choose(&logits), Ok(Token(7)));
+    assert_eq!(chain(&[Stage::Greedy]).sample(&logits, &[]), Ok(Token(7)));
     let draws = |seed| -> Vec<Token> {
         let mut sampler = chain(&[Stage::Temperature(5.0), Stage::Dist(seed)]);
-        (0..20).map(|_| sampler.choose(&logits).unwrap()).collect()
+        (0..20)
+            .map(|_| sampler.sample(&logits, &[]).unwrap())
+            .collect()
     };
     assert_eq!(draws(3), draws(3));
     assert_ne!(draws(3), draws(4));
@@ -103,11 +105,11 @@ fn every_stage_samples_from_the_model() {
     for last in lasts {
         let mut sampler = chain(&[&stages[..], &[last]].concat());
         for _ in 0..20 {
-            let token = sampler.sample(&ctx, index).unwrap();
+            let token = sampler.sample(ctx.row(index).unwrap(), &[]).unwrap();
             assert!(pocket().vocab().is_valid(token) && token != Token(5));
         }
     }
-    let error = chain(&[Stage::Greedy]).sample(&ctx, index + 1).unwrap_err();
+    let error = ctx.row(index + 1).unwrap_err();
     assert!(error.to_string().contains("has no logits"), "{error}");
 }
 
@@ -122,15 +124,17 @@ fn a_token_is_counted_once_per_sample_and_once_per_accept() {
     };
     let logits = row(&[7, 8]);
     let mut sampler = chain(&[stage.clone(), Stage::Greedy]);
-    let chosen: Vec<i32> = (0..4).map(|_| sampler.choose(&logits).unwrap().0).collect();
+    let chosen: Vec<i32> = (0..4)
+        .map(|_| sampler.sample(&logits, &[]).unwrap().0)
+        .collect();
     assert_eq!(chosen, [7, 7, 8, 7]);
     let mut sampler = chain(&[stage, Stage::Greedy]);
     sampler.accept(Token(7)).unwrap();
     sampler.accept(Token(7)).unwrap();
     let mut twin = sampler.try_clone().unwrap();
-    assert_eq!(sampler.choose(&logits), Ok(Token(8)));
+    assert_eq!(sampler.sample(&logits, &[]), Ok(Token(8)));
     assert_eq!(
-        twin.choose(&logits),
+        twin.sample(&logits, &[]),
         Ok(Token(8)),
         "a clone has the same state"
     );
@@ -150,7 +154,7 @@ fn a_grammar_allows_its_own_text_only_and_does_not_count_the_prompt() {
         let logits: Vec<f32> = (0..vocab.n_tokens())
             .map(|i| ((i * 31 + step) % 97) as f32)
             .collect();
-        let token = sampler.choose(&logits).unwrap();
+        let token = sampler.sample(&logits, &[]).unwrap();
         if vocab.is_eog(token) {
             break;
         }
@@ -160,7 +164,7 @@ fn a_grammar_allows_its_own_text_only_and_does_not_count_the_prompt() {
     assert!(["yes", "no"].contains(&text.trim_start()), "{text}");
     // At its end only the end is allowed, again and again.
     for _ in 0..2 {
-        assert!(vocab.is_eog(sampler.choose(&row(&[7])).unwrap()));
+        assert!(vocab.is_eog(sampler.sample(&row(&[7]), &[]).unwrap()));
     }
 }
 
@@ -275,7 +279,7 @@ fn a_row_without_a_finite_logit_is_bad_and_a_forbidden_vocabulary_is_a_dead_end(
     let count = vocab.n_tokens();
     let mut sampler = chain(&[Stage::TopK(4), Stage::Dist(1)]);
     let check = |sampler: &mut Sampler, logits: &[f32], expect: &str| {
-        let error = sampler.choose(logits).unwrap_err().to_string();
+        let error = sampler.sample(logits, &[]).unwrap_err().to_string();
         assert!(error.starts_with(expect), "{error}");
     };
     check(&mut sampler, &vec![f32::NAN; count], "bad logits");

@@ -7,13 +7,14 @@ use super::super::class::Class;
 use super::super::desk;
 use super::super::job::{self, Deadlines, Job, Past, Piece, SessionKey, Ticket, Turn};
 use super::super::queue::{Ask, Limits, Now, Queue};
+use super::super::speech::Speech;
 use super::*;
 use crate::config::{CacheStrategy, Config, Door, RawConfig};
 use crate::llama::{Special, Token};
 use crate::models::{Source, bring_up};
 use crate::sampling;
 use crate::spill::Store;
-use crate::stopping::Rules;
+use crate::stopping::{Named, Rules};
 
 const RIVERS: &str = "Tell me about rivers.";
 const COUNT: &str = "Count to 20.";
@@ -83,7 +84,14 @@ impl Bench {
         let cancelled = Arc::new(AtomicBool::new(false));
         let (answer, ticket) = job::channel(cancelled.clone());
         let recipe = sampling::recipe(&self.config.sampling, &self.vocab, 0, 512).unwrap();
-        let rules = Rules::compile(&self.config.stopping, Vec::new(), Some(LENGTH)).unwrap();
+        let rules = Rules::compile(
+            &self.config.stopping,
+            Named {
+                token_limit: Some(LENGTH),
+                ..Named::default()
+            },
+        )
+        .unwrap();
         let time = Instant::now();
         let turn = Turn {
             session: SessionKey(self.turns),
@@ -93,9 +101,7 @@ impl Bench {
             // Nothing is held back of an answer that is read.
             stream: true,
             tokens: self.vocab.tokenize(prompt, Special::Plain).unwrap(),
-            sampler: recipe.sampler,
-            penalty_window: recipe.penalty_window,
-            rules: Arc::new(rules),
+            speech: Speech::new(recipe, Arc::new(rules)),
             deadlines: Deadlines {
                 queued: time + Duration::from_secs(3600),
                 hard: None,
