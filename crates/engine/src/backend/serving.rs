@@ -104,6 +104,8 @@ impl Serving {
             "kv_mode": if plan.unified { "unified" } else { "split" },
             "kv_mode_reason": plan.layout_reason,
             "kv_cells": memory.cells,
+            "batch_size": brought.context.n_batch(),
+            "ubatch_size": brought.context.n_ubatch(),
             "threads": plan.threads.decode,
             "threads_batch": plan.threads.batch,
             "removal": format!("{:?}", brought.context.removal()).to_lowercase(),

@@ -1,0 +1,220 @@
+//! The root, `backend` and `performance`: who gets in, who runs when, and how turns share the engine.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use engine::{Backend, Error, StatusKind};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::Row;
+use crate::common::*;
+use crate::proof::*;
+
+/// A backend for one turn at a time with more keys.
+fn narrow(more: Value) -> Backend {
+    let mut config: Value = serde_json::from_str(&greedy(json!({"performance": {"n_parallel": 1}}))).unwrap();
+    for (name, keys) in more.as_object().unwrap() {
+        let section = config[name].take();
+        config[name] = match section {
+            Value::Object(_) => with(section, keys.clone()),
+            _ => keys.clone(),
+        };
+    }
+    loaded(&config.to_string())
+}
+
+fn queue(backend: &Backend, field: &str) -> u64 {
+    status(backend, StatusKind::Queue)[field].as_u64().unwrap()
+}
+
+/// The order in which `calls` end that come one after the other while a turn runs; each has its own client key.
+fn order(backend: &Backend, calls: &[(&'static str, Value)]) -> Vec<&'static str> {
+    let ended = Mutex::new(Vec::new());
+    let running = open(backend);
+    backend.set_client(running, b"heavy").unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| say_with(backend, running, "Go on.", &slow(json!({"max_tokens": 150}))).unwrap());
+        until("a turn runs", || queue(backend, "running") == 1);
+        for (at, (client, call)) in calls.iter().enumerate() {
+            let ended = &ended;
+            let c = open(backend);
+            backend.set_client(c, client.as_bytes()).unwrap();
+            scope.spawn(move || {
+                say_with(backend, c, "Hello.", &with(json!({"max_tokens": 1}), call.clone()).to_string()).unwrap();
+                ended.lock().push(*client);
+            });
+            until("it waits", || queue(backend, "waiting_total") == at as u64 + 1);
+        }
+    });
+    ended.into_inner()
+}
+
+/// The lines of a log about the queue.
+fn queue_lines(more: Value) -> String {
+    let file = std::env::temp_dir().join(format!("wasi-nn-keys-{}-{:?}.log", std::process::id(), thread::current().id()));
+    let backend = narrow(with(more, json!({"logging": {"level": "warn", "file": file}})));
+    let calls = vec![("x", json!({})); 3];
+    order(&backend, &calls);
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    text
+}
+
+/// How many of 3 calls get in beside a running turn.
+fn admitted(more: Value) -> usize {
+    let backend = narrow(more);
+    let running = open(&backend);
+    thread::scope(|scope| {
+        scope.spawn(|| say_with(&backend, running, "Go on.", &slow(json!({"max_tokens": 150}))).unwrap());
+        until("a turn runs", || queue(&backend, "running") == 1);
+        let calls: Vec<_> = (0..3)
+            .map(|_| {
+                let backend = &backend;
+                let before = queue(backend, "queued") + queue(backend, "rejected");
+                let c = open(backend);
+                let call = scope.spawn(move || say_with(backend, c, "Hello.", r#"{"max_tokens": 1}"#).is_ok());
+                until("it is in or out", || queue(backend, "queued") + queue(backend, "rejected") > before);
+                call
+            })
+            .collect();
+        calls.into_iter().map(|call| call.join().unwrap()).filter(|is_in| *is_in).count()
+    })
+}
+
+/// Whether a call that waits longer than it may is answered while the turn before it still runs.
+fn expires_at_once(cleanup: bool) -> bool {
+    let backend = narrow(json!({"backend": {"default_task_timeout_ms": 1000, "auto_queue_cleanup": cleanup}}));
+    let running = open(&backend);
+    thread::scope(|scope| {
+        scope.spawn(|| say_with(&backend, running, "Go on.", &slow(json!({"max_tokens": 2500}))));
+        until("a turn runs", || queue(&backend, "running") == 1);
+        let c = open(&backend);
+        let answer = say_with(&backend, c, "Hello.", r#"{"max_tokens": 1}"#);
+        assert!(matches!(answer, Err(Error::Timeout(_))), "{answer:?}");
+        let still = queue(&backend, "running") == 1;
+        backend.cancel(running).unwrap();
+        still
+    })
+}
+
+fn first_steps_together(more: Value) -> Duration {
+    let backend = loaded(&greedy(more));
+    let c = open(&backend);
+    let begun = Instant::now();
+    say_with(&backend, c, "Hello.", r#"{"max_tokens": 1}"#).unwrap();
+    begun.elapsed()
+}
+
+pub const ROWS: &[Row] = &[
+    ("strict", || {
+        let backend = unloaded("{}");
+        let load = |text: &str| backend.load_file(&pocket("a"), Some(text.as_bytes()), None);
+        load(r#"{"no_such_key": 1}"#).unwrap();
+        let error = load(r#"{"strict": true, "no_such_key": 1}"#).unwrap_err();
+        assert!(error.to_string().contains("no_such_key"), "{error}");
+    }),
+    ("priority", || {
+        let calls = [("low", json!({"priority": "low"})), ("urgent", json!({"priority": "urgent"}))];
+        assert_eq!(order(&narrow(json!({})), &calls), ["urgent", "low"]);
+    }),
+    ("backend.max_sessions", || {
+        let backend = loaded(&greedy(json!({"backend": {"max_sessions": 1, "auto_cleanup": false}})));
+        backend.open_named_context(b"one").unwrap();
+        assert!(backend.open_named_context(b"two").is_err());
+    }),
+    ("backend.idle_timeout_ms", || {
+        let evicted = |ms: u32| {
+            let config = json!({"backend": {"max_sessions": 10, "idle_timeout_ms": ms}});
+            let backend = loaded(&greedy(config));
+            backend.open_named_context(b"one").unwrap();
+            thread::sleep(Duration::from_millis(30));
+            backend.open_named_context(b"two").unwrap();
+            status(&backend, StatusKind::Sessions)["evictions"]["idle"].clone()
+        };
+        assert_eq!((evicted(10), evicted(60_000)), (json!(1), json!(0)));
+    }),
+    ("backend.auto_cleanup", || {
+        let opens = |on: bool| {
+            let backend = loaded(&greedy(json!({"backend": {"max_sessions": 1, "auto_cleanup": on}})));
+            backend.open_named_context(b"one").unwrap();
+            backend.open_named_context(b"two").is_ok()
+        };
+        assert!(opens(true) && !opens(false));
+    }),
+    ("backend.max_concurrent", || {
+        let backend = loaded(&greedy(json!({"backend": {"max_concurrent": 1}})));
+        open(&backend);
+        assert!(backend.open_context(0).is_err());
+    }),
+    ("backend.queue_size", || {
+        assert_eq!(admitted(json!({"backend": {"queue_size": 1}})), 1);
+        assert_eq!(admitted(json!({})), 3);
+    }),
+    ("backend.default_task_timeout_ms", || {
+        shown_by("tests/turns.rs", "a_turn_that_waits_too_long_for_a_slot_times_out", "default_task_timeout_ms");
+    }),
+    ("backend.priority_scheduling_enabled", || {
+        let calls = [("low", json!({"priority": "low"})), ("urgent", json!({"priority": "urgent"}))];
+        let off = json!({"backend": {"priority_scheduling_enabled": false}});
+        assert_eq!(order(&narrow(json!({})), &calls), ["urgent", "low"]);
+        assert_eq!(order(&narrow(off), &calls), ["low", "urgent"]);
+    }),
+    ("backend.fair_scheduling_enabled", || {
+        let calls = [("heavy", json!({})), ("light", json!({}))];
+        let off = json!({"backend": {"fair_scheduling_enabled": false}});
+        assert_eq!(order(&narrow(json!({})), &calls), ["light", "heavy"]);
+        assert_eq!(order(&narrow(off), &calls), ["heavy", "light"]);
+    }),
+    ("backend.queue_warning_threshold", || {
+        let warns = |turns: u32| {
+            let lines = queue_lines(json!({"backend": {"queue_warning_threshold": turns}}));
+            lines.contains("warning threshold")
+        };
+        assert!(warns(2) && !warns(30));
+    }),
+    ("backend.queue_reject_threshold", || {
+        let bounds = json!({"queue_reject_threshold": 2, "queue_warning_threshold": 1});
+        assert_eq!(admitted(json!({"backend": bounds})), 2);
+    }),
+    ("backend.auto_queue_cleanup", || {
+        assert!(expires_at_once(true));
+        assert!(!expires_at_once(false));
+    }),
+    ("backend.run_inference_args", || {
+        let length = |mode: Value| {
+            let backend = loaded(&greedy(json!({"backend": {"run_inference_args": mode}})));
+            let c = open(&backend);
+            say_with(&backend, c, "Tell me a story.", r#"{"max_tokens": 1}"#).unwrap().len()
+        };
+        assert!(length(json!(8)) < length(json!(6)), "six arguments carry no settings");
+    }),
+    ("backend.max_output_bytes", || {
+        shown_by("../../c-tests/output.c", "main", "max_output_bytes");
+        assert_eq!(unloaded(r#"{"max_output_bytes": 256}"#).max_output_bytes(), Some(256));
+        assert_eq!(unloaded("{}").max_output_bytes(), None);
+    }),
+    ("performance.batch_processing", || {
+        status_shows(json!({"performance": {"batch_processing": false}}), StatusKind::Model, "/parallel", 1);
+    }),
+    ("performance.batch_size", || {
+        status_shows(json!({"performance": {"batch_size": 64}}), StatusKind::Model, "/batch_size", 64);
+    }),
+    ("performance.batch_timeout_ms", || {
+        let slow = first_steps_together(json!({"performance": {"batch_timeout_ms": 700}}));
+        assert!(slow >= Duration::from_millis(700), "{slow:?}: a lone turn waits for company");
+    }),
+    ("performance.n_parallel", || {
+        status_shows(json!({"performance": {"n_parallel": 3}}), StatusKind::Model, "/parallel", 3);
+    }),
+    ("performance.target_gap_ms", || {
+        shown_by("src/scheduler/pace.rs", "steps_settle_within_the_gap_on_any_machine_that_can", "gap");
+    }),
+    ("performance.kv_mode", || {
+        let split = json!({"performance": {"kv_mode": "split", "n_parallel": 2}});
+        status_shows(split, StatusKind::Model, "/kv_mode", "split");
+    }),
+    ("performance.kv_pool_tokens", || {
+        status_shows(json!({"performance": {"kv_pool_tokens": 2048}}), StatusKind::Model, "/kv_cells", 2048);
+    }),
+];

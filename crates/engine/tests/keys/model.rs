@@ -1,0 +1,78 @@
+//! Section `model`: how a model is loaded, as its status and its answers tell.
+
+use engine::StatusKind::{Memory, Model};
+use serde_json::{Value, json};
+
+use crate::Row;
+use crate::common::*;
+use crate::proof::*;
+
+fn model(key: &str, value: impl Into<Value>) -> Value {
+    json!({"model": {key: value.into()}})
+}
+
+/// A line of a file of the process that begins with `name`.
+fn process(file: &str, name: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/self/{file}")).unwrap();
+    text.lines().filter(|line| line.contains(name)).collect()
+}
+
+pub const ROWS: &[Row] = &[
+    ("model.n_predict", || {
+        let tokens = |more: Value| {
+            let backend = loaded(&greedy(more));
+            let c = open(&backend);
+            say(&backend, c, "Tell me a story.").unwrap();
+            metadata(&backend, c)["completion_tokens"].as_u64().unwrap()
+        };
+        assert_eq!(tokens(model("n_predict", 2)), 2);
+        assert!(tokens(json!({})) > 2);
+    }),
+    ("model.ctx_size", || status_shows(model("ctx_size", 512), Model, "/session_tokens", 512)),
+    ("model.batch_size", || status_shows(model("batch_size", 64), Model, "/batch_size", 64)),
+    ("model.ubatch_size", || status_shows(model("ubatch_size", 32), Model, "/ubatch_size", 32)),
+    ("model.threads", || {
+        status_shows(json!({"model": {"threads": 2, "threads_batch": 2}}), Model, "/threads", 2);
+    }),
+    ("model.threads_batch", || status_shows(model("threads_batch", 2), Model, "/threads_batch", 2)),
+    ("model.n_gpu_layers", || {
+        // Without a device there is nothing to move; the request is seen where llama.cpp is asked.
+        shown_by("src/models/load.rs", "bring_up", "n_gpu_layers");
+        assert_eq!(status_with(model("n_gpu_layers", 99), Model, "/config_effective/model/n_gpu_layers"), 99);
+    }),
+    ("model.main_gpu", || shown_by("src/models/load.rs", "bring_up", "main_gpu")),
+    ("model.tensor_split", || shown_by("src/models/load.rs", "bring_up", "tensor_split")),
+    ("model.use_mmap", || {
+        let maps = |on: bool| {
+            let _backend = loaded(&greedy(model("use_mmap", on)));
+            process("maps", "pocket-a.gguf").len()
+        };
+        assert!(maps(false) < maps(true), "the file is mapped once more");
+    }),
+    ("model.use_mlock", || {
+        let locked = |on: bool| {
+            let _backend = loaded(&greedy(json!({"model": {"use_mlock": on, "use_mmap": true}})));
+            process("status", "VmLck")
+        };
+        assert_ne!(locked(true), locked(false));
+    }),
+    ("model.cache_type_k", || status_shows(model("cache_type_k", "q8_0"), Model, "/cache_type_k", "q8_0")),
+    ("model.cache_type_v", || status_shows(model("cache_type_v", "q8_0"), Model, "/cache_type_v", "q8_0")),
+    ("model.flash_attn", || {
+        let bytes = |more: Value| status_with(more, Memory, "/compute_bytes");
+        assert_ne!(bytes(json!({})), bytes(model("flash_attn", "off")));
+    }),
+    ("model.numa", || shown_by("src/models/load.rs", "bring_up", "numa")),
+    ("model.chat_template", || {
+        let prompt = |more: Value| {
+            let backend = loaded(&greedy(more));
+            let c = open(&backend);
+            say_with(&backend, c, "Hello.", r#"{"max_tokens": 1}"#).unwrap();
+            metadata(&backend, c)["prompt_tokens"].as_u64().unwrap()
+        };
+        assert!(prompt(model("chat_template", "raw")) < prompt(json!({})));
+    }),
+    ("model.system_prompt", || {
+        shown_by("tests/conversation.rs", "a_system_prompt_names_the_model", "system_prompt");
+    }),
+];
