@@ -114,6 +114,7 @@ fn open(config: Option<&[u8]>) -> Result<Backend> {
     Backend::open(Options {
         config,
         run_inference_args: None,
+        log_filter: None,
     })
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::prepare::{Conversation, Ready, prepare};
 use super::serving::Serving;
-use super::{Backend, OnPiece};
+use super::{Backend, OnPiece, lines};
 use crate::chat::history::ContentTokens;
 use crate::chat::{Message, Role, Session, TurnResult};
 use crate::config::{
@@ -51,7 +51,7 @@ impl Backend {
         drop(lease);
         let turn = self.turn(context, &session, text, settings, on_piece);
         if let Err(error) = &turn {
-            log::debug!(target: "inference", "context {context}: {error}");
+            lines::failed(context, &session, error);
         }
         turn
     }
@@ -289,7 +289,7 @@ impl Run<'_> {
         );
         let used = outcome.prompt_tokens - outcome.tokens_dropped + outcome.completion_tokens;
         let metadata = self.metadata(&outcome, history.dropped(), conversation.seed);
-        log::debug!(target: "inference", "context {}: {metadata}", self.context);
+        lines::completed(self.context, self.session, self.lease.graph, &outcome);
         self.session.commit(history, used);
         self.session.set_result(TurnResult {
             text: text.clone(),
