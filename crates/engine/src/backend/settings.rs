@@ -148,7 +148,7 @@ impl Settings {
         // Absent values are null in the lower layer and refused there, which leaves them absent.
         let (config, _) = Config::from_layers(&[(Door::Load, &now), (Door::Load, text)]);
         Arc::make_mut(&mut self.config).logging = config.logging;
-        self.log_is_changed = true;
+        self.log_is_changed |= sets_log(text);
         Ok(())
     }
 
@@ -270,4 +270,50 @@ fn refuse<'a>(findings: impl IntoIterator<Item = &'a Finding>, strict: bool) -> 
     refused.map_or(Ok(()), |finding| {
         Err(Error::InvalidArgument(finding.message.clone()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use log::{Level, Metadata};
+
+    use super::*;
+
+    /// The categories whose debug lines a backend writes, of two.
+    fn talkative(backend: &Backend) -> [bool; 2] {
+        ["memory", "queue"].map(|target| {
+            let line = Metadata::builder().level(Level::Debug).target(target);
+            backend.journal.wants(&line.build())
+        })
+    }
+
+    #[test]
+    fn the_directives_count_as_long_as_no_configuration_says_anything_of_the_log() {
+        let open = |config: Option<&str>| {
+            let options = Options {
+                config: config.map(str::as_bytes),
+                run_inference_args: None,
+                log_filter: Some("memory=debug"),
+            };
+            Backend::open(options).unwrap()
+        };
+        let check = |config: Option<&str>, expect| {
+            assert_eq!(talkative(&open(config)), expect, "{config:?}");
+        };
+        check(None, [true, false]);
+        check(Some("not JSON"), [true, false]);
+        check(Some(r#"{"model": {"ctx_size": 512}}"#), [true, false]);
+        check(Some(r#"{"logging": {}}"#), [true, false]);
+        check(Some(r#"{"logging": {"level": "error"}}"#), [false, false]);
+        check(Some(r#"{"Logging": {"colors": false}}"#), [false, false]);
+        check(Some(r#"{"enable_debug": true}"#), [true, true]);
+        check(Some(r#"{"enable_debug_log": false}"#), [false, false]);
+
+        let backend = open(None);
+        backend.set_logging(b"{}").unwrap();
+        assert_eq!(talkative(&backend), [true, false]);
+        backend.set_logging(br#"{"colors": true}"#).unwrap();
+        assert_eq!(talkative(&backend), [false, false]);
+        backend.set_logging(br#"{"level": "debug"}"#).unwrap();
+        assert_eq!(talkative(&backend), [true, true]);
+    }
 }
