@@ -1,7 +1,7 @@
 //! What the log says of models, sessions and turns: lines with a tag and pairs.
 //!
-//! Their messages are constant and everything else is in the pairs, so that a reader finds the lines of one kind by their
-//! text. None has a prompt, an answer or the name of a session in it.
+//! Their messages are constant and everything else is in the pairs, so that a reader finds the lines of one kind by
+//! their text. None has a prompt, an answer or the name of a session in it.
 
 use std::time::Duration;
 

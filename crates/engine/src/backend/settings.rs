@@ -281,8 +281,9 @@ mod tests {
     /// The categories whose debug lines a backend writes, of two.
     fn talkative(backend: &Backend) -> [bool; 2] {
         ["memory", "queue"].map(|target| {
-            let line = Metadata::builder().level(Level::Debug).target(target);
-            backend.journal.wants(&line.build())
+            let mut line = Metadata::builder();
+            let line = line.level(Level::Debug).target(target).build();
+            backend.journal.wants(&line)
         })
     }
 

@@ -77,7 +77,7 @@ impl RawConfig {
     pub fn says(&self, section: &str, flat: &[&str]) -> bool {
         let inside = spelling::find(&self.root, section).and_then(|(_, keys)| keys.as_object());
         let at_root = |name: &&str| spelling::find(&self.root, name).is_some();
-        inside.is_some_and(|keys| !keys.is_empty()) || flat.iter().any(|name| at_root(name))
+        inside.is_some_and(|keys| !keys.is_empty()) || flat.iter().any(at_root)
     }
 
     /// The text as one that has nothing but `section`: its entries are taken for keys of it, except for the section itself,

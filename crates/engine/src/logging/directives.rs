@@ -1,6 +1,6 @@
 //! Directives in the syntax of env_logger, `memory=debug,warn/pressure`, as thresholds of our categories.
 //!
-//! Their text comes from the environment, which belongs to the whole process: names that are not ours mean nothing here.
+//! Their text comes from the environment, which belongs to the whole process: names that are not ours mean nothing.
 
 use std::sync::Arc;
 

@@ -13,8 +13,8 @@ use super::directives::Directives;
 use super::line::{self, Shape};
 use crate::config;
 
-/// A backend's log. Any thread; each line is one write that nothing buffers, so lines of several threads do not mix and a
-/// line is in the file when the call that wrote it returns.
+/// A backend's log. Any thread; each line is one write that nothing buffers, so lines of several threads do not mix and
+/// a line is in the file when the call that wrote it returns.
 pub struct Journal {
     /// The most talkative level of each category. Outside the lock, because every line that some backend wants asks.
     thresholds: [AtomicUsize; category::NAMES.len()],

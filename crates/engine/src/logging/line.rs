@@ -198,7 +198,7 @@ mod tests {
         check("[MEM] a b=1", &[], "\\[MEM] a b=1");
         check("  [MEM] a", &[], "\\  [MEM] a");
         let tag = ("tag", "MEM".to_value());
-        check("a b=1", &[tag.clone()], "[MEM] a b\\=1");
+        check("a b=1", std::slice::from_ref(&tag), "[MEM] a b\\=1");
         check(
             "a",
             &[tag, ("of", "x cells=9".to_value()), ("n", 3.to_value())],
