@@ -226,6 +226,21 @@ wasi_nn_error wasi_nn_set_window(void *ctx,
                                  graph_execution_context exec_ctx,
                                  uint32_t tokens);
 
+/**
+ * Changes what this backend logs, where and how, from now on.
+ *
+ * config: the keys of the section "logging" as a JSON object of len bytes, such as {"level": "debug"}, perhaps inside
+ * {"logging": ...}. A key that is left out stays as it is. A later load with a "logging" section of its own replaces
+ * the change.
+ *
+ * Answers: invalid_argument for a bad ctx, a config that is NULL, empty, unreadable or no JSON object, and, if the
+ * backend is strict, for an unknown key or a value out of range; then nothing changes.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_set_logging(void *ctx,
+                                  const char *config,
+                                  uint32_t len);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

@@ -351,3 +351,24 @@ pub unsafe extern "C" fn wasi_nn_set_window(
         Ok(backend.set_memory(exec_ctx, change)?)
     })
 }
+
+/// Changes what this backend logs, where and how, from now on.
+///
+/// config: the keys of the section "logging" as a JSON object of len bytes, such as {"level": "debug"}, perhaps inside
+/// {"logging": ...}. A key that is left out stays as it is. A later load with a "logging" section of its own replaces
+/// the change.
+///
+/// Answers: invalid_argument for a bad ctx, a config that is NULL, empty, unreadable or no JSON object, and, if the
+/// backend is strict, for an unknown key or a value out of range; then nothing changes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasi_nn_set_logging(
+    ctx: *mut c_void,
+    config: *const c_char,
+    len: u32,
+) -> wasi_nn_error {
+    answer("wasi_nn_set_logging", ctx, move || {
+        let backend = registry::backend(ctx)?;
+        let config = argument::config(config, len)?;
+        Ok(backend.set_logging(&config.unwrap_or_default())?)
+    })
+}

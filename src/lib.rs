@@ -34,6 +34,8 @@ pub const WASI_NN_LLAMA_ABI: u32 = 1;
 
 /// How arguments 7 and 8 of `run_inference` are taken, whatever the configuration says.
 const RUN_INFERENCE_ARGS: &str = "WASI_NN_RUN_INFERENCE_ARGS";
+/// What is logged as long as no configuration says anything of it.
+const LOG_FILTER: &str = "RUST_LOG";
 
 /// The largest capacity of an output buffer that a host is believed: `run_inference`, then `get_output`, whose hosts
 /// leave the size undefined more often.
@@ -401,10 +403,12 @@ unsafe fn open_backend(
         Some((start, len)) => argument::config(start, len)?,
         None => None,
     };
-    let args = std::env::var_os(RUN_INFERENCE_ARGS).map(|text| text.to_string_lossy().into_owned());
+    let variable = |name| std::env::var_os(name).map(|text| text.to_string_lossy().into_owned());
+    let (args, filter) = (variable(RUN_INFERENCE_ARGS), variable(LOG_FILTER));
     let backend = Backend::open(Options {
         config: config.as_deref(),
         run_inference_args: args.as_deref(),
+        log_filter: filter.as_deref(),
     })?;
     Ok(handle.set(registry::insert(backend)?)?)
 }

@@ -50,12 +50,14 @@ fuzz_target!(init: prepare(), |text: &[u8]| -> Corpus {
         at_load(text, &model());
     }
     at_run(text);
+    as_logging(text);
     Corpus::Keep
 });
 
 fn prepare() {
     // The program has a logger of its own, so the engine's lines come here: they are made and thrown away.
     log::set_logger(&Formatting).expect("nobody has set a logger before");
+    log::set_max_level(log::LevelFilter::Trace);
     LazyLock::force(&SERVING);
 }
 
@@ -110,10 +112,27 @@ fn at_run(text: &[u8]) {
     check_json(&metadata);
 }
 
+fn as_logging(text: &[u8]) {
+    // Directives in the same bytes: the environment is foreign text too.
+    let filter = String::from_utf8_lossy(text);
+    let backend = Backend::open(Options {
+        config: None,
+        run_inference_args: None,
+        log_filter: Some(&filter),
+    });
+    let backend = backend.expect("no directives keep a backend from opening");
+    if let Err(error) = backend.set_logging(text) {
+        check_error(&error, |e| matches!(e, Error::InvalidArgument(_)));
+    }
+    check_reports(&backend);
+    backend.close().expect("closed once");
+}
+
 fn open(config: Option<&[u8]>) -> Result<Backend> {
     Backend::open(Options {
         config,
         run_inference_args: None,
+        log_filter: None,
     })
 }
 
@@ -175,7 +194,7 @@ impl log::Log for Formatting {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        std::hint::black_box(record.args().to_string());
+        std::hint::black_box((record.args().to_string(), format!("{record:?}")));
     }
 
     fn flush(&self) {}

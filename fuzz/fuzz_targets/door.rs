@@ -56,6 +56,7 @@ fn make(world: &World, calls: &[Call]) {
 fn prepare() {
     // The program has a logger of its own, so the library's lines come here: they are made and thrown away.
     log::set_logger(&Formatting).expect("nobody has set a logger before");
+    log::set_max_level(log::LevelFilter::Trace);
     LazyLock::force(&world::MODEL);
     // The library puts its own hook for panics in place with its first backend: the fuzzer's must be the last.
     let abort = std::panic::take_hook();
@@ -75,7 +76,7 @@ impl log::Log for Formatting {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        std::hint::black_box(record.args().to_string());
+        std::hint::black_box((record.args().to_string(), format!("{record:?}")));
     }
 
     fn flush(&self) {}

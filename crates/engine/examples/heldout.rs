@@ -62,6 +62,7 @@ fn hold(model: &Path, dialogue: &Value, tally: &mut Tally) -> Result<(), Box<dyn
     let backend = Backend::open(Options {
         config: Some(config.to_string().as_bytes()),
         run_inference_args: None,
+        log_filter: None,
     })?;
     backend.load_file(model, None, None)?;
     let own = match model.to_string_lossy().contains("pocket-b") {

@@ -5,6 +5,7 @@
 
 mod contexts;
 mod gate;
+mod lines;
 mod load;
 mod metadata;
 mod monitor;
@@ -38,8 +39,9 @@ use crate::logging::{self, Entered, Journal};
 use crate::models::Registry;
 use crate::scheduler::{Class, SessionKey, Totals};
 use crate::spill::{self, Store};
-use contexts::Contexts;
+use contexts::{Contexts, Opened};
 use gate::{Gate, Inside};
+use lines::Eviction;
 use monitor::Monitor;
 use serving::Serving;
 use settings::Settings;
@@ -58,6 +60,8 @@ pub struct Options<'a> {
     pub config: Option<&'a [u8]>,
     /// Overrides `backend.run_inference_args`: `auto`, `6` or `8`. Other texts are warned about and ignored.
     pub run_inference_args: Option<&'a str>,
+    /// What is logged as long as no configuration says anything of it: directives in env_logger's syntax.
+    pub log_filter: Option<&'a str>,
 }
 
 /// Tokens of a conversation and the room that it has.
@@ -106,7 +110,7 @@ impl Backend {
             Some(_) => workers::apart(|| Settings::open(options))?,
             None => Settings::open(options)?,
         };
-        let (journal, problem) = Journal::open(&settings.config.logging);
+        let (journal, problem) = Journal::open(&settings.config.logging, settings.directives());
         let journal = Arc::new(journal);
         logging::open(&journal);
         let registry = Arc::new(Registry::new());
@@ -181,11 +185,10 @@ impl Backend {
         }
         let config = self.settings().config.clone();
         let history = History::new(config.model.system_prompt.as_deref());
-        self.forget_all(&self.contexts.clean_up(&config.backend));
+        self.forget_all(&self.contexts.clean_up(&config.backend), Eviction::Idle);
         self.monitor.admit()?;
         let opened = self.contexts.open_anonymous(&config.backend, history)?;
-        self.forget_all(&opened.evicted);
-        Ok(opened.id)
+        Ok(self.opened(&opened))
     }
 
     /// Opens the conversation `name`, or attaches to it. Errors: `MemoryPressure`; `InvalidArgument` for a name that is empty or longer
@@ -201,20 +204,21 @@ impl Backend {
         }
         let config = self.settings().config.clone();
         let history = History::new(config.model.system_prompt.as_deref());
-        self.forget_all(&self.contexts.clean_up(&config.backend));
+        self.forget_all(&self.contexts.clean_up(&config.backend), Eviction::Idle);
         if !self.contexts.has_named(name) {
             self.monitor.admit()?;
         }
         let opened = self.contexts.open_named(&config.backend, name, history)?;
-        self.forget_all(&opened.evicted);
-        Ok(opened.id)
+        Ok(self.opened(&opened))
     }
 
     /// Closes a context; its running turn is cancelled. A named conversation is kept. Errors: `UnknownContext`.
     pub fn close_context(&self, context: u32) -> Result<()> {
         let _call = self.enter()?;
         self.refuse_reentrance(Some(context))?;
-        if let Some(session) = self.contexts.close(context)? {
+        let ended = self.contexts.close(context)?;
+        lines::closed(context, ended.is_none());
+        if let Some(session) = ended {
             self.forget(&session);
         }
         Ok(())
@@ -410,10 +414,16 @@ impl Backend {
         self.contexts.get(context)
     }
 
+    fn opened(&self, opened: &Opened) -> ContextId {
+        self.forget_all(&opened.evicted, Eviction::Limit);
+        lines::opened(opened.id.0, &opened.session);
+        opened.id
+    }
+
     /// Sessions that clean-up has ended.
-    fn forget_all(&self, sessions: &[Arc<Session>]) {
+    fn forget_all(&self, sessions: &[Arc<Session>], why: Eviction) {
         for session in sessions {
-            log::info!(target: "session", "session {} gave way", session.id);
+            lines::evicted(session, why);
             self.forget(session);
         }
     }

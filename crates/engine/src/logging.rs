@@ -1,17 +1,24 @@
 //! Where log lines go: each backend has a journal, and the `log` facade finds it by the thread that writes.
 //!
 //! Opens sinks and sets levels; everybody else writes through the facade. Never touches stdout. A program that has set
-//! a logger of its own keeps it: then all lines go there.
+//! a logger of its own keeps it, and its level: then all lines go there.
+//!
+//! A line that no backend wants costs one relaxed load of the facade's level: neither its message nor its values are
+//! looked at. One that another backend wants costs, in addition, a look at the thread's journal.
 
+mod category;
+mod directives;
 mod journal;
 mod line;
+mod pairs;
 
 use std::cell::RefCell;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, OnceLock};
 
 use log::{LevelFilter, Log, Metadata, Record};
 use parking_lot::RwLock;
 
+pub use directives::Directives;
 pub use journal::Journal;
 
 /// Journals of the open backends, oldest first.
@@ -23,13 +30,12 @@ thread_local! {
 
 struct Router;
 
+/// Whether the router is the process's logger: a program that had one before keeps it.
+static IS_INSTALLED: OnceLock<bool> = OnceLock::new();
+
 /// Adds a backend's journal; the first call makes the router the process's logger.
 pub fn open(journal: &Arc<Journal>) {
-    static INSTALL: Once = Once::new();
-    INSTALL.call_once(|| {
-        // A program with a logger of its own keeps it.
-        drop(log::set_logger(&Router));
-    });
+    IS_INSTALLED.get_or_init(|| log::set_logger(&Router).is_ok());
     JOURNALS.write().push(journal.clone());
     update_level();
 }
@@ -64,6 +70,10 @@ impl Drop for Entered {
 
 /// Lets the facade drop lines early that no journal wants.
 pub fn update_level() {
+    if IS_INSTALLED.get() != Some(&true) {
+        // The level is that of the program's own logger.
+        return;
+    }
     // Exclusive, so that of two changes the later one stands.
     let journals = JOURNALS.write();
     let level = journals.iter().map(|j| j.level()).max();
@@ -71,21 +81,25 @@ pub fn update_level() {
 }
 
 impl Router {
-    fn journal() -> Option<Arc<Journal>> {
-        let current = CURRENT.try_with(|c| c.borrow().clone()).ok().flatten();
-        current.or_else(|| JOURNALS.read().first().cloned())
+    /// The journal that takes a line of this thread, if it wants it.
+    fn wanting(metadata: &Metadata<'_>) -> Option<Arc<Journal>> {
+        let wanting = |journal: &Arc<Journal>| journal.wants(metadata).then(|| journal.clone());
+        let current = CURRENT.try_with(|c| c.borrow().as_ref().map(wanting));
+        match current.ok().flatten() {
+            Some(answer) => answer,
+            // A thread that is not ours, or one that is being torn down.
+            None => JOURNALS.read().first().and_then(wanting),
+        }
     }
 }
 
 impl Log for Router {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        Router::journal().is_some_and(|j| j.wants(metadata))
+        Router::wanting(metadata).is_some()
     }
 
     fn log(&self, record: &Record<'_>) {
-        if let Some(journal) = Router::journal()
-            && journal.wants(record.metadata())
-        {
+        if let Some(journal) = Router::wanting(record.metadata()) {
             journal.write(record);
         }
     }

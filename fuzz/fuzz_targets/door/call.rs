@@ -199,6 +199,11 @@ pub enum Call {
         place: u8,
         text_place: u8,
     },
+    Logging {
+        ctx: u8,
+        which: u8,
+        place: u8,
+    },
     Version,
 }
 
@@ -336,6 +341,21 @@ const CONFIGS: [&str; 10] = [
     r#"{"ctx_size": 256, "n_predict": 8, "threads": 1, "grammar": "root ::= [a-z]+"}"#,
     r#"{"truncated": [1, 2"#,
 ];
+
+const LOGGING: [&str; 6] = [
+    r#"{"level": "debug"}"#,
+    r#"{"logging": {"structured": true, "timestamps": false}}"#,
+    r#"{"categories": ["queue", "engine"], "level": "loud"}"#,
+    r#"{"level": "none", "levle": 1}"#,
+    r#"{"level": "none"}"#,
+    r#"["level"]"#,
+];
+
+/// A configuration of the log, and whether every backend refuses it.
+pub fn logging(pick: u8) -> (&'static str, bool) {
+    let pick = usize::from(pick) % LOGGING.len();
+    (LOGGING[pick], LOGGING[pick].starts_with('['))
+}
 
 /// A configuration for an init or a load: none, or one of a few.
 pub fn config(pick: u8) -> Option<&'static str> {

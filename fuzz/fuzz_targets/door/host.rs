@@ -144,6 +144,7 @@ impl Host<'_> {
             } => {
                 self.count(*ctx, &text.0, *beyond, (*place, *text_place));
             }
+            Call::Logging { ctx, which, place } => self.logging(*ctx, *which, *place),
             Call::Version => self.version(),
         }
     }

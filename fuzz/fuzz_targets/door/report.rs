@@ -1,10 +1,10 @@
-//! What a host asks without a turn: reports, errors, conversations, counts.
+//! What a host asks without a turn: reports, errors, conversations, counts; and what is logged of it all.
 
 use std::ffi::CStr;
 use std::ptr::null;
 
 use crate::c::{self, INVALID_ARGUMENT, SUCCESS, TOO_LARGE};
-use crate::call::Output;
+use crate::call::{self, Output};
 use crate::host::Host;
 use crate::memory::{FILL, Fenced, place};
 use crate::outcome::{
@@ -131,6 +131,18 @@ impl Host<'_> {
                 "{FUNCTION} wrote no number"
             );
         }
+    }
+
+    pub fn logging(&self, ctx: u8, which: u8, pick: u8) {
+        const FUNCTION: &str = "wasi_nn_set_logging";
+        let ctx = self.world.backend(ctx);
+        let (text, is_none) = call::logging(which);
+        let memory = Fenced::holding(text.as_bytes());
+        let (at, is_right) = place(pick, memory.at());
+        // SAFETY: a text of that length, or an address that is no memory.
+        let code = unsafe { c::wasi_nn_set_logging(ctx.handle, at, text.len() as u32) };
+        check_code(FUNCTION, code, &[SUCCESS, INVALID_ARGUMENT]);
+        check_bad(FUNCTION, code, [ctx.is_bad, !is_right, is_none]);
     }
 
     pub fn version(&self) {

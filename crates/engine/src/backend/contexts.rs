@@ -55,6 +55,8 @@ pub struct Evictions {
 pub struct Opened {
     /// The context's number.
     pub id: ContextId,
+    /// Its session.
+    pub session: Arc<Session>,
     /// Sessions that clean-up ended.
     pub evicted: Vec<Arc<Session>>,
 }
@@ -103,8 +105,13 @@ impl Contexts {
             self.evicted.reclaimed.fetch_add(1, Ordering::Relaxed);
             evicted.push(session);
         }
-        let id = self.open.insert(new_session(None, history))?;
-        Ok(Opened { id, evicted })
+        let session = new_session(None, history);
+        let id = self.open.insert(session.clone())?;
+        Ok(Opened {
+            id,
+            session,
+            evicted,
+        })
     }
 
     /// Opens the named session, or attaches to it; `history` begins a new one. Errors: `TooManyContexts` at
@@ -125,7 +132,11 @@ impl Contexts {
                 None => self.open.insert(entry.session.clone())?,
             };
             entry.open = Some(id);
-            return Ok(Opened { id, evicted });
+            return Ok(Opened {
+                id,
+                session: entry.session.clone(),
+                evicted,
+            });
         }
         let limit = limits.max_sessions as usize;
         while named.len() >= limit {
@@ -144,9 +155,16 @@ impl Contexts {
         }
         let session = new_session(Some(name.into()), history);
         let id = self.open.insert(session.clone())?;
-        let open = Some(id);
-        named.insert(name.into(), Named { session, open });
-        Ok(Opened { id, evicted })
+        let entry = Named {
+            session: session.clone(),
+            open: Some(id),
+        };
+        named.insert(name.into(), entry);
+        Ok(Opened {
+            id,
+            session,
+            evicted,
+        })
     }
 
     /// Whether there is a session called `name`.

@@ -14,7 +14,7 @@ use super::naming;
 use super::serving::{GraphId, Serving};
 use super::settings::Pending;
 use super::workers::{STACK, panicked, spawn};
-use super::{Backend, Call};
+use super::{Backend, Call, lines};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::models::{self, Source};
@@ -77,7 +77,7 @@ impl Backend {
     pub fn unload(&self) -> Result<()> {
         let _call = self.enter()?;
         let old = self.registry.claim().replace(None).ok_or(Error::NoModel)?;
-        log::info!(target: "model", "graph {} unloaded: {}", old.graph.0, old.file());
+        lines::unloaded(&old);
         self.retire(old);
         Ok(())
     }
@@ -165,9 +165,11 @@ impl Backend {
         let graph = serving.graph;
         self.threads.lock().extend(thread.map(|t| (graph, t)));
         self.apply(pending);
-        log::info!(target: "model", "graph {} loaded: {} {}", graph.0, serving.file(), serving.report());
-        if let Some(old) = claim.replace(Some(Arc::new(serving))) {
-            log::info!(target: "model", "graph {} replaced by graph {}", old.graph.0, graph.0);
+        let serving = Arc::new(serving);
+        let old = claim.replace(Some(serving.clone()));
+        lines::loaded(&serving, old.as_ref().map(|old| old.graph));
+        drop(serving);
+        if let Some(old) = old {
             self.retire(old);
         }
         self.monitor.begin(&self.journal);
@@ -175,11 +177,8 @@ impl Backend {
     }
 
     fn apply(&self, pending: Pending) {
-        if let Some(problem) = self.journal.reopen(&pending.config.logging) {
-            log::warn!(target: "config", "{problem}");
-        }
-        logging::update_level();
         self.settings_mut().apply(pending);
+        self.reopen_log();
         let memory = self.settings().config.memory.clone();
         self.monitor.configure(&memory);
     }

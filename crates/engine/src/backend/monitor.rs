@@ -212,19 +212,13 @@ impl Watch {
         let is_new = change.is_some();
         if let Some(change) = change {
             self.relief.changes.count();
-            let cause = change.cause.map_or_else(String::new, |share| {
-                format!(
-                    ": {} uses {} of {} MiB",
-                    share.name,
-                    share.used / MEBIBYTE,
-                    share.limit / MEBIBYTE
-                )
-            });
+            let cause = change.cause.as_ref();
             log::warn!(
-                target: "memory",
-                "[MEM] pressure {} -> {}{cause}",
-                change.from.name(),
-                change.to.name()
+                target: "memory", tag = "MEM",
+                cause = cause.map(|share| share.name),
+                used_mib = cause.map(|share| share.used / MEBIBYTE),
+                limit_mib = cause.map(|share| share.limit / MEBIBYTE);
+                "pressure {} -> {}", change.from.name(), change.to.name()
             );
         }
         if level > Level::None && excess > 0 {
@@ -238,7 +232,7 @@ impl Watch {
         let left = self.store.shrink(held.saturating_sub(excess));
         if left > 0 {
             self.relief.spilled.add(left as u64);
-            log::info!(target: "memory", "[MEM] {left} saved conversations leave memory");
+            log::info!(target: "memory", tag = "MEM", conversations = left; "saved conversations leave memory");
         }
         if level < Level::Trim || !is_new {
             return;
@@ -249,7 +243,7 @@ impl Watch {
                 Level::Trim => self.relief.trims.count(),
                 _ => self.relief.drops.count(),
             }
-            log::info!(target: "memory", "[MEM] idle cells give way: {}", level.name());
+            log::info!(target: "memory", tag = "MEM"; "idle cells give way: {}", level.name());
         }
     }
 

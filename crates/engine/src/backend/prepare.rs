@@ -115,9 +115,9 @@ pub fn prepare(
             }
             Fit::Drop(turns) => {
                 log::info!(
-                    target: "memory",
-                    "{} of {} turns give way to a turn of {} tokens in a context of {capacity}",
-                    turns.len(), sizes.turns.len(), sizes.new
+                    target: "memory", tag = "MEM",
+                    turns = turns.len(), of = sizes.turns.len(), new_tokens = sizes.new, capacity;
+                    "old turns give way to a new one"
                 );
                 history.drop_turns(turns);
                 is_trimmed = true;

@@ -4,11 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::workers::apart;
 use super::{Backend, Options};
 use crate::config::{ArgumentsMode, Code, Config, Door, Finding, RawConfig};
 use crate::error::{Error, Result};
+use crate::logging::{self, Directives};
 
 /// A backend's configuration.
 pub struct Settings {
@@ -17,6 +19,10 @@ pub struct Settings {
     init: Option<RawConfig>,
     load: Option<RawConfig>,
     arguments: Option<ArgumentsMode>,
+    /// What is logged as long as nobody says.
+    directives: Option<Directives>,
+    /// The log was changed at run time, over init and load.
+    log_is_changed: bool,
     /// `strict` was given at init.
     strict_at_init: bool,
     findings: Vec<Finding>,
@@ -35,6 +41,8 @@ pub struct Pending {
     /// What it comes to.
     pub config: Arc<Config>,
     load: Option<RawConfig>,
+    /// Its text says something of the log.
+    sets_log: bool,
     findings: Vec<Finding>,
 }
 
@@ -59,6 +67,11 @@ impl Settings {
             }
             mode
         });
+        let filter = options
+            .log_filter
+            .filter(|_| !init.as_ref().is_some_and(sets_log));
+        let (directives, ignored) = filter.map(Directives::parse).unwrap_or_default();
+        lines.extend(ignored);
         let layers: Vec<_> = init.iter().map(|raw| (Door::Init, raw)).collect();
         let (config, findings) = Config::from_layers(&layers);
         // What does not compile is recorded here and refused by the load.
@@ -70,6 +83,8 @@ impl Settings {
             init,
             load: None,
             arguments,
+            directives,
+            log_is_changed: false,
             logged: findings.iter().map(key).collect(),
             findings: findings.clone(),
         };
@@ -99,8 +114,10 @@ impl Settings {
             .collect();
         let (config, findings) = Config::from_layers(&layers);
         refuse(&findings, config.strict)?;
+        let is_new = text.is_some_and(|text| !text.is_empty());
         let pending = Pending {
             config: Arc::new(config),
+            sets_log: is_new && load.as_ref().is_some_and(sets_log),
             load,
             findings,
         };
@@ -108,10 +125,31 @@ impl Settings {
     }
 
     /// Puts a checked load configuration in force.
-    pub fn apply(&mut self, pending: Pending) {
+    pub fn apply(&mut self, mut pending: Pending) {
+        self.log_is_changed &= !pending.sets_log;
+        if self.log_is_changed {
+            Arc::make_mut(&mut pending.config).logging = self.config.logging.clone();
+        }
         self.config = pending.config;
         self.load = pending.load;
         self.findings = pending.findings;
+    }
+
+    /// What is logged, where no configuration says anything of it.
+    pub fn directives(&self) -> Option<&Directives> {
+        let is_said = self.log_is_changed || self.init.iter().chain(&self.load).any(sets_log);
+        self.directives.as_ref().filter(|_| !is_said)
+    }
+
+    /// Puts the keys of `text`, which has only those of the log, in force over those that are.
+    fn change_log(&mut self, text: &RawConfig) -> Result<()> {
+        let now = json!({"logging": self.config.to_json()["logging"]}).to_string();
+        let now = RawConfig::parse(Door::Load, now.as_bytes()).map_err(Error::Internal)?;
+        // Absent values are null in the lower layer and refused there, which leaves them absent.
+        let (config, _) = Config::from_layers(&[(Door::Load, &now), (Door::Load, text)]);
+        Arc::make_mut(&mut self.config).logging = config.logging;
+        self.log_is_changed |= sets_log(text);
+        Ok(())
     }
 
     /// Everything that was found, as JSON.
@@ -147,6 +185,41 @@ impl Backend {
         self.settings.write()
     }
 
+    /// Changes what is logged, where and how, from now on until a load says something of it. `text`: the keys of the
+    /// section `logging` as a JSON object, perhaps inside `{"logging": ...}`; a key that is left out stays as it is.
+    /// Errors: `InvalidArgument` if the text is none, or naming the first finding under `strict`: then nothing changes.
+    pub fn set_logging(&self, text: &[u8]) -> Result<()> {
+        let call = self.enter()?;
+        // Nested text takes more stack than a host's thread may have.
+        apart(|| {
+            let _entered = logging::enter(&self.journal);
+            let keys = RawConfig::parse(Door::Load, text)
+                .map_err(|reason| Error::InvalidArgument(format!("logging config: {reason}")))?
+                .within("logging");
+            let (_, findings) = Config::from_layers(&[(Door::Load, &keys)]);
+            let strict = self.settings().config.strict;
+            self.note_findings(&findings, strict)?;
+            self.settings_mut().change_log(&keys)
+        })?;
+        self.reopen_log();
+        drop(call);
+        Ok(())
+    }
+
+    /// Lets the log follow the settings in force.
+    pub(super) fn reopen_log(&self) {
+        let settings = self.settings();
+        // Under the lock, so that of two changes the later one stands.
+        let problem = self
+            .journal
+            .reopen(&settings.config.logging, settings.directives());
+        drop(settings);
+        logging::update_level();
+        if let Some(problem) = problem {
+            log::warn!(target: "config", "{problem}");
+        }
+    }
+
     /// How arguments 7 and 8 of `run_inference` are taken.
     pub(super) fn arguments_mode(&self) -> ArgumentsMode {
         let settings = self.settings();
@@ -173,6 +246,11 @@ impl Backend {
     }
 }
 
+/// Whether a configuration says anything of the log.
+fn sets_log(text: &RawConfig) -> bool {
+    text.says("logging", &["enable_debug", "enable_debug_log"])
+}
+
 fn key(finding: &Finding) -> (Door, String) {
     (finding.door, finding.path.clone())
 }
@@ -192,4 +270,51 @@ fn refuse<'a>(findings: impl IntoIterator<Item = &'a Finding>, strict: bool) -> 
     refused.map_or(Ok(()), |finding| {
         Err(Error::InvalidArgument(finding.message.clone()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use log::{Level, Metadata};
+
+    use super::*;
+
+    /// The categories whose debug lines a backend writes, of two.
+    fn talkative(backend: &Backend) -> [bool; 2] {
+        ["memory", "queue"].map(|target| {
+            let mut line = Metadata::builder();
+            let line = line.level(Level::Debug).target(target).build();
+            backend.journal.wants(&line)
+        })
+    }
+
+    #[test]
+    fn the_directives_count_as_long_as_no_configuration_says_anything_of_the_log() {
+        let open = |config: Option<&str>| {
+            let options = Options {
+                config: config.map(str::as_bytes),
+                run_inference_args: None,
+                log_filter: Some("memory=debug"),
+            };
+            Backend::open(options).unwrap()
+        };
+        let check = |config: Option<&str>, expect| {
+            assert_eq!(talkative(&open(config)), expect, "{config:?}");
+        };
+        check(None, [true, false]);
+        check(Some("not JSON"), [true, false]);
+        check(Some(r#"{"model": {"ctx_size": 512}}"#), [true, false]);
+        check(Some(r#"{"logging": {}}"#), [true, false]);
+        check(Some(r#"{"logging": {"level": "error"}}"#), [false, false]);
+        check(Some(r#"{"Logging": {"colors": false}}"#), [false, false]);
+        check(Some(r#"{"enable_debug": true}"#), [true, true]);
+        check(Some(r#"{"enable_debug_log": false}"#), [false, false]);
+
+        let backend = open(None);
+        backend.set_logging(b"{}").unwrap();
+        assert_eq!(talkative(&backend), [true, false]);
+        backend.set_logging(br#"{"colors": true}"#).unwrap();
+        assert_eq!(talkative(&backend), [false, false]);
+        backend.set_logging(br#"{"level": "debug"}"#).unwrap();
+        assert_eq!(talkative(&backend), [true, true]);
+    }
 }

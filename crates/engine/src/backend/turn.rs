@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::metadata::{Facts, metadata};
 use super::prepare::{Conversation, Ready, prepare};
 use super::serving::Serving;
-use super::{Backend, OnPiece};
+use super::{Backend, OnPiece, lines};
 use crate::chat::history::ContentTokens;
 use crate::chat::{Message, Role, Session, TurnResult};
 use crate::config::{
@@ -50,7 +50,7 @@ impl Backend {
         drop(lease);
         let turn = self.turn(context, &session, text, settings, on_piece);
         if let Err(error) = &turn {
-            log::debug!(target: "inference", "context {context}: {error}");
+            lines::failed(context, &session, error);
         }
         turn
     }
@@ -296,7 +296,7 @@ impl Run<'_> {
             context: self.context,
         };
         let metadata = metadata(&outcome, &facts, self.lease);
-        log::debug!(target: "inference", "context {}: {metadata}", self.context);
+        lines::completed(self.context, self.session, self.lease.graph, &outcome);
         self.session.commit(history, used);
         self.session.set_result(TurnResult {
             text: text.clone(),

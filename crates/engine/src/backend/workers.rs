@@ -145,7 +145,7 @@ mod tests {
 
     fn workers() -> Workers {
         let (config, _) = Config::from_layers(&[]);
-        Workers::new(Arc::new(Journal::open(&config.logging).0))
+        Workers::new(Arc::new(Journal::open(&config.logging, None).0))
     }
 
     #[test]

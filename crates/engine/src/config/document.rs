@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 use serde_json::{Map, Number, Value};
 use std::fmt;
 
-use super::Door;
+use super::{Door, spelling};
 
 /// Longest text at init and load, in bytes.
 const LONGEST: usize = 16 << 20;
@@ -71,6 +71,30 @@ impl RawConfig {
             start: rest.chars().take(32).collect(),
         });
         Ok(RawConfig { root, ignored })
+    }
+
+    /// Whether anything is written in `section`, or at the root under one of its `flat` names.
+    pub fn says(&self, section: &str, flat: &[&str]) -> bool {
+        let inside = spelling::find(&self.root, section).and_then(|(_, keys)| keys.as_object());
+        let at_root = |name: &&str| spelling::find(&self.root, name).is_some();
+        inside.is_some_and(|keys| !keys.is_empty()) || flat.iter().any(at_root)
+    }
+
+    /// The text as one that has nothing but `section`: its entries are taken for keys of it, except for the section itself,
+    /// which may be written too. Of two equal keys the one inside that counts.
+    pub fn within(mut self, section: &str) -> RawConfig {
+        let written = spelling::find(&self.root, section)
+            .filter(|(_, keys)| keys.is_object())
+            .map(|(name, _)| name.clone());
+        let mut keys = match written.and_then(|name| self.root.shift_remove(&name)) {
+            Some(Value::Object(keys)) => keys,
+            _ => Map::new(),
+        };
+        for (name, value) in self.root {
+            keys.entry(name).or_insert(value);
+        }
+        let root = Map::from_iter([(section.to_owned(), Value::Object(keys))]);
+        RawConfig { root, ..self }
     }
 }
 

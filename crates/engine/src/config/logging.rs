@@ -42,7 +42,7 @@ impl Default for Logging {
 /// How much is logged, most first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Everything; the only level that shows prompts and answers.
+    /// Everything. No line of any level shows prompts, answers or names of sessions.
     Debug,
     /// What happens.
     Info,

@@ -1,7 +1,7 @@
 //! Routes llama.cpp's log lines into the `log` facade, under the target `engine`.
 //!
 //! llama.cpp has one process-wide callback and hands it fragments: a line is collected per thread until its newline.
-//! Nothing reaches stdout or stderr from here. Knows neither sinks nor levels in force.
+//! Nothing reaches stdout or stderr from here. A record that no backend wants is not even collected. Knows no sinks.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_void};
@@ -97,6 +97,9 @@ fn fragment(level: sys::ggml_log_level, text: &str) {
             }
             pending.level = Some(level);
         }
+        if !pending.is_wanted() {
+            return finished;
+        }
         for part in text.split_inclusive('\n') {
             let room = LINE_LIMIT_BYTES.saturating_sub(pending.line.len());
             let line = part.trim_end_matches(['\n', '\r']);
@@ -118,6 +121,13 @@ fn fragment(level: sys::ggml_log_level, text: &str) {
 }
 
 impl Pending {
+    /// Whether somebody reads the record that has begun: a backend's log, or who asked for errors.
+    fn is_wanted(&self) -> bool {
+        let level = self.level.unwrap_or(log::Level::Debug);
+        let is_captured = level == log::Level::Error && self.captured.is_some();
+        is_captured || level <= log::max_level()
+    }
+
     fn finish(&mut self) -> (log::Level, String) {
         let mut level = self.level.unwrap_or(log::Level::Debug);
         let line = std::mem::take(&mut self.line);
@@ -204,9 +214,20 @@ mod unit {
     #[test]
     fn an_endless_line_is_cut_at_a_character_border() {
         let long = "\u{e9}".repeat(LINE_LIMIT_BYTES);
-        fragment(sys::GGML_LOG_LEVEL_DEBUG, &long);
-        let kept = with_pending(|pending| pending.line.len()).unwrap();
-        fragment(sys::GGML_LOG_LEVEL_CONT, "\n");
-        assert_eq!(kept, LINE_LIMIT_BYTES);
+        let (kept, _) = capture(|| {
+            fragment(sys::GGML_LOG_LEVEL_ERROR, &long);
+            let kept = with_pending(|pending| pending.line.len());
+            fragment(sys::GGML_LOG_LEVEL_CONT, "\n");
+            kept
+        });
+        assert_eq!(kept, Some(LINE_LIMIT_BYTES));
+    }
+
+    #[test]
+    fn a_record_that_nobody_reads_is_not_collected() {
+        // No journal of these tests is as talkative as this.
+        fragment(sys::GGML_LOG_LEVEL_DEBUG, "begun, ");
+        fragment(sys::GGML_LOG_LEVEL_CONT, "gone on");
+        assert_eq!(with_pending(|pending| pending.line.len()), Some(0));
     }
 }

@@ -3,22 +3,28 @@
 use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use log::{Level, LevelFilter, Metadata, Record};
+use log::{LevelFilter, Metadata, Record};
 use parking_lot::{Mutex, RwLock};
 
+use super::category;
+use super::directives::Directives;
 use super::line::{self, Shape};
 use crate::config;
 
-/// A backend's log. Any thread; each line is one write, so lines of several threads do not mix.
+/// A backend's log. Any thread; each line is one write that nothing buffers, so lines of several threads do not mix and
+/// a line is in the file when the call that wrote it returns.
 pub struct Journal {
+    /// The most talkative level of each category. Outside the lock, because every line that some backend wants asks.
+    thresholds: [AtomicUsize; category::NAMES.len()],
     rules: RwLock<Rules>,
     sink: Mutex<Sink>,
 }
 
 struct Rules {
-    level: LevelFilter,
-    categories: Option<Vec<&'static str>>,
+    /// In force instead of the configured levels and categories.
+    directives: Option<Directives>,
     shape: Shape,
     path: Option<PathBuf>,
 }
@@ -29,52 +35,81 @@ enum Sink {
 }
 
 impl Journal {
-    /// Opens the log that `settings` describe. The second value: why `file` could not be opened; stderr is used then.
-    pub fn open(settings: &config::Logging) -> (Journal, Option<String>) {
+    /// Opens the log that `settings` describe; `directives` say what is written in place of their level and categories.
+    /// The second value: why `file` could not be opened; stderr is used then.
+    pub fn open(
+        settings: &config::Logging,
+        directives: Option<&Directives>,
+    ) -> (Journal, Option<String>) {
         let (sink, problem) = Sink::open(settings.file.as_deref());
         let journal = Journal {
-            rules: RwLock::new(rules(settings, &sink)),
+            thresholds: [const { AtomicUsize::new(0) }; category::NAMES.len()],
+            rules: RwLock::new(rules(settings, directives, &sink)),
             sink: Mutex::new(sink),
         };
+        journal.set_thresholds(settings, directives);
         (journal, problem)
     }
 
     /// Applies other settings to the lines that follow; the file is opened anew only when its name changes.
-    pub fn reopen(&self, settings: &config::Logging) -> Option<String> {
+    pub fn reopen(
+        &self,
+        settings: &config::Logging,
+        directives: Option<&Directives>,
+    ) -> Option<String> {
         let is_same = self.rules.read().path == settings.file;
         let mut problem = None;
         let mut sink = self.sink.lock();
         if !is_same {
             (*sink, problem) = Sink::open(settings.file.as_deref());
         }
-        *self.rules.write() = rules(settings, &sink);
+        *self.rules.write() = rules(settings, directives, &sink);
+        self.set_thresholds(settings, directives);
         problem
     }
 
     /// The most talkative level that is written.
     pub fn level(&self) -> LevelFilter {
-        self.rules.read().level
+        let levels = self.thresholds.iter().map(|t| t.load(Ordering::Relaxed));
+        let most = levels.max().unwrap_or(0);
+        LevelFilter::iter()
+            .find(|level| *level as usize == most)
+            .unwrap_or(LevelFilter::Off)
     }
 
     /// Whether a line of this level and category is written.
     pub fn wants(&self, metadata: &Metadata<'_>) -> bool {
-        let rules = self.rules.read();
-        metadata.level() <= rules.level
-            && rules
-                .categories
-                .as_ref()
-                .is_none_or(|list| list.contains(&line::category(metadata.target())))
+        let threshold = &self.thresholds[category::index(metadata.target())];
+        metadata.level() as usize <= threshold.load(Ordering::Relaxed)
     }
 
     /// Writes one line, at once.
     pub fn write(&self, record: &Record<'_>) {
-        let text = line::format(record, &self.rules.read().shape);
+        let shape = {
+            let rules = self.rules.read();
+            if rules
+                .directives
+                .as_ref()
+                .is_some_and(|d| !d.matches(record))
+            {
+                return;
+            }
+            rules.shape
+        };
+        let text = line::format(record, &shape);
         let mut sink = self.sink.lock();
         // A log that cannot be written must not fail the work that it tells of.
         drop(match &mut *sink {
             Sink::Stderr => std::io::stderr().write_all(text.as_bytes()),
             Sink::File(file) => file.write_all(text.as_bytes()),
         });
+    }
+
+    fn set_thresholds(&self, settings: &config::Logging, directives: Option<&Directives>) {
+        let levels = directives.map_or_else(|| configured(settings), Directives::thresholds);
+        for (threshold, level) in self.thresholds.iter().zip(levels) {
+            threshold.store(level as usize, Ordering::Relaxed);
+        }
     }
 }
 
@@ -96,13 +131,9 @@ impl Sink {
     }
 }
 
-fn rules(settings: &config::Logging, sink: &Sink) -> Rules {
+fn rules(settings: &config::Logging, directives: Option<&Directives>, sink: &Sink) -> Rules {
     Rules {
-        level: level(settings),
-        categories: settings
-            .categories
-            .as_ref()
-            .map(|list| list.iter().map(|c| c.as_str()).collect()),
+        directives: directives.cloned(),
         shape: Shape {
             timestamps: settings.timestamps,
             structured: settings.structured,
@@ -114,17 +145,24 @@ fn rules(settings: &config::Logging, sink: &Sink) -> Rules {
     }
 }
 
-fn level(settings: &config::Logging) -> LevelFilter {
+/// The level of each category.
+fn configured(settings: &config::Logging) -> [LevelFilter; category::NAMES.len()] {
     use config::Level as Wanted;
-    if settings.enable_debug {
-        return Level::Debug.to_level_filter();
-    }
-    match settings.level {
+    let level = match settings.level {
+        _ if settings.enable_debug => LevelFilter::Debug,
         Wanted::Debug => LevelFilter::Debug,
         Wanted::Info => LevelFilter::Info,
         Wanted::Warn => LevelFilter::Warn,
         Wanted::Error => LevelFilter::Error,
         // The library ends no process, so it writes no line of this level.
         Wanted::Fatal | Wanted::None => LevelFilter::Off,
-    }
+    };
+    let is_wanted = |name: &str| {
+        let listed = settings.categories.as_ref();
+        listed.is_none_or(|list| list.iter().any(|c| c.as_str() == name))
+    };
+    category::NAMES.map(|name| match is_wanted(name) {
+        true => level,
+        false => LevelFilter::Off,
+    })
 }

@@ -28,6 +28,7 @@ pub fn unloaded(config: &str) -> Backend {
     Backend::open(Options {
         config: Some(config.as_bytes()),
         run_inference_args: None,
+        log_filter: None,
     })
     .unwrap()
 }

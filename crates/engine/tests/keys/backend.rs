@@ -13,7 +13,8 @@ use crate::proof::*;
 
 /// A backend for one turn at a time with more keys.
 fn narrow(more: Value) -> Backend {
-    let mut config: Value = serde_json::from_str(&greedy(json!({"performance": {"n_parallel": 1}}))).unwrap();
+    let mut config: Value =
+        serde_json::from_str(&greedy(json!({"performance": {"n_parallel": 1}}))).unwrap();
     for (name, keys) in more.as_object().unwrap() {
         let section = config[name].take();
         config[name] = match section {
@@ -34,17 +35,33 @@ fn order(backend: &Backend, calls: &[(&'static str, Value)]) -> Vec<&'static str
     let running = open(backend);
     backend.set_client(running, b"heavy").unwrap();
     thread::scope(|scope| {
-        scope.spawn(|| say_with(backend, running, "Go on.", &slow(json!({"max_tokens": 150}))).unwrap());
+        scope.spawn(|| {
+            say_with(
+                backend,
+                running,
+                "Go on.",
+                &slow(json!({"max_tokens": 150})),
+            )
+            .unwrap()
+        });
         until("a turn runs", || queue(backend, "running") == 1);
         for (at, (client, call)) in calls.iter().enumerate() {
             let ended = &ended;
             let c = open(backend);
             backend.set_client(c, client.as_bytes()).unwrap();
             scope.spawn(move || {
-                say_with(backend, c, "Hello.", &with(json!({"max_tokens": 1}), call.clone()).to_string()).unwrap();
+                say_with(
+                    backend,
+                    c,
+                    "Hello.",
+                    &with(json!({"max_tokens": 1}), call.clone()).to_string(),
+                )
+                .unwrap();
                 ended.lock().push(*client);
             });
-            until("it waits", || queue(backend, "waiting_total") == at as u64 + 1);
+            until("it waits", || {
+                queue(backend, "waiting_total") == at as u64 + 1
+            });
         }
     });
     ended.into_inner()
@@ -52,8 +69,15 @@ fn order(backend: &Backend, calls: &[(&'static str, Value)]) -> Vec<&'static str
 
 /// The lines of a log about the queue.
 fn queue_lines(more: Value) -> String {
-    let file = std::env::temp_dir().join(format!("wasi-nn-keys-{}-{:?}.log", std::process::id(), thread::current().id()));
-    let backend = narrow(with(more, json!({"logging": {"level": "warn", "file": file}})));
+    let file = std::env::temp_dir().join(format!(
+        "wasi-nn-keys-{}-{:?}.log",
+        std::process::id(),
+        thread::current().id()
+    ));
+    let backend = narrow(with(
+        more,
+        json!({"logging": {"level": "warn", "file": file}}),
+    ));
     let calls = vec![("x", json!({})); 3];
     order(&backend, &calls);
     let text = std::fs::read_to_string(&file).unwrap();
@@ -66,28 +90,52 @@ fn admitted(more: Value) -> usize {
     let backend = narrow(more);
     let running = open(&backend);
     thread::scope(|scope| {
-        scope.spawn(|| say_with(&backend, running, "Go on.", &slow(json!({"max_tokens": 150}))).unwrap());
+        scope.spawn(|| {
+            say_with(
+                &backend,
+                running,
+                "Go on.",
+                &slow(json!({"max_tokens": 150})),
+            )
+            .unwrap()
+        });
         until("a turn runs", || queue(&backend, "running") == 1);
         let calls: Vec<_> = (0..3)
             .map(|_| {
                 let backend = &backend;
                 let before = queue(backend, "queued") + queue(backend, "rejected");
                 let c = open(backend);
-                let call = scope.spawn(move || say_with(backend, c, "Hello.", r#"{"max_tokens": 1}"#).is_ok());
-                until("it is in or out", || queue(backend, "queued") + queue(backend, "rejected") > before);
+                let call = scope
+                    .spawn(move || say_with(backend, c, "Hello.", r#"{"max_tokens": 1}"#).is_ok());
+                until("it is in or out", || {
+                    queue(backend, "queued") + queue(backend, "rejected") > before
+                });
                 call
             })
             .collect();
-        calls.into_iter().map(|call| call.join().unwrap()).filter(|is_in| *is_in).count()
+        calls
+            .into_iter()
+            .map(|call| call.join().unwrap())
+            .filter(|is_in| *is_in)
+            .count()
     })
 }
 
 /// Whether a call that waits longer than it may is answered while the turn before it still runs.
 fn expires_at_once(cleanup: bool) -> bool {
-    let backend = narrow(json!({"backend": {"default_task_timeout_ms": 1000, "auto_queue_cleanup": cleanup}}));
+    let backend = narrow(
+        json!({"backend": {"default_task_timeout_ms": 1000, "auto_queue_cleanup": cleanup}}),
+    );
     let running = open(&backend);
     thread::scope(|scope| {
-        scope.spawn(|| say_with(&backend, running, "Go on.", &slow(json!({"max_tokens": 2500}))));
+        scope.spawn(|| {
+            say_with(
+                &backend,
+                running,
+                "Go on.",
+                &slow(json!({"max_tokens": 2500})),
+            )
+        });
         until("a turn runs", || queue(&backend, "running") == 1);
         let c = open(&backend);
         let answer = say_with(&backend, c, "Hello.", r#"{"max_tokens": 1}"#);
@@ -115,11 +163,16 @@ pub const ROWS: &[Row] = &[
         assert!(error.to_string().contains("no_such_key"), "{error}");
     }),
     ("priority", || {
-        let calls = [("low", json!({"priority": "low"})), ("urgent", json!({"priority": "urgent"}))];
+        let calls = [
+            ("low", json!({"priority": "low"})),
+            ("urgent", json!({"priority": "urgent"})),
+        ];
         assert_eq!(order(&narrow(json!({})), &calls), ["urgent", "low"]);
     }),
     ("backend.max_sessions", || {
-        let backend = loaded(&greedy(json!({"backend": {"max_sessions": 1, "auto_cleanup": false}})));
+        let backend = loaded(&greedy(
+            json!({"backend": {"max_sessions": 1, "auto_cleanup": false}}),
+        ));
         backend.open_named_context(b"one").unwrap();
         assert!(backend.open_named_context(b"two").is_err());
     }),
@@ -136,7 +189,9 @@ pub const ROWS: &[Row] = &[
     }),
     ("backend.auto_cleanup", || {
         let opens = |on: bool| {
-            let backend = loaded(&greedy(json!({"backend": {"max_sessions": 1, "auto_cleanup": on}})));
+            let backend = loaded(&greedy(
+                json!({"backend": {"max_sessions": 1, "auto_cleanup": on}}),
+            ));
             backend.open_named_context(b"one").unwrap();
             backend.open_named_context(b"two").is_ok()
         };
@@ -152,10 +207,17 @@ pub const ROWS: &[Row] = &[
         assert_eq!(admitted(json!({})), 3);
     }),
     ("backend.default_task_timeout_ms", || {
-        shown_by("tests/turns.rs", "a_turn_that_waits_too_long_for_a_slot_times_out", "default_task_timeout_ms");
+        shown_by(
+            "tests/turns.rs",
+            "a_turn_that_waits_too_long_for_a_slot_times_out",
+            "default_task_timeout_ms",
+        );
     }),
     ("backend.priority_scheduling_enabled", || {
-        let calls = [("low", json!({"priority": "low"})), ("urgent", json!({"priority": "urgent"}))];
+        let calls = [
+            ("low", json!({"priority": "low"})),
+            ("urgent", json!({"priority": "urgent"})),
+        ];
         let off = json!({"backend": {"priority_scheduling_enabled": false}});
         assert_eq!(order(&narrow(json!({})), &calls), ["urgent", "low"]);
         assert_eq!(order(&narrow(off), &calls), ["low", "urgent"]);
@@ -185,36 +247,71 @@ pub const ROWS: &[Row] = &[
         let length = |mode: Value| {
             let backend = loaded(&greedy(json!({"backend": {"run_inference_args": mode}})));
             let c = open(&backend);
-            say_with(&backend, c, "Tell me a story.", r#"{"max_tokens": 1}"#).unwrap().len()
+            say_with(&backend, c, "Tell me a story.", r#"{"max_tokens": 1}"#)
+                .unwrap()
+                .len()
         };
-        assert!(length(json!(8)) < length(json!(6)), "six arguments carry no settings");
+        assert!(
+            length(json!(8)) < length(json!(6)),
+            "six arguments carry no settings"
+        );
     }),
     ("backend.max_output_bytes", || {
         shown_by("../../c-tests/output.c", "main", "max_output_bytes");
-        assert_eq!(unloaded(r#"{"max_output_bytes": 256}"#).max_output_bytes(), Some(256));
+        assert_eq!(
+            unloaded(r#"{"max_output_bytes": 256}"#).max_output_bytes(),
+            Some(256)
+        );
         assert_eq!(unloaded("{}").max_output_bytes(), None);
     }),
     ("performance.batch_processing", || {
-        status_shows(json!({"performance": {"batch_processing": false}}), StatusKind::Model, "/parallel", 1);
+        status_shows(
+            json!({"performance": {"batch_processing": false}}),
+            StatusKind::Model,
+            "/parallel",
+            1,
+        );
     }),
     ("performance.batch_size", || {
-        status_shows(json!({"performance": {"batch_size": 64}}), StatusKind::Model, "/batch_size", 64);
+        status_shows(
+            json!({"performance": {"batch_size": 64}}),
+            StatusKind::Model,
+            "/batch_size",
+            64,
+        );
     }),
     ("performance.batch_timeout_ms", || {
         let slow = first_steps_together(json!({"performance": {"batch_timeout_ms": 700}}));
-        assert!(slow >= Duration::from_millis(700), "{slow:?}: a lone turn waits for company");
+        assert!(
+            slow >= Duration::from_millis(700),
+            "{slow:?}: a lone turn waits for company"
+        );
     }),
     ("performance.n_parallel", || {
-        status_shows(json!({"performance": {"n_parallel": 3}}), StatusKind::Model, "/parallel", 3);
+        status_shows(
+            json!({"performance": {"n_parallel": 3}}),
+            StatusKind::Model,
+            "/parallel",
+            3,
+        );
     }),
     ("performance.target_gap_ms", || {
-        shown_by("src/scheduler/pace.rs", "steps_settle_within_the_gap_on_any_machine_that_can", "gap");
+        shown_by(
+            "src/scheduler/pace.rs",
+            "steps_settle_within_the_gap_on_any_machine_that_can",
+            "gap",
+        );
     }),
     ("performance.kv_mode", || {
         let split = json!({"performance": {"kv_mode": "split", "n_parallel": 2}});
         status_shows(split, StatusKind::Model, "/kv_mode", "split");
     }),
     ("performance.kv_pool_tokens", || {
-        status_shows(json!({"performance": {"kv_pool_tokens": 2048}}), StatusKind::Model, "/kv_cells", 2048);
+        status_shows(
+            json!({"performance": {"kv_pool_tokens": 2048}}),
+            StatusKind::Model,
+            "/kv_cells",
+            2048,
+        );
     }),
 ];

@@ -12,7 +12,10 @@ fn lines(keys: Value) -> String {
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("lines.log");
     let _ = std::fs::remove_file(&file);
-    let settings = with(json!({"level": "info", "file": file, "timestamps": false}), keys);
+    let settings = with(
+        json!({"level": "info", "file": file, "timestamps": false}),
+        keys,
+    );
     let backend = unloaded(&greedy(json!({"logging": settings})));
     backend.load_file(&pocket("a"), None, None).unwrap();
     let c = open(&backend);
@@ -32,7 +35,9 @@ pub const ROWS: &[Row] = &[
         assert!(!lines(json!({})).contains("debug"));
         assert!(lines(json!({"enable_debug": true})).contains("debug"));
     }),
-    ("logging.file", || assert!(lines(json!({})).contains("pocket-a.gguf"))),
+    ("logging.file", || {
+        assert!(lines(json!({})).contains("pocket-a.gguf"))
+    }),
     ("logging.timestamps", || {
         assert!(lines(json!({"timestamps": true})).starts_with("20"));
         assert!(!lines(json!({})).starts_with("20"));
@@ -50,7 +55,10 @@ pub const ROWS: &[Row] = &[
     }),
     ("logging.categories", || {
         let model = lines(json!({"categories": ["model"]}));
-        assert!(model.lines().all(|line| line.contains("[model]")) && !model.is_empty(), "{model}");
+        assert!(
+            model.lines().all(|line| line.contains("[model]")) && !model.is_empty(),
+            "{model}"
+        );
         assert!(lines(json!({})).contains("[backend]"));
     }),
 ];

@@ -56,12 +56,20 @@ fn every_key_of_the_schema_has_a_row_and_every_row_has_a_key() {
     let mut known = BTreeSet::new();
     keys("", &schema, &mut known);
     known.retain(|path| !LATER.iter().any(|section| path.starts_with(section)));
-    let rows: BTreeSet<String> = ALL.iter().flat_map(|rows| rows.iter()).map(|row| row.0.to_owned()).collect();
+    let rows: BTreeSet<String> = ALL
+        .iter()
+        .flat_map(|rows| rows.iter())
+        .map(|row| row.0.to_owned())
+        .collect();
     let without: Vec<_> = known.difference(&rows).collect();
     assert!(without.is_empty(), "keys without a row: {without:?}");
     let unknown: Vec<_> = rows.difference(&known).collect();
     assert!(unknown.is_empty(), "rows without a key: {unknown:?}");
-    assert_eq!(rows.len(), ALL.iter().map(|rows| rows.len()).sum::<usize>(), "a key has two rows");
+    assert_eq!(
+        rows.len(),
+        ALL.iter().map(|rows| rows.len()).sum::<usize>(),
+        "a key has two rows"
+    );
 }
 
 /// Runs all rows, so that one run names every key that shows nothing.

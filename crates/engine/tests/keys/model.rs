@@ -28,20 +28,44 @@ pub const ROWS: &[Row] = &[
         assert_eq!(tokens(model("n_predict", 2)), 2);
         assert!(tokens(json!({})) > 2);
     }),
-    ("model.ctx_size", || status_shows(model("ctx_size", 512), Model, "/session_tokens", 512)),
-    ("model.batch_size", || status_shows(model("batch_size", 64), Model, "/batch_size", 64)),
-    ("model.ubatch_size", || status_shows(model("ubatch_size", 32), Model, "/ubatch_size", 32)),
-    ("model.threads", || {
-        status_shows(json!({"model": {"threads": 2, "threads_batch": 2}}), Model, "/threads", 2);
+    ("model.ctx_size", || {
+        status_shows(model("ctx_size", 512), Model, "/session_tokens", 512)
     }),
-    ("model.threads_batch", || status_shows(model("threads_batch", 2), Model, "/threads_batch", 2)),
+    ("model.batch_size", || {
+        status_shows(model("batch_size", 64), Model, "/batch_size", 64)
+    }),
+    ("model.ubatch_size", || {
+        status_shows(model("ubatch_size", 32), Model, "/ubatch_size", 32)
+    }),
+    ("model.threads", || {
+        status_shows(
+            json!({"model": {"threads": 2, "threads_batch": 2}}),
+            Model,
+            "/threads",
+            2,
+        );
+    }),
+    ("model.threads_batch", || {
+        status_shows(model("threads_batch", 2), Model, "/threads_batch", 2)
+    }),
     ("model.n_gpu_layers", || {
         // Without a device there is nothing to move; the request is seen where llama.cpp is asked.
         shown_by("src/models/load.rs", "bring_up", "n_gpu_layers");
-        assert_eq!(status_with(model("n_gpu_layers", 99), Model, "/config_effective/model/n_gpu_layers"), 99);
+        assert_eq!(
+            status_with(
+                model("n_gpu_layers", 99),
+                Model,
+                "/config_effective/model/n_gpu_layers"
+            ),
+            99
+        );
     }),
-    ("model.main_gpu", || shown_by("src/models/load.rs", "bring_up", "main_gpu")),
-    ("model.tensor_split", || shown_by("src/models/load.rs", "bring_up", "tensor_split")),
+    ("model.main_gpu", || {
+        shown_by("src/models/load.rs", "bring_up", "main_gpu")
+    }),
+    ("model.tensor_split", || {
+        shown_by("src/models/load.rs", "bring_up", "tensor_split")
+    }),
     ("model.use_mmap", || {
         let maps = |on: bool| {
             let _backend = loaded(&greedy(model("use_mmap", on)));
@@ -51,18 +75,36 @@ pub const ROWS: &[Row] = &[
     }),
     ("model.use_mlock", || {
         let locked = |on: bool| {
-            let _backend = loaded(&greedy(json!({"model": {"use_mlock": on, "use_mmap": true}})));
+            let _backend = loaded(&greedy(
+                json!({"model": {"use_mlock": on, "use_mmap": true}}),
+            ));
             process("status", "VmLck")
         };
         assert_ne!(locked(true), locked(false));
     }),
-    ("model.cache_type_k", || status_shows(model("cache_type_k", "q8_0"), Model, "/cache_type_k", "q8_0")),
-    ("model.cache_type_v", || status_shows(model("cache_type_v", "q8_0"), Model, "/cache_type_v", "q8_0")),
+    ("model.cache_type_k", || {
+        status_shows(
+            model("cache_type_k", "q8_0"),
+            Model,
+            "/cache_type_k",
+            "q8_0",
+        )
+    }),
+    ("model.cache_type_v", || {
+        status_shows(
+            model("cache_type_v", "q8_0"),
+            Model,
+            "/cache_type_v",
+            "q8_0",
+        )
+    }),
     ("model.flash_attn", || {
         let bytes = |more: Value| status_with(more, Memory, "/compute_bytes");
         assert_ne!(bytes(json!({})), bytes(model("flash_attn", "off")));
     }),
-    ("model.numa", || shown_by("src/models/load.rs", "bring_up", "numa")),
+    ("model.numa", || {
+        shown_by("src/models/load.rs", "bring_up", "numa")
+    }),
     ("model.chat_template", || {
         let prompt = |more: Value| {
             let backend = loaded(&greedy(more));
@@ -73,6 +115,10 @@ pub const ROWS: &[Row] = &[
         assert!(prompt(model("chat_template", "raw")) < prompt(json!({})));
     }),
     ("model.system_prompt", || {
-        shown_by("tests/conversation.rs", "a_system_prompt_names_the_model", "system_prompt");
+        shown_by(
+            "tests/conversation.rs",
+            "a_system_prompt_names_the_model",
+            "system_prompt",
+        );
     }),
 ];

@@ -18,7 +18,9 @@ pub fn shared() -> &'static Backend {
 
 /// `more` over `base`, key by key.
 pub fn with(mut base: Value, more: Value) -> Value {
-    base.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    base.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     base
 }
 
@@ -66,20 +68,36 @@ pub fn ends_otherwise(base: Value, more: Value, expect: &str) {
 pub fn status_with(more: Value, kind: StatusKind, pointer: &str) -> Value {
     let backend = loaded(&greedy(more));
     let document = status(&backend, kind);
-    document.pointer(pointer).unwrap_or_else(|| panic!("{pointer} in {document}")).clone()
+    document
+        .pointer(pointer)
+        .unwrap_or_else(|| panic!("{pointer} in {document}"))
+        .clone()
 }
 
 /// A load with `more` shows `expect` at `pointer` of a status document, one without another value.
 pub fn status_shows(more: Value, kind: StatusKind, pointer: &str, expect: impl Into<Value>) {
     let expect = expect.into();
-    assert_ne!(status_with(json!({}), kind, pointer), expect, "{pointer} without {more}");
+    assert_ne!(
+        status_with(json!({}), kind, pointer),
+        expect,
+        "{pointer} without {more}"
+    );
     assert_eq!(status_with(more, kind, pointer), expect);
 }
 
 /// What a key does is shown by `test` of the source file `path` (from this package's folder), which names the key.
 pub fn shown_by(path: &str, test: &str, key: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
-    let source = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    assert!(source.contains(&format!(" {test}(")), "{test} is gone from {}", path.display());
-    assert!(source.contains(key), "{} does not name {key}", path.display());
+    let source =
+        std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    assert!(
+        source.contains(&format!(" {test}(")),
+        "{test} is gone from {}",
+        path.display()
+    );
+    assert!(
+        source.contains(key),
+        "{} does not name {key}",
+        path.display()
+    );
 }

@@ -50,43 +50,70 @@ fn adaptive(more: Value) -> Value {
 }
 
 pub const ROWS: &[Row] = &[
-    ("stopping.max_tokens", || says_otherwise(calm(), json!({"max_tokens": 2}))),
+    ("stopping.max_tokens", || {
+        says_otherwise(calm(), json!({"max_tokens": 2}))
+    }),
     ("stopping.max_time_ms", || {
-        let (_, end) = turn(&serde_json::from_str(&tough(400, json!({"max_tokens": 400, "max_time_ms": 50}))).unwrap());
+        let (_, end) = turn(
+            &serde_json::from_str(&tough(400, json!({"max_tokens": 400, "max_time_ms": 50})))
+                .unwrap(),
+        );
         assert_eq!(end["finish_reason"], "time");
         let (_, end) = turn(&serde_json::from_str(&tough(60, json!({"max_tokens": 4}))).unwrap());
         assert_eq!(end["finish_reason"], "length");
     }),
-    ("stopping.ignore_eos", || ends_otherwise(calm(), json!({"stopping": {"ignore_eos": true}}), "length")),
-    ("stopping.stop", || ends_otherwise(calm(), json!({"stop": "e"}), "stop")),
+    ("stopping.ignore_eos", || {
+        ends_otherwise(calm(), json!({"stopping": {"ignore_eos": true}}), "length")
+    }),
+    ("stopping.stop", || {
+        ends_otherwise(calm(), json!({"stop": "e"}), "stop")
+    }),
     ("stopping.stop_tokens", || {
         let (_, plain) = turn(&with(calm(), json!({"n_probs": 1})));
         let second = plain["logprobs"][1]["id"].clone();
         ends_otherwise(calm(), json!({"stop_tokens": [second]}), "stop_token");
     }),
-    ("stopping.stop_regex", || ends_otherwise(calm(), json!({"stop_regex": "[aeiou]"}), "stop_regex")),
+    ("stopping.stop_regex", || {
+        ends_otherwise(calm(), json!({"stop_regex": "[aeiou]"}), "stop_regex")
+    }),
     ("stopping.repetition_guard.enabled", || {
         ends_otherwise(chant(), guard(json!({})), "repetition");
         let (_, off) = turn(&with(chant(), guard(json!({"enabled": false}))));
         assert_eq!(off["finish_reason"], "length");
     }),
     ("stopping.repetition_guard.max_repeats", || {
-        let tokens = |n: u32| turn(&with(chant(), guard(json!({"max_repeats": n})))).1["completion_tokens"].as_u64();
+        let tokens = |n: u32| {
+            turn(&with(chant(), guard(json!({"max_repeats": n})))).1["completion_tokens"].as_u64()
+        };
         assert!(tokens(2) < tokens(4));
     }),
     ("stopping.repetition_guard.min_pattern_tokens", || {
-        ends_otherwise(with(chant(), guard(json!({"min_pattern_tokens": 64}))), guard(json!({})), "repetition");
+        ends_otherwise(
+            with(chant(), guard(json!({"min_pattern_tokens": 64}))),
+            guard(json!({})),
+            "repetition",
+        );
     }),
     ("stopping.repetition_guard.max_pattern_tokens", || {
-        ends_otherwise(with(chant(), guard(json!({"max_pattern_tokens": 2}))), guard(json!({})), "repetition");
+        ends_otherwise(
+            with(chant(), guard(json!({"max_pattern_tokens": 2}))),
+            guard(json!({})),
+            "repetition",
+        );
     }),
     ("stopping.repetition_guard.min_span_tokens", || {
-        let tokens = |n: u32| turn(&with(chant(), guard(json!({"min_span_tokens": n})))).1["completion_tokens"].as_u64();
+        let tokens = |n: u32| {
+            turn(&with(chant(), guard(json!({"min_span_tokens": n})))).1["completion_tokens"]
+                .as_u64()
+        };
         assert!(tokens(1) < tokens(100));
     }),
     ("stopping.grammar_triggers", || {
         let grammar = json!({"grammar": "root ::= \"yes\""});
-        says_otherwise(with(calm(), grammar), json!({"grammar_triggers": ["never said"]}));
+        says_otherwise(
+            with(calm(), grammar),
+            json!({"grammar_triggers": ["never said"]}),
+        );
     }),
     ("stopping.timeout_config.enabled", || {
         assert!(times_out(adaptive(json!({}))));
@@ -95,7 +122,8 @@ pub const ROWS: &[Row] = &[
     ("stopping.timeout_config.max_inference_time_ms", || {
         // Its least value is a second, so the turn must take longer.
         let call = |ms: u32, tokens: u32| {
-            let call = json!({"timeout_config": {"max_inference_time_ms": ms}, "max_tokens": tokens});
+            let call =
+                json!({"timeout_config": {"max_inference_time_ms": ms}, "max_tokens": tokens});
             let c = open(shared());
             let answer = say_with(shared(), c, "Hello.", &tough(2000, call));
             shared().close_context(c).unwrap();
@@ -117,7 +145,9 @@ pub const ROWS: &[Row] = &[
         let error = |factor: f64| {
             let c = open(shared());
             let call = json!({"strict": true, "timeout_config": {"timeout_multiplier": factor}, "max_tokens": 1});
-            say_with(shared(), c, "Hello.", &call.to_string()).err().map(|e| e.to_string())
+            say_with(shared(), c, "Hello.", &call.to_string())
+                .err()
+                .map(|e| e.to_string())
         };
         assert_eq!(error(3.0), None);
         assert!(error(0.5).unwrap().contains("timeout_multiplier"));
@@ -125,10 +155,17 @@ pub const ROWS: &[Row] = &[
     ("stopping.token_filters.forbidden_tokens", || {
         let (plain, _) = turn(&calm());
         let word = plain.split_whitespace().next().unwrap();
-        says_otherwise(calm(), json!({"token_filters": {"forbidden_tokens": [word]}}));
+        says_otherwise(
+            calm(),
+            json!({"token_filters": {"forbidden_tokens": [word]}}),
+        );
     }),
     ("stopping.token_filters.required_tokens", || {
-        ends_otherwise(calm(), json!({"token_filters": {"required_tokens": ["xylophone"]}}), "length");
+        ends_otherwise(
+            calm(),
+            json!({"token_filters": {"required_tokens": ["xylophone"]}}),
+            "length",
+        );
     }),
     ("stopping.semantic_stopping.enabled", || {
         ends_otherwise(chant(), semantic(json!({})), "semantic");
@@ -136,13 +173,24 @@ pub const ROWS: &[Row] = &[
         assert_eq!(off["finish_reason"], "length");
     }),
     ("stopping.semantic_stopping.repetition_detection", || {
-        ends_otherwise(with(chant(), semantic(json!({"repetition_detection": false}))), semantic(json!({})), "semantic");
+        ends_otherwise(
+            with(chant(), semantic(json!({"repetition_detection": false}))),
+            semantic(json!({})),
+            "semantic",
+        );
     }),
     ("stopping.semantic_stopping.max_repetition_count", || {
         let call = |n: u32| semantic(json!({"max_repetition_count": n}));
         assert!(cut(call(1)) < cut(call(2)));
     }),
-    ("stopping.semantic_stopping.completion_confidence_threshold", || {
-        ends_otherwise(calm(), semantic(json!({"completion_confidence_threshold": 0.001})), "semantic");
-    }),
+    (
+        "stopping.semantic_stopping.completion_confidence_threshold",
+        || {
+            ends_otherwise(
+                calm(),
+                semantic(json!({"completion_confidence_threshold": 0.001})),
+                "semantic",
+            );
+        },
+    ),
 ];
