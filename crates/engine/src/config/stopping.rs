@@ -1,12 +1,15 @@
 //! Section `stopping`: when a turn ends.
 
+mod groups;
 mod keys;
+mod triggers;
 
 use std::time::Duration;
 
 use super::value::{TokenLimit, TokenRef};
 
 pub(super) use keys::SECTION;
+pub use triggers::Trigger;
 
 /// When a turn ends.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,6 +28,8 @@ pub struct Stopping {
     pub stop_regex: Vec<String>,
     /// Ends an answer that repeats one pattern of tokens.
     pub repetition_guard: RepetitionGuard,
+    /// Texts and tokens that wake a lazy grammar, at most 64; empty: a grammar holds from the start.
+    pub grammar_triggers: Vec<Trigger>,
     /// Hard limit on a running turn, which fails then; `None`: off.
     pub timeout_config: Option<HardTimeout>,
     /// Tokens that may not, or must, appear.
