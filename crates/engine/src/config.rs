@@ -198,5 +198,7 @@ static ROOT_KEYS: &[Key] = &[
         "How urgent turns are that wait to run, where neither the context nor the \
          call says it.",
     ),
-    Key::new("stream_stdout", Kind::NoEffect).about("stdout is never written."),
+    Key::new("stream_stdout", Kind::NoEffect)
+        .per_call()
+        .about("stdout is never written."),
 ];

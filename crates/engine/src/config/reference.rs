@@ -143,7 +143,7 @@ fn words_of(form: &Value) -> String {
             format!("{kind}, {}..{}", form["minimum"], form["maximum"])
         }
         Some("string") if !form["maxLength"].is_null() => {
-            format!("string, at most {} bytes", form["maxLength"])
+            format!("string, 0..{} bytes", form["maxLength"])
         }
         Some("array") => array(form),
         Some(kind) => kind.to_owned(),
@@ -160,7 +160,7 @@ fn words_of(form: &Value) -> String {
 fn array(form: &Value) -> String {
     let most = match &form["maxItems"] {
         Value::Null => String::new(),
-        most => format!(", at most {most}"),
+        most => format!(", 0..{most}"),
     };
     if let Some(items) = form["prefixItems"].as_array() {
         return format!("[{}]", list(items, words_of, "; "));

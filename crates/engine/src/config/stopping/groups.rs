@@ -148,7 +148,8 @@ pub(super) static TOKEN_FILTERS: &[Key] = &[
     .per_call()
     .about(
         "The answer does not end at an end token until each has appeared. Stop \
-         texts and the token limit end it all the same.",
+         texts and the token limit end it all the same; the metadata lists what \
+         is missing.",
     ),
     Key::new("pattern_based_triggers", Kind::NoEffect)
         .per_call()
