@@ -19,7 +19,9 @@ mod model;
 mod performance;
 mod priority;
 mod reading;
+mod reference;
 mod sampling;
+mod schema;
 mod spelling;
 mod stopping;
 #[cfg(test)]
@@ -37,15 +39,17 @@ pub use memory::{CacheStrategy, Memory, Overflow, SessionMemory};
 pub use model::{CacheType, FlashAttention, ModelSettings, Numa};
 pub use performance::{KvMode, Performance};
 pub use priority::Priority;
+pub use reference::reference;
 pub use sampling::{Bias, SamplerName, Sampling, Seed};
+pub use schema::schema;
 pub use stopping::{Stopping, Trigger};
 pub use value::{TokenLimit, TokenRef};
 
 use key::{Key, Kind, Section};
 use value::{Word, put, words};
 
-/// The call that brought a configuration text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The call that brought a configuration text, in the order of their layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Door {
     /// `init_backend_with_config`: everything, as the base of every later load.
     Init,
@@ -135,17 +139,16 @@ impl Config {
         let mut root = Map::new();
         for section in sections() {
             if section.name.is_empty() {
-                root.extend(self.show(section.keys));
+                root.extend(self.show(section.keys()));
             } else {
-                root.insert(section.name.into(), self.show(section.keys).into());
+                root.insert(section.name.into(), self.show(section.keys()).into());
             }
         }
         root.into()
     }
 
-    fn show(&self, keys: &[Key]) -> Map<String, Value> {
-        keys.iter()
-            .filter(|key| !matches!(key.kind, Kind::NoEffect))
+    fn show(&self, keys: impl Iterator<Item = &'static Key>) -> Map<String, Value> {
+        keys.filter(|key| !matches!(key.kind, Kind::NoEffect))
             .map(|key| (key.name.into(), key.kind.show(self)))
             .collect()
     }
@@ -169,20 +172,33 @@ fn sections() -> [&'static Section; 9] {
 static ROOT: Section = Section {
     name: "",
     aliases: &[],
-    keys: &[
-        Key::bool(
-            "strict",
-            |config| config.strict,
-            |config, on| config.strict = on,
-        )
-        .per_call(),
-        Key::word(
-            "priority",
-            words::<Priority>,
-            |config| config.priority.word(),
-            |config, word| put(&mut config.priority, word),
-        )
-        .per_call(),
-        Key::new("stream_stdout", Kind::NoEffect),
-    ],
+    about: "Keys that stand outside every section.",
+    lists: &[ROOT_KEYS],
 };
+
+static ROOT_KEYS: &[Key] = &[
+    Key::bool(
+        "strict",
+        |config| config.strict,
+        |config, on| config.strict = on,
+    )
+    .per_call()
+    .about(
+        "Every finding except no_effect refuses the call that brought it. Given at \
+         init it holds for the life of the backend.",
+    ),
+    Key::word(
+        "priority",
+        words::<Priority>,
+        |config| config.priority.word(),
+        |config, word| put(&mut config.priority, word),
+    )
+    .per_call()
+    .about(
+        "How urgent turns are that wait to run, where neither the context nor the \
+         call says it.",
+    ),
+    Key::new("stream_stdout", Kind::NoEffect)
+        .per_call()
+        .about("stdout is never written."),
+];

@@ -34,7 +34,7 @@ mod backend;
 pub use backend::{
     Backend, ContextId, GraphId, OnPiece, OnProgress, Options, StatusKind, Target, Usage,
 };
-pub use config::{Overflow, SessionMemory};
+pub use config::{Overflow, SessionMemory, reference as config_reference, schema as config_schema};
 pub use error::{ContextNeed, Error, Result};
 
 /// The library's version, the ABI number of the frozen header and the engine's build, as one line.

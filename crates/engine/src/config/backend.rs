@@ -1,6 +1,6 @@
 //! Section `backend`: limits on contexts, the queue and output buffers.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 use super::key::{Ints, Key, Kind, Section};
@@ -85,105 +85,146 @@ impl ArgumentsMode {
 pub(super) static SECTION: Section = Section {
     name: "backend",
     aliases: &[],
-    keys: &[
-        Key::int(
-            "max_sessions",
-            Ints::new(1, 10_000),
-            |config| config.backend.max_sessions.into(),
-            |config, count| config.backend.max_sessions = count as u32,
-        ),
-        Key::int(
-            "idle_timeout_ms",
-            Ints::new(10, 86_400_000),
-            |config| config.backend.idle_timeout.as_millis() as i64,
-            |config, ms| config.backend.idle_timeout = Duration::from_millis(ms as u64),
-        ),
-        Key::bool(
-            "auto_cleanup",
-            |config| config.backend.auto_cleanup,
-            |config, on| config.backend.auto_cleanup = on,
-        )
-        .read_as(&[
-            "auto_cleanup_sessions",
-            "auto_cleanup_enabled",
-            "auto_cleanup",
-        ]),
-        Key::int(
-            "max_concurrent",
-            Ints::new(1, 4096),
-            |config| config.backend.max_concurrent.into(),
-            |config, count| config.backend.max_concurrent = count as u32,
-        ),
-        Key::int(
-            "queue_size",
-            Ints::new(1, 10_000),
-            |config| config.backend.queue_size.into(),
-            |config, count| config.backend.queue_size = count as u32,
-        ),
-        Key::int(
-            "default_task_timeout_ms",
-            Ints::new(1000, 3_600_000),
-            |config| config.backend.default_task_timeout.as_millis() as i64,
-            |config, ms| {
-                config.backend.default_task_timeout = Duration::from_millis(ms as u64);
-            },
-        ),
-        Key::bool(
-            "priority_scheduling_enabled",
-            |config| config.backend.priority_scheduling_enabled,
-            |config, on| config.backend.priority_scheduling_enabled = on,
-        ),
-        Key::bool(
-            "fair_scheduling_enabled",
-            |config| config.backend.fair_scheduling_enabled,
-            |config, on| config.backend.fair_scheduling_enabled = on,
-        ),
-        // Their real upper bound is `queue_size`, which is checked when all layers are merged.
-        Key::int(
-            "queue_warning_threshold",
-            Ints::new(1, 10_000),
-            |config| config.backend.queue_warning_threshold.into(),
-            |config, count| config.backend.queue_warning_threshold = count as u32,
-        ),
-        Key::int(
-            "queue_reject_threshold",
-            Ints::new(1, 10_000),
-            |config| config.backend.queue_reject_threshold.into(),
-            |config, count| config.backend.queue_reject_threshold = count as u32,
-        ),
-        Key::bool(
-            "auto_queue_cleanup",
-            |config| config.backend.auto_queue_cleanup,
-            |config, on| config.backend.auto_queue_cleanup = on,
-        ),
-        Key::new(
-            "run_inference_args",
-            Kind::Special {
-                expected: "\"auto\", 6 or 8",
-                get: |config| match config.backend.run_inference_args {
-                    ArgumentsMode::Auto => "auto".into(),
-                    ArgumentsMode::Six => 6.into(),
-                    ArgumentsMode::Eight => 8.into(),
-                },
-                read: |config, reading, expected| match read_mode(reading, expected) {
-                    Some(mode) => {
-                        config.backend.run_inference_args = mode;
-                        true
-                    }
-                    None => false,
-                },
-            },
-        ),
-        Key::int(
-            "max_output_bytes",
-            Ints::zero_or(256, 1 << 30),
-            |config| config.backend.max_output_bytes.unwrap_or(0) as i64,
-            |config, bytes| {
-                config.backend.max_output_bytes = (bytes != 0).then_some(bytes as usize);
-            },
-        ),
-    ],
+    about: "Limits on contexts, the queue and output buffers.",
+    lists: &[KEYS],
 };
+
+static KEYS: &[Key] = &[
+    Key::int(
+        "max_sessions",
+        Ints::new(1, 10_000),
+        |config| config.backend.max_sessions.into(),
+        |config, count| config.backend.max_sessions = count as u32,
+    )
+    .about("Named sessions kept, open or detached."),
+    Key::int(
+        "idle_timeout_ms",
+        Ints::new(10, 86_400_000),
+        |config| config.backend.idle_timeout.as_millis() as i64,
+        |config, ms| config.backend.idle_timeout = Duration::from_millis(ms as u64),
+    )
+    .about("Idle time in milliseconds after which a session may be cleaned up."),
+    Key::bool(
+        "auto_cleanup",
+        |config| config.backend.auto_cleanup,
+        |config, on| config.backend.auto_cleanup = on,
+    )
+    .read_as(&[
+        "auto_cleanup_sessions",
+        "auto_cleanup_enabled",
+        "auto_cleanup",
+    ])
+    .about(
+        "Idle and least recently used sessions are cleaned up when a context is \
+         opened. Off: the limits refuse.",
+    ),
+    Key::int(
+        "max_concurrent",
+        Ints::new(1, 4096),
+        |config| config.backend.max_concurrent.into(),
+        |config, count| config.backend.max_concurrent = count as u32,
+    )
+    .about("Open anonymous contexts; named ones do not count."),
+    Key::int(
+        "queue_size",
+        Ints::new(1, 10_000),
+        |config| config.backend.queue_size.into(),
+        |config, count| config.backend.queue_size = count as u32,
+    )
+    .about("Turns that may wait to run; one more is refused."),
+    Key::int(
+        "default_task_timeout_ms",
+        Ints::new(1000, 3_600_000),
+        |config| config.backend.default_task_timeout.as_millis() as i64,
+        |config, ms| {
+            config.backend.default_task_timeout = Duration::from_millis(ms as u64);
+        },
+    )
+    .about(
+        "Longest wait in the queue in milliseconds, then the turn fails with \
+         timeout. Never cuts a running turn.",
+    ),
+    Key::bool(
+        "priority_scheduling_enabled",
+        |config| config.backend.priority_scheduling_enabled,
+        |config, on| config.backend.priority_scheduling_enabled = on,
+    )
+    .about(
+        "Turns share by priority and rise with age while they wait. Off: in order \
+         of arrival.",
+    ),
+    Key::bool(
+        "fair_scheduling_enabled",
+        |config| config.backend.fair_scheduling_enabled,
+        |config, on| config.backend.fair_scheduling_enabled = on,
+    )
+    .about(
+        "Within a priority, clients share by what they were served. Off: in order \
+         of arrival.",
+    ),
+    // Their real upper bound is `queue_size`, which is checked when all layers are merged.
+    Key::int(
+        "queue_warning_threshold",
+        Ints::new(1, 10_000),
+        |config| config.backend.queue_warning_threshold.into(),
+        |config, count| config.backend.queue_warning_threshold = count as u32,
+    )
+    .about(
+        "Waiting turns from which on the queue warns. Unless written: 80 % of \
+         queue_size.",
+    ),
+    Key::int(
+        "queue_reject_threshold",
+        Ints::new(1, 10_000),
+        |config| config.backend.queue_reject_threshold.into(),
+        |config, count| config.backend.queue_reject_threshold = count as u32,
+    )
+    .about(
+        "Waiting turns from which on the queue refuses, at most queue_size and not \
+         below the warning. Unless written: queue_size.",
+    ),
+    Key::bool(
+        "auto_queue_cleanup",
+        |config| config.backend.auto_queue_cleanup,
+        |config, on| config.backend.auto_queue_cleanup = on,
+    )
+    .about("Expired turns leave the queue at once, not only when their turn comes."),
+    Key::new(
+        "run_inference_args",
+        Kind::Special {
+            expected: "\"auto\", 6 or 8",
+            schema: || json!({"enum": ["auto", 6, 8]}),
+            get: |config| match config.backend.run_inference_args {
+                ArgumentsMode::Auto => "auto".into(),
+                ArgumentsMode::Six => 6.into(),
+                ArgumentsMode::Eight => 8.into(),
+            },
+            read: |config, reading, expected| match read_mode(reading, expected) {
+                Some(mode) => {
+                    config.backend.run_inference_args = mode;
+                    true
+                }
+                None => false,
+            },
+        },
+    )
+    .about(
+        "How arguments 7 and 8 of run_inference are taken: only when the bytes \
+         prove to be a configuration, never, or always.",
+    ),
+    Key::int(
+        "max_output_bytes",
+        Ints::zero_or(256, 1 << 30),
+        |config| config.backend.max_output_bytes.unwrap_or(0) as i64,
+        |config, bytes| {
+            config.backend.max_output_bytes = (bytes != 0).then_some(bytes as usize);
+        },
+    )
+    .about(
+        "Upper bound on every output capacity in bytes, for hosts that pass \
+         undefined sizes. 0: no bound.",
+    ),
+];
 
 fn read_mode(reading: &mut Reading<'_>, expected: &str) -> Option<ArgumentsMode> {
     let accepted = || "auto, 6, 8".to_owned();

@@ -1,11 +1,12 @@
 //! What one setting means for another: spellings of one thing in two sections, contradictions, and defaults that
 //! follow another setting.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::finding::{Code, Finding, Findings, shortened};
 use super::layers::{Origin, Origins, Setting};
 use super::model::{CacheType, FlashAttention};
+use super::stopping::RepetitionGuard;
 use super::value::Word;
 use super::{Config, Level, Overflow};
 
@@ -24,6 +25,12 @@ const REJECT: Setting = ("backend", "queue_reject_threshold");
 const BATCH_SIZE: Setting = ("model", "batch_size");
 const CACHE_TYPE_V: Setting = ("model", "cache_type_v");
 const N_PARALLEL: Setting = ("performance", "n_parallel");
+const GRAMMAR_LAZY: Setting = ("sampling", "grammar_lazy");
+const GRAMMAR_TRIGGERS: Setting = ("stopping", "grammar_triggers");
+const MIN_TIMEOUT: Setting = ("stopping", "min_timeout_ms");
+const MAX_TIMEOUT: Setting = ("stopping", "max_inference_time_ms");
+const MIN_PATTERN: Setting = ("stopping", "min_pattern_tokens");
+const MAX_PATTERN: Setting = ("stopping", "max_pattern_tokens");
 
 /// Turns decoded together at most unless configuration says more.
 const MOST_PARALLEL: u32 = 32;
@@ -112,6 +119,87 @@ pub(super) fn settle(config: &mut Config, origins: &Origins, findings: &mut Vec<
         findings.push(contradiction(origin, given.into(), "f16".into(), &said));
     }
     thresholds(config, origins, findings);
+    settle_turn(config, origins, findings);
+}
+
+/// Judges what a turn may set on what is in effect for it, once the base or a call is merged.
+///
+/// `origins` are those of the texts that were merged now: what a call finds settled is no matter of its own, so a
+/// contradiction is told of the last key that brought it about.
+pub(super) fn settle_turn(config: &mut Config, origins: &Origins, findings: &mut Vec<Finding>) {
+    lazy_grammar(config, origins, findings);
+    timeout_floor(config, origins, findings);
+    pattern_lengths(config, origins, findings);
+}
+
+/// A grammar sleeps because of its triggers; without any it holds from the start, and without a grammar they do
+/// nothing.
+fn lazy_grammar(config: &mut Config, origins: &Origins, findings: &mut Vec<Finding>) {
+    let sampling = &mut config.sampling;
+    let is_constrained = sampling.grammar.is_some() || sampling.json_schema.is_some();
+    let triggers = &config.stopping.grammar_triggers;
+    if is_constrained && sampling.grammar_lazy && triggers.is_empty() {
+        sampling.grammar_lazy = false;
+        let settings = [GRAMMAR_LAZY, GRAMMAR_TRIGGERS, GRAMMAR, JSON_SCHEMA];
+        if let Some(origin) = last_written(origins, &settings) {
+            let said = "grammar_lazy without grammar_triggers, keeping false";
+            findings.push(contradiction(origin, true.into(), false.into(), said));
+        }
+    }
+    if let Some(origin) = origins.get(&GRAMMAR_TRIGGERS)
+        && !is_constrained
+        && !triggers.is_empty()
+    {
+        let said = "no grammar and no json_schema to wake, no effect";
+        let finding = contradiction(origin, Value::Null, Value::Null, said);
+        let code = Code::NoEffect;
+        findings.push(Finding { code, ..finding });
+    }
+}
+
+/// The least adaptive limit is at most the limit itself.
+fn timeout_floor(config: &mut Config, origins: &Origins, findings: &mut Vec<Finding>) {
+    let Some(limit) = &mut config.stopping.timeout_config else {
+        return;
+    };
+    if limit.min_timeout <= limit.max_inference_time {
+        return;
+    }
+    let given = limit.min_timeout.as_millis() as u64;
+    let used = limit.max_inference_time.as_millis() as u64;
+    limit.min_timeout = limit.max_inference_time;
+    if let Some(origin) = last_written(origins, &[MIN_TIMEOUT, MAX_TIMEOUT]) {
+        let said =
+            format!("min_timeout_ms {given} above max_inference_time_ms {used}, keeping {used}");
+        findings.push(contradiction(origin, given.into(), used.into(), &said));
+    }
+}
+
+/// The shortest pattern is at most as long as the longest; a bad pair goes back to the built-in one.
+fn pattern_lengths(config: &mut Config, origins: &Origins, findings: &mut Vec<Finding>) {
+    let guard = &mut config.stopping.repetition_guard;
+    let (least, most) = (guard.min_pattern_tokens, guard.max_pattern_tokens);
+    if least <= most {
+        return;
+    }
+    let built_in = RepetitionGuard::default();
+    guard.min_pattern_tokens = built_in.min_pattern_tokens;
+    guard.max_pattern_tokens = built_in.max_pattern_tokens;
+    if let Some(origin) = last_written(origins, &[MIN_PATTERN, MAX_PATTERN]) {
+        let (min, max) = (guard.min_pattern_tokens, guard.max_pattern_tokens);
+        let said = format!(
+            "min_pattern_tokens {least} above max_pattern_tokens {most}, keeping {min} and {max}"
+        );
+        let (given, used) = (json!([least, most]), json!([min, max]));
+        findings.push(contradiction(origin, given, used, &said));
+    }
+}
+
+/// The place of the one of `settings` that the latest door has written; of one door's the first in the list.
+fn last_written<'o>(origins: &'o Origins, settings: &[Setting]) -> Option<&'o Origin> {
+    let written = settings.iter().rev();
+    let written = written.filter_map(|setting| origins.get(setting));
+    written.max_by_key(|origin| origin.door)
 }
 
 /// Warning at 80 % and refusal at 100 % of the queue, unless written; a bad pair puts both back there.

@@ -54,10 +54,11 @@ impl RawConfig {
         let text = std::str::from_utf8(text).map_err(|error| format!("not UTF-8: {error}"))?;
         let end = end_of_root(text)?;
         let (object, rest) = text.split_at(end);
-        let mut reader = serde_json::Deserializer::from_str(object);
-        // `end_of_root` has bounded the depth; the reader's own limit is one short of ours.
-        reader.disable_recursion_limit();
-        let root = match FirstOfEqual::deserialize(&mut reader) {
+        let read = read_object(object).or_else(|error| match with_finite_numbers(object) {
+            Some(finite) => read_object(&finite),
+            None => Err(error),
+        });
+        let root = match read {
             Ok(FirstOfEqual(Value::Object(root))) => root,
             Ok(_) => return Err("the root is not an object".into()),
             Err(error) => return Err(format!("not JSON: {error}")),
@@ -96,6 +97,56 @@ impl RawConfig {
         let root = Map::from_iter([(section.to_owned(), Value::Object(keys))]);
         RawConfig { root, ..self }
     }
+}
+
+/// Reads `object`, whose depth `end_of_root` has bounded; the reader's own limit is one short of ours.
+fn read_object(object: &str) -> Result<FirstOfEqual, serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(object);
+    reader.disable_recursion_limit();
+    FirstOfEqual::deserialize(&mut reader)
+}
+
+/// `text` with the largest number in place of each that is beyond it, such as `1e999`; `None` when there is none.
+///
+/// Such numbers are JSON, but the reader refuses the whole text for one. Put this way, each is a matter of its key.
+fn with_finite_numbers(text: &str) -> Option<String> {
+    let mut finite = String::new();
+    let mut done = 0;
+    let mut in_string = false;
+    let mut at = 0;
+    let bytes = text.as_bytes();
+    while at < bytes.len() {
+        let start = at;
+        at += 1;
+        match bytes[start] {
+            b'\\' if in_string => at += 1,
+            b'"' => in_string = !in_string,
+            b'-' | b'0'..=b'9' if !in_string => {
+                at += number_length(&bytes[at..]);
+                let number = &text[start..at];
+                if is_beyond_finite(number) {
+                    finite.push_str(&text[done..start]);
+                    finite.push_str(if number.starts_with('-') { "-" } else { "" });
+                    finite.push_str("1.7976931348623157e308");
+                    done = at;
+                }
+            }
+            _ => {}
+        }
+    }
+    finite.push_str(&text[done..]);
+    (done > 0).then_some(finite)
+}
+
+/// Bytes at the start that a number may have.
+fn number_length(bytes: &[u8]) -> usize {
+    let of_number = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+    bytes.iter().take_while(of_number).count()
+}
+
+/// Whether `number` is well-formed and larger than any 64-bit float.
+fn is_beyond_finite(number: &str) -> bool {
+    number.parse().is_ok_and(f64::is_infinite) && serde_json::from_str::<IgnoredAny>(number).is_ok()
 }
 
 /// The bytes before the first NUL.

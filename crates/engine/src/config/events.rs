@@ -38,39 +38,49 @@ fn types() -> Vec<&'static str> {
 pub(super) static SECTION: Section = Section {
     name: "events",
     aliases: &[],
-    keys: &[
-        Key::bool(
-            "enabled",
-            |config| config.events.enabled,
-            |config, on| config.events.enabled = on,
-        )
-        .flat(Flat::Never)
-        .available(Available::BuiltInOnly),
-        Key::text(
-            "path",
-            MAX_PATH,
-            |config| path_text(&config.events.path),
-            |config, path| config.events.path = path.map(PathBuf::from),
-        )
-        .flat(Flat::Never)
-        .available(Available::BuiltInOnly),
-        Key::new(
-            "types",
-            Kind::Words {
-                list: types,
-                get: |config| config.events.types.clone(),
-                set: |config, types| config.events.types = Some(types.to_vec()),
-            },
-        )
-        .flat(Flat::Never)
-        .available(Available::BuiltInOnly),
-        Key::int(
-            "buffer",
-            Ints::new(16, 65_536),
-            |config| config.events.buffer.into(),
-            |config, count| config.events.buffer = count as u32,
-        )
-        .flat(Flat::Never)
-        .available(Available::BuiltInOnly),
-    ],
+    about: "The durable event log.",
+    lists: &[KEYS],
 };
+
+static KEYS: &[Key] = &[
+    Key::bool(
+        "enabled",
+        |config| config.events.enabled,
+        |config, on| config.events.enabled = on,
+    )
+    .flat(Flat::Never)
+    .available(Available::BuiltInOnly)
+    .about("Keep the durable event log."),
+    Key::text(
+        "path",
+        MAX_PATH,
+        |config| path_text(&config.events.path),
+        |config, path| config.events.path = path.map(PathBuf::from),
+    )
+    .flat(Flat::Never)
+    .available(Available::BuiltInOnly)
+    .about(
+        "Where it is stored. Unless written: lines in the ordinary log, category \
+         events.",
+    ),
+    Key::new(
+        "types",
+        Kind::Words {
+            list: types,
+            get: |config| config.events.types.clone(),
+            set: |config, types| config.events.types = Some(types.to_vec()),
+        },
+    )
+    .flat(Flat::Never)
+    .available(Available::BuiltInOnly)
+    .about("Kinds of events that are kept. Unless written: all."),
+    Key::int(
+        "buffer",
+        Ints::new(16, 65_536),
+        |config| config.events.buffer.into(),
+        |config, count| config.events.buffer = count as u32,
+    )
+    .flat(Flat::Never)
+    .available(Available::BuiltInOnly)
+    .about("Records that may wait for the writer."),
+];

@@ -16,8 +16,17 @@ pub(super) struct Section {
     pub(super) name: &'static str,
     /// Older names of the section; all of them are read before the main name, which therefore wins.
     pub(super) aliases: &'static [&'static str],
+    /// What it is for, as the reference says it.
+    pub(super) about: &'static str,
+    /// Its keys in the order in which they take effect, in one or more lists.
+    pub(super) lists: &'static [&'static [Key]],
+}
+
+impl Section {
     /// Its keys in the order in which they take effect.
-    pub(super) keys: &'static [Key],
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'static Key> + use<> {
+        self.lists.iter().copied().flatten()
+    }
 }
 
 /// One row of the reference.
@@ -33,9 +42,11 @@ pub(super) struct Key {
     /// Whether it is also read outside its section.
     pub(super) flat: Flat,
     /// Numbers that mean "as loaded" in a call.
-    as_loaded: AsLoaded,
+    pub(super) as_loaded: AsLoaded,
     /// What of it this version does.
     pub(super) available: Available,
+    /// What it is for, with units and what its default means; one or two sentences of the reference.
+    pub(super) about: &'static str,
     /// Type, range and place.
     pub(super) kind: Kind,
 }
@@ -64,7 +75,7 @@ pub(super) enum Flat {
 
 /// Numbers that mean "as loaded" in a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AsLoaded {
+pub(super) enum AsLoaded {
     Nothing,
     MinusOne,
     NotPositive,
@@ -135,6 +146,8 @@ pub(super) enum Kind {
     /// A form that no other kind covers.
     Special {
         expected: &'static str,
+        /// The form as JSON Schema.
+        schema: fn() -> Value,
         get: fn(&Config) -> Value,
         /// Takes the last good value, `expected` being the words for its form; returns whether there was one.
         read: fn(&mut Config, &mut Reading<'_>, &str) -> bool,
@@ -192,6 +205,7 @@ impl Key {
             flat: Flat::Always,
             as_loaded: AsLoaded::Nothing,
             available: Available::Whole,
+            about: "",
             kind,
         }
     }
@@ -291,6 +305,11 @@ impl Key {
         self
     }
 
+    pub(super) const fn about(mut self, about: &'static str) -> Key {
+        self.about = about;
+        self
+    }
+
     /// Every spelling in the order of reading at `door`.
     pub(super) fn spellings(&self, door: Door) -> &[&'static str] {
         if door == Door::Run && !self.spellings_at_run.is_empty() {
@@ -324,7 +343,7 @@ impl Kind {
             Kind::Strings { get, .. } => get(config).into(),
             Kind::Tokens { get, .. } => get(config).iter().map(value::json_token).collect(),
             Kind::Words { get, .. } => get(config).into(),
-            Kind::Object { keys, .. } => Value::Object(config.show(keys)),
+            Kind::Object { keys, .. } => Value::Object(config.show(keys.iter())),
             Kind::Special { get, .. } => get(config),
             Kind::NoEffect => Value::Null,
         }

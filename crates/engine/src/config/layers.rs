@@ -66,6 +66,7 @@ pub(super) fn for_call(loaded: &Config, call: Option<&RawConfig>) -> (CallSettin
         pass.text(text);
         (taken, findings) = pass.finish();
     }
+    combinations::settle_turn(&mut config, &taken, &mut findings);
     let limit = config.stopping.max_tokens.unwrap_or(config.model.n_predict);
     config.stopping.max_tokens = Some(limit);
     let settings = CallSettings {
@@ -180,7 +181,7 @@ impl<'c> Pass<'c> {
 
     fn read(&mut self, scopes: &[Scope<'_>]) {
         for section in sections() {
-            for key in section.keys {
+            for key in section.keys() {
                 let mut written = Vec::new();
                 for scope in scopes
                     .iter()
@@ -214,7 +215,7 @@ impl<'c> Pass<'c> {
     fn names<'s>(&'s self, scope: &'s Scope<'_>) -> impl Iterator<Item = &'static str> + 's {
         let keys = sections().into_iter().flat_map(move |section| {
             let read = move |key: &&'static Key| self.reads(scope, section, key);
-            section.keys.iter().filter(read)
+            section.keys().filter(read)
         });
         let is_flat = scope.section.is_none();
         let groups = sections().into_iter().skip(1).filter(move |_| is_flat);
@@ -412,7 +413,7 @@ fn elsewhere(written: &str) -> Option<String> {
                 .iter()
                 .any(|name| spelling::is_same(written, name))
         };
-        let key = section.keys.iter().find(|key| has(key))?;
+        let key = section.keys().find(|key| has(key))?;
         Some(format!("{}.{}", section.name, key.name))
     })
 }

@@ -63,7 +63,7 @@ fn good_texts(
             Ok("") => continue,
             Ok(text) if text.len() > shape.max_bytes => Wrong::Length(text.len()),
             Ok(_) if texts.len() == room => {
-                reading.fault(surplus(written, shape.most));
+                reading.fault(surplus(written.path.clone(), written.value, shape.most));
                 break;
             }
             Ok(text) => {
@@ -106,7 +106,7 @@ pub(super) fn tokens(most: usize, reading: &mut Reading<'_>) -> Option<Vec<Token
         for (at, item) in items.iter().enumerate() {
             match value::token(item) {
                 Ok(_) if list.len() == most => {
-                    reading.fault(surplus(&written, most));
+                    reading.fault(surplus(written.path.clone(), written.value, most));
                     break;
                 }
                 Ok(token) => list.push(token),
@@ -177,11 +177,12 @@ fn sources<'a>(reading: &mut Reading<'a>, joined: bool) -> Vec<Written<'a>> {
     written
 }
 
-fn surplus(written: &Written<'_>, most: usize) -> Fault {
+/// The fault of a list of more than `most` entries.
+pub(super) fn surplus(path: String, given: &Value, most: usize) -> Fault {
     Fault {
         code: Code::OutOfRange,
-        path: written.path.clone(),
-        given: shortened(written.value),
+        path,
+        given: shortened(given),
         said: format!("more than {most} entries, the rest is ignored"),
         keeping: false,
     }

@@ -119,60 +119,73 @@ impl Word for Category {
 pub(super) static SECTION: Section = Section {
     name: "logging",
     aliases: &[],
-    keys: &[
-        Key::word(
-            "level",
-            words::<Level>,
-            |config| config.logging.level.word(),
-            |config, word| put(&mut config.logging.level, word),
-        )
-        .flat(Flat::Never),
-        Key::bool(
-            "enable_debug",
-            |config| config.logging.enable_debug,
-            |config, on| config.logging.enable_debug = on,
-        )
-        .read_as(&["enable_debug_log", "enable_debug"]),
-        Key::text(
-            "file",
-            MAX_PATH,
-            |config| path_text(&config.logging.file),
-            |config, path| config.logging.file = path.map(PathBuf::from),
-        )
-        .flat(Flat::Never),
-        Key::bool(
-            "timestamps",
-            |config| config.logging.timestamps,
-            |config, on| config.logging.timestamps = on,
-        )
-        .flat(Flat::Never),
-        Key::bool(
-            "colors",
-            |config| config.logging.colors,
-            |config, on| config.logging.colors = on,
-        )
-        .flat(Flat::Never),
-        Key::bool(
-            "structured",
-            |config| config.logging.structured,
-            |config, on| config.logging.structured = on,
-        )
-        .flat(Flat::Never),
-        Key::new(
-            "categories",
-            Kind::Words {
-                list: words::<Category>,
-                get: |config| {
-                    let categories = config.logging.categories.as_ref()?;
-                    Some(categories.iter().map(|category| category.word()).collect())
-                },
-                set: |config, words| {
-                    let categories = words.iter().filter_map(|word| Category::of(word));
-                    config.logging.categories = Some(categories.collect());
-                },
-            },
-        )
-        .flat(Flat::Never),
-        Key::new("enable_log", Kind::NoEffect),
-    ],
+    about: "What is logged, where and how. Settings are per backend.",
+    lists: &[KEYS],
 };
+
+static KEYS: &[Key] = &[
+    Key::word(
+        "level",
+        words::<Level>,
+        |config| config.logging.level.word(),
+        |config, word| put(&mut config.logging.level, word),
+    )
+    .flat(Flat::Never)
+    .about(
+        "Lowest level that is written, in any letter case. Prompts and answers are \
+         shown at debug only.",
+    ),
+    Key::bool(
+        "enable_debug",
+        |config| config.logging.enable_debug,
+        |config, on| config.logging.enable_debug = on,
+    )
+    .read_as(&["enable_debug_log", "enable_debug"])
+    .about("true is level debug."),
+    Key::text(
+        "file",
+        MAX_PATH,
+        |config| path_text(&config.logging.file),
+        |config, path| config.logging.file = path.map(PathBuf::from),
+    )
+    .flat(Flat::Never)
+    .about("File to append to, line by line. Unless written: stderr."),
+    Key::bool(
+        "timestamps",
+        |config| config.logging.timestamps,
+        |config, on| config.logging.timestamps = on,
+    )
+    .flat(Flat::Never)
+    .about("Each line starts with the time."),
+    Key::bool(
+        "colors",
+        |config| config.logging.colors,
+        |config, on| config.logging.colors = on,
+    )
+    .flat(Flat::Never)
+    .about("ANSI colours, on a terminal only."),
+    Key::bool(
+        "structured",
+        |config| config.logging.structured,
+        |config, on| config.logging.structured = on,
+    )
+    .flat(Flat::Never)
+    .about("One JSON object per line."),
+    Key::new(
+        "categories",
+        Kind::Words {
+            list: words::<Category>,
+            get: |config| {
+                let categories = config.logging.categories.as_ref()?;
+                Some(categories.iter().map(|category| category.word()).collect())
+            },
+            set: |config, words| {
+                let categories = words.iter().filter_map(|word| Category::of(word));
+                config.logging.categories = Some(categories.collect());
+            },
+        },
+    )
+    .flat(Flat::Never)
+    .about("What is written of. Unless written: everything."),
+    Key::new("enable_log", Kind::NoEffect).about("stdout is never written."),
+];

@@ -127,84 +127,130 @@ pub(super) fn path_text(path: &Option<PathBuf>) -> Option<&str> {
 pub(super) static SECTION: Section = Section {
     name: "memory",
     aliases: &["memory_policy"],
-    keys: &[
-        Key::bool(
-            "context_shifting",
-            |config| config.memory.context_shifting,
-            |config, on| config.memory.context_shifting = on,
-        ),
-        Key::word(
-            "overflow",
-            words::<Overflow>,
-            |config| config.memory.overflow.word(),
-            |config, word| put(&mut config.memory.overflow, word),
-        )
-        .available(Available::Except("summarise")),
-        Key::int(
-            "n_keep_tokens",
-            Ints::new(0, 1_048_576),
-            |config| config.memory.n_keep_tokens.into(),
-            |config, count| config.memory.n_keep_tokens = count as u32,
-        )
-        .read_as(&["n_keep", "n_keep_tokens"]),
-        Key::int(
-            "n_discard_tokens",
-            Ints::new(0, 1_048_576),
-            |config| config.memory.n_discard_tokens.into(),
-            |config, count| config.memory.n_discard_tokens = count as u32,
-        )
-        .read_as(&["n_discard", "n_discard_tokens"]),
-        Key::bool(
-            "cache_prompt",
-            |config| config.memory.cache_prompt,
-            |config, on| config.memory.cache_prompt = on,
-        ),
-        Key::bool(
-            "enable_token_cache_reuse",
-            |config| config.memory.enable_token_cache_reuse,
-            |config, on| config.memory.enable_token_cache_reuse = on,
-        ),
-        Key::int(
-            "max_cache_tokens",
-            Ints::new(0, 100_000_000),
-            |config| config.memory.max_cache_tokens.into(),
-            |config, count| config.memory.max_cache_tokens = count as u32,
-        ),
-        Key::word(
-            "cache_strategy",
-            words::<CacheStrategy>,
-            |config| config.memory.cache_strategy.word(),
-            |config, word| put(&mut config.memory.cache_strategy, word),
-        )
-        .read_as(&["cache_deletion_strategy", "cache_strategy"]),
-        Key::int(
-            "max_memory_mb",
-            Ints::zero_or(64, MOST_MEBIBYTES),
-            |config| config.memory.max_memory_mb.into(),
-            |config, count| config.memory.max_memory_mb = count as u32,
-        ),
-        Key::number(
-            "memory_pressure_threshold",
-            (0.1, 1.0),
-            |config| config.memory.memory_pressure_threshold,
-            |config, share| config.memory.memory_pressure_threshold = share,
-        ),
-        Key::bool(
-            "enable_partial_cache_deletion",
-            |config| config.memory.enable_partial_cache_deletion,
-            |config, on| config.memory.enable_partial_cache_deletion = on,
-        ),
-        Key::text(
-            "spill_dir",
-            MAX_PATH,
-            |config| path_text(&config.memory.spill_dir),
-            |config, path| config.memory.spill_dir = path.map(PathBuf::from),
-        ),
-        Key::int(
-            "spill_max_mb",
-            Ints::new(1, MOST_MEBIBYTES),
-            |config| config.memory.spill_max_mb.into(),
-            |config, count| config.memory.spill_max_mb = count as u32,
-        ),
-    ],
+    about: "What happens when the context or the cache is full.",
+    lists: &[KEYS],
 };
+
+static KEYS: &[Key] = &[
+    Key::bool(
+        "context_shifting",
+        |config| config.memory.context_shifting,
+        |config, on| config.memory.context_shifting = on,
+    )
+    .about(
+        "Old turns give way when history, new turn and room to answer do not fit. \
+         false is overflow error, true is shift.",
+    ),
+    Key::word(
+        "overflow",
+        words::<Overflow>,
+        |config| config.memory.overflow.word(),
+        |config, word| put(&mut config.memory.overflow, word),
+    )
+    .available(Available::Except("summarise"))
+    .about(
+        "What happens when a turn does not fit: the oldest turns after the kept \
+         beginning are dropped, they are summarised first, or the turn is refused.",
+    ),
+    Key::int(
+        "n_keep_tokens",
+        Ints::new(0, 1_048_576),
+        |config| config.memory.n_keep_tokens.into(),
+        |config, count| config.memory.n_keep_tokens = count as u32,
+    )
+    .read_as(&["n_keep", "n_keep_tokens"])
+    .about(
+        "Tokens at the start that are never dropped, at least the system message; \
+         clamped to half of the context.",
+    ),
+    Key::int(
+        "n_discard_tokens",
+        Ints::new(0, 1_048_576),
+        |config| config.memory.n_discard_tokens.into(),
+        |config, count| config.memory.n_discard_tokens = count as u32,
+    )
+    .read_as(&["n_discard", "n_discard_tokens"])
+    .about("Tokens that go at once at least. 0: half of what may be dropped."),
+    Key::bool(
+        "cache_prompt",
+        |config| config.memory.cache_prompt,
+        |config, on| config.memory.cache_prompt = on,
+    )
+    .about("Keep a session's cache between turns and evaluate only what changed."),
+    Key::bool(
+        "enable_token_cache_reuse",
+        |config| config.memory.enable_token_cache_reuse,
+        |config, on| config.memory.enable_token_cache_reuse = on,
+    )
+    .about(
+        "A session may copy the cache of an equal beginning from another one. Off \
+         where response times must not tell tenants apart.",
+    ),
+    Key::int(
+        "max_cache_tokens",
+        Ints::new(0, 100_000_000),
+        |config| config.memory.max_cache_tokens.into(),
+        |config, count| config.memory.max_cache_tokens = count as u32,
+    )
+    .about(
+        "Cached tokens of idle sessions in total. 0: no cap. Histories are kept, \
+         only caches leave.",
+    ),
+    Key::word(
+        "cache_strategy",
+        words::<CacheStrategy>,
+        |config| config.memory.cache_strategy.word(),
+        |config, word| put(&mut config.memory.cache_strategy, word),
+    )
+    .read_as(&["cache_deletion_strategy", "cache_strategy"])
+    .about(
+        "Which idle cache leaves first: the one unused for longest, the oldest \
+         session's, or the one with the least tokens per idle second.",
+    ),
+    Key::int(
+        "max_memory_mb",
+        Ints::zero_or(64, MOST_MEBIBYTES),
+        |config| config.memory.max_memory_mb.into(),
+        |config, count| config.memory.max_memory_mb = count as u32,
+    )
+    .about(
+        "Caches, compute buffers and histories in MiB; weights do not count. 0: no \
+         limit.",
+    ),
+    Key::number(
+        "memory_pressure_threshold",
+        (0.1, 1.0),
+        |config| config.memory.memory_pressure_threshold,
+        |config, share| config.memory.memory_pressure_threshold = share,
+    )
+    .about(
+        "Share of max_memory_mb or max_cache_tokens at which cleaning starts; it \
+         ends 0.1 lower.",
+    ),
+    Key::bool(
+        "enable_partial_cache_deletion",
+        |config| config.memory.enable_partial_cache_deletion,
+        |config, on| config.memory.enable_partial_cache_deletion = on,
+    )
+    .about(
+        "Under pressure cut the newer half of idle caches first, then drop whole \
+         ones.",
+    ),
+    Key::text(
+        "spill_dir",
+        MAX_PATH,
+        |config| path_text(&config.memory.spill_dir),
+        |config, path| config.memory.spill_dir = path.map(PathBuf::from),
+    )
+    .about(
+        "Folder for idle caches that leave memory, from where they come back at the \
+         next turn. Unless written: they are dropped.",
+    ),
+    Key::int(
+        "spill_max_mb",
+        Ints::new(1, MOST_MEBIBYTES),
+        |config| config.memory.spill_max_mb.into(),
+        |config, count| config.memory.spill_max_mb = count as u32,
+    )
+    .about("Room for those files in MiB; the oldest goes first."),
+];

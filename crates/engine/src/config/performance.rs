@@ -60,61 +60,83 @@ impl Word for KvMode {
 pub(super) static SECTION: Section = Section {
     name: "performance",
     aliases: &[],
-    keys: &[
-        Key::bool(
-            "batch_processing",
-            |config| config.performance.batch_processing,
-            |config, on| config.performance.batch_processing = on,
-        )
-        .flat(Flat::Never),
-        Key::new(
-            "batch_size",
-            Kind::Int {
-                range: Ints::new(1, 65_536),
-                get: |config| {
-                    let written = config.performance.batch_size;
-                    written.unwrap_or(config.model.batch_size).into()
-                },
-                set: |config, count| config.performance.batch_size = Some(count as u32),
-            },
-        )
-        .flat(Flat::Never),
-        Key::int(
-            "batch_timeout_ms",
-            Ints::new(0, 1000),
-            |config| config.performance.batch_timeout.as_millis() as i64,
-            |config, ms| config.performance.batch_timeout = Duration::from_millis(ms as u64),
-        )
-        .flat(Flat::Never),
-        Key::int(
-            "n_parallel",
-            Ints::new(1, 256),
-            |config| config.performance.n_parallel.into(),
-            |config, count| config.performance.n_parallel = count as u32,
-        )
-        .read_as(&["parallel", "n_parallel"])
-        .flat(Flat::Never),
-        Key::int(
-            "target_gap_ms",
-            Ints::new(20, 10_000),
-            |config| config.performance.target_gap.as_millis() as i64,
-            |config, ms| config.performance.target_gap = Duration::from_millis(ms as u64),
-        )
-        .flat(Flat::Never),
-        Key::word(
-            "kv_mode",
-            words::<KvMode>,
-            |config| config.performance.kv_mode.word(),
-            |config, word| put(&mut config.performance.kv_mode, word),
-        )
-        .flat(Flat::Never)
-        .at_load_only(),
-        Key::int(
-            "kv_pool_tokens",
-            Ints::zero_or(256, 1 << 30),
-            |config| config.performance.kv_pool_tokens.into(),
-            |config, count| config.performance.kv_pool_tokens = count as u32,
-        )
-        .flat(Flat::Never),
-    ],
+    about: "How turns share the engine.",
+    lists: &[KEYS],
 };
+
+static KEYS: &[Key] = &[
+    Key::bool(
+        "batch_processing",
+        |config| config.performance.batch_processing,
+        |config, on| config.performance.batch_processing = on,
+    )
+    .flat(Flat::Never)
+    .about("Turns of different sessions are decoded in one batch. Off: one at a time."),
+    Key::new(
+        "batch_size",
+        Kind::Int {
+            range: Ints::new(1, 65_536),
+            get: |config| {
+                let written = config.performance.batch_size;
+                written.unwrap_or(config.model.batch_size).into()
+            },
+            set: |config, count| config.performance.batch_size = Some(count as u32),
+        },
+    )
+    .flat(Flat::Never)
+    .about("Used as model.batch_size where that is not written."),
+    Key::int(
+        "batch_timeout_ms",
+        Ints::new(0, 1000),
+        |config| config.performance.batch_timeout.as_millis() as i64,
+        |config, ms| config.performance.batch_timeout = Duration::from_millis(ms as u64),
+    )
+    .flat(Flat::Never)
+    .about("Wait so many milliseconds for more turns before the first step of a batch."),
+    Key::int(
+        "n_parallel",
+        Ints::new(1, 256),
+        |config| config.performance.n_parallel.into(),
+        |config, count| config.performance.n_parallel = count as u32,
+    )
+    .read_as(&["parallel", "n_parallel"])
+    .flat(Flat::Never)
+    .about(
+        "Turns decoded together; more wait in the queue. Unless written: \
+         max_concurrent, at most 32.",
+    ),
+    Key::int(
+        "target_gap_ms",
+        Ints::new(20, 10_000),
+        |config| config.performance.target_gap.as_millis() as i64,
+        |config, ms| config.performance.target_gap = Duration::from_millis(ms as u64),
+    )
+    .flat(Flat::Never)
+    .about(
+        "Longest gap in milliseconds that a running stream should see; sets how \
+         much prompt a step takes.",
+    ),
+    Key::word(
+        "kv_mode",
+        words::<KvMode>,
+        |config| config.performance.kv_mode.word(),
+        |config, word| put(&mut config.performance.kv_mode, word),
+    )
+    .flat(Flat::Never)
+    .at_load_only()
+    .about(
+        "Layout of the KV cache: chosen for the model, one pool for all, or a part \
+         for each.",
+    ),
+    Key::int(
+        "kv_pool_tokens",
+        Ints::zero_or(256, 1 << 30),
+        |config| config.performance.kv_pool_tokens.into(),
+        |config, count| config.performance.kv_pool_tokens = count as u32,
+    )
+    .flat(Flat::Never)
+    .about(
+        "Cells of the KV cache in tokens. 0: a full context for each turn that is \
+         decoded together, as far as memory allows.",
+    ),
+];

@@ -1,13 +1,23 @@
 //! Section `sampling`: how tokens are chosen.
 
-mod keys;
+mod choice;
+mod constraint;
 mod logit_bias;
 
 use serde_json::Value;
 
+use super::key::Section;
 use super::value::{TokenRef, Word};
 
-pub(super) use keys::SECTION;
+use choice::CHOICE;
+use constraint::CONSTRAINT;
+
+pub(super) static SECTION: Section = Section {
+    name: "sampling",
+    aliases: &[],
+    about: "How tokens are chosen.",
+    lists: &[CHOICE, CONSTRAINT],
+};
 
 /// How tokens are chosen.
 #[derive(Debug, Clone, PartialEq)]

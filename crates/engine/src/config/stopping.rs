@@ -1,12 +1,15 @@
 //! Section `stopping`: when a turn ends.
 
+mod groups;
 mod keys;
+mod triggers;
 
 use std::time::Duration;
 
 use super::value::{TokenLimit, TokenRef};
 
 pub(super) use keys::SECTION;
+pub use triggers::Trigger;
 
 /// When a turn ends.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -117,17 +120,4 @@ impl Default for SemanticStopping {
             completion_confidence_threshold: 0.0,
         }
     }
-}
-
-/// What wakes a lazy grammar: from it on the answer is constrained.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Trigger {
-    /// This text anywhere in the answer.
-    Word(String),
-    /// A match of this regular expression anywhere in the answer.
-    Pattern(String),
-    /// A match of this regular expression from the start of the answer.
-    PatternFull(String),
-    /// This token.
-    Token(TokenRef),
 }

@@ -6,7 +6,9 @@ mod finding;
 mod layer;
 mod name;
 mod property;
+mod published;
 mod table;
+mod trigger;
 
 use super::*;
 

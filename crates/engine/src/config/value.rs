@@ -2,7 +2,7 @@
 //!
 //! Knows neither keys nor layers.
 
-use serde_json::{Number, Value};
+use serde_json::{Number, Value, json};
 
 /// A token as it is written: by id or by text. Whether the vocabulary has it is checked against a model.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -128,6 +128,11 @@ pub(super) fn token(value: &Value) -> Result<TokenRef, Wrong> {
         Value::String(text) => Ok(TokenRef::Text(text.clone())),
         _ => integer(value).map(TokenRef::Id),
     }
+}
+
+/// The form that [`token`] takes, as JSON Schema.
+pub(super) fn token_schema() -> Value {
+    json!({"anyOf": [{"type": "integer"}, {"type": "string", "minLength": 1}]})
 }
 
 /// A float as JSON with the digits that it was written with: 0.7, not 0.699999988.

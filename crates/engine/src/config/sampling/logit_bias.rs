@@ -10,6 +10,22 @@ use crate::config::value::{self, TokenRef, Wrong, type_of};
 
 const RANGE: &str = "-100..100";
 
+/// Both written forms as JSON Schema.
+pub(super) fn schema() -> Value {
+    let bias =
+        json!({"anyOf": [{"type": "number", "minimum": -100, "maximum": 100}, {"const": false}]});
+    let pair = json!({
+        "type": "array",
+        "prefixItems": [value::token_schema(), bias],
+        "minItems": 2,
+        "maxItems": 2,
+    });
+    json!({"anyOf": [
+        {"type": "array", "items": pair},
+        {"type": "object", "propertyNames": {"minLength": 1}, "additionalProperties": bias},
+    ]})
+}
+
 /// The list in its array form.
 pub(super) fn show(list: &[(TokenRef, Bias)]) -> Value {
     let pairs = list.iter().map(|(token, bias)| {

@@ -100,6 +100,23 @@ fn broken_json_is_no_config() {
 }
 
 #[test]
+fn a_number_beyond_all_floats_is_a_matter_of_its_key_alone() {
+    for door in [Door::Init, Door::Load, Door::Run] {
+        let text = r#"{"a":1e999,"b":[-2E+400,"1e999","\"1e999"],"c":1}"#;
+        let expect = json!({"a":f64::MAX,"b":[-f64::MAX,"1e999","\"1e999"],"c":1});
+        assert_eq!(parse(door, text), Ok(expect));
+        for broken in ["{\"a\":01e999}", "{\"a\":1.e999}", "{\"a\":1e999 2}"] {
+            is_no_config(door, broken, "not JSON");
+        }
+    }
+    check(
+        r#"{"use_mmap":1e999}"#,
+        Code::WrongType,
+        "use_mmap: expected boolean, found number",
+    );
+}
+
+#[test]
 fn text_that_is_not_utf_8_is_no_config() {
     is_no_config(Door::Init, b"{\"a\":\"\xff\"}", "not UTF-8");
     is_no_config(Door::Run, b"{\"a\":\"\xc3\"}", "not UTF-8");

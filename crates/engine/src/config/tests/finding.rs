@@ -77,6 +77,10 @@ fn values_out_of_range_name_the_range_and_what_is_kept() {
         r#"{"numa":true}"#,
         "numa: true not in false, distribute, isolate, numactl, keeping false",
     );
+    out(
+        r#"{"temp":1e999}"#,
+        "temp: 1.7976931348623157e+308 not in 0..100, keeping 0.7",
+    );
 }
 
 #[test]
@@ -230,6 +234,54 @@ fn other_contradictions_are_answered_too() {
         r#"{"cache_type_v":"q8_0","flash_attn":"off"}"#,
         "cache_type_v: q8_0 needs flash attention, which is off, keeping \"f16\"",
     );
+    bad(
+        r#"{"timeout_config":{"max_inference_time_ms":1000,"min_timeout_ms":1001}}"#,
+        "timeout_config.min_timeout_ms: min_timeout_ms 1001 above max_inference_time_ms 1000, keeping 1000",
+    );
+    bad(
+        r#"{"repetition_guard":{"min_pattern_tokens":9,"max_pattern_tokens":8}}"#,
+        "repetition_guard.min_pattern_tokens: min_pattern_tokens 9 above max_pattern_tokens 8, keeping 1 and 64",
+    );
+    let (config, found) = init(
+        r#"{"timeout_config":{"max_inference_time_ms":1000,"min_timeout_ms":1000},
+            "repetition_guard":{"min_pattern_tokens":8,"max_pattern_tokens":8}}"#,
+    );
+    assert_eq!(found, NONE);
+    assert_eq!(config.stopping.repetition_guard.min_pattern_tokens, 8);
+}
+
+#[test]
+fn a_call_is_judged_on_what_it_makes_of_the_loaded_settings() {
+    let (settings, found) = called(
+        r#"{"timeout_config":{"min_timeout_ms":5000}}"#,
+        r#"{"timeout_config":{"max_inference_time_ms":2000}}"#,
+    );
+    let limit = settings.stopping.timeout_config.unwrap();
+    assert_eq!(limit.min_timeout, limit.max_inference_time);
+    let said = "min_timeout_ms 5000 above max_inference_time_ms 2000, keeping 2000";
+    assert_eq!(
+        found,
+        [format!("timeout_config.max_inference_time_ms: {said}")]
+    );
+    let (settings, found) = called(
+        r#"{"repetition_guard":{"max_pattern_tokens":8}}"#,
+        r#"{"stopping":{"repetition_guard":{"min_pattern_tokens":9}}}"#,
+    );
+    assert_eq!(settings.stopping.repetition_guard.max_pattern_tokens, 64);
+    assert_eq!(found.len(), 1);
+}
+
+#[test]
+fn a_contradiction_is_told_of_the_door_that_brought_it_about() {
+    let (_, findings) = found(&[
+        (Door::Init, r#"{"timeout_config":{"min_timeout_ms":5000}}"#),
+        (
+            Door::Load,
+            r#"{"timeout_config":{"max_inference_time_ms":2000}}"#,
+        ),
+    ]);
+    let seen: Vec<_> = findings.iter().map(|f| (f.door, f.path.as_str())).collect();
+    assert_eq!(seen, [(Door::Load, "timeout_config.max_inference_time_ms")]);
 }
 
 #[test]
@@ -282,27 +334,14 @@ fn what_this_version_lacks_is_answered_when_asked_for() {
     let lacks = |text: &str, path: &str| {
         let message = format!("{path}: not available in this version, ignored");
         check(text, Code::NotAvailable, &message);
-        let (mut config, _) = init(text);
-        // The limit itself exists; only its adaptive part does not.
-        config.stopping.timeout_config = None;
-        assert_eq!(config, Config::from_layers(&[]).0, "{text}");
+        assert_eq!(init(text).0, Config::from_layers(&[]).0, "{text}");
     };
     lacks(r#"{"memory":{"overflow":"summarise"}}"#, "memory.overflow");
-    lacks(r#"{"sampling":{"n_probs":1}}"#, "sampling.n_probs");
+    lacks(r#"{"overflow":"summarise"}"#, "overflow");
+    lacks(r#"{"events":{"enabled":true}}"#, "events.enabled");
+    lacks(r#"{"events":{"path":"x"}}"#, "events.path");
     lacks(r#"{"events":{"types":["load"]}}"#, "events.types");
-    lacks(
-        r#"{"repetition_guard":{"enabled":true}}"#,
-        "repetition_guard.enabled",
-    );
-    lacks(r#"{"grammar_triggers":["x"]}"#, "grammar_triggers");
-    lacks(
-        r#"{"token_filters":{"forbidden_tokens":[5]}}"#,
-        "token_filters.forbidden_tokens",
-    );
-    lacks(
-        r#"{"stopping":{"timeout_config":{"adaptive_timeout":true}}}"#,
-        "stopping.timeout_config.adaptive_timeout",
-    );
+    lacks(r#"{"events":{"buffer":64}}"#, "events.buffer");
 }
 
 #[test]

@@ -9,7 +9,7 @@ fn name() -> impl Strategy<Value = String> {
     let mut names = vec!["runtime".to_owned(), "memory_policy".into()];
     for section in sections() {
         names.push(section.name.into());
-        for key in section.keys {
+        for key in section.keys() {
             names.extend(key.spellings(Door::Load).iter().map(|name| (*name).into()));
             if let Kind::Object { keys, .. } = key.kind {
                 names.extend(keys.iter().map(|key| key.name.into()));
@@ -104,5 +104,14 @@ proptest! {
         prop_assert!(sampling.grammar.is_none() || sampling.json_schema.is_none());
         prop_assert!(settings.stopping.max_tokens.is_some());
         prop_assert!(settings.stopping.stop.len() <= 64);
+        prop_assert!(settings.stopping.grammar_triggers.len() <= 64);
+        let is_constrained = sampling.grammar.is_some() || sampling.json_schema.is_some();
+        let has_triggers = !settings.stopping.grammar_triggers.is_empty();
+        prop_assert!(!(is_constrained && sampling.grammar_lazy) || has_triggers);
+        let guard = &settings.stopping.repetition_guard;
+        prop_assert!(guard.min_pattern_tokens <= guard.max_pattern_tokens);
+        if let Some(limit) = &settings.stopping.timeout_config {
+            prop_assert!(limit.min_timeout <= limit.max_inference_time);
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::config::key::Flat;
 use serde_json::{Map, json};
 
 /// Every key with the path of its object, groups included.
-fn rows() -> Vec<(Vec<&'static str>, &'static Key)> {
+pub(super) fn rows() -> Vec<(Vec<&'static str>, &'static Key)> {
     fn add(
         path: Vec<&'static str>,
         key: &'static Key,
@@ -22,7 +22,7 @@ fn rows() -> Vec<(Vec<&'static str>, &'static Key)> {
     }
     let mut rows = Vec::new();
     for section in sections() {
-        for key in section.keys {
+        for key in section.keys() {
             let path = Some(section.name).filter(|name| !name.is_empty());
             add(path.into_iter().collect(), key, &mut rows);
         }
@@ -31,7 +31,7 @@ fn rows() -> Vec<(Vec<&'static str>, &'static Key)> {
 }
 
 /// A text that has `value` at `path` under `name`, and the path in dots.
-fn text(path: &[&str], name: &str, value: Value) -> (String, String) {
+pub(super) fn text(path: &[&str], name: &str, value: Value) -> (String, String) {
     let nested = path.iter().rev().fold(
         json!({ name: value }),
         |inner, part| json!({ *part: inner }),
@@ -45,7 +45,7 @@ fn text(path: &[&str], name: &str, value: Value) -> (String, String) {
     (nested.to_string(), dotted)
 }
 
-fn wrong_values(kind: &Kind) -> Vec<Value> {
+pub(super) fn wrong_values(kind: &Kind) -> Vec<Value> {
     let null = Value::Null;
     match kind {
         Kind::Bool { .. } => vec![null, json!(1), json!("true")],
@@ -164,7 +164,7 @@ fn no_name_stands_for_two_flat_keys() {
     for per_call in [false, true] {
         let mut seen = std::collections::HashSet::new();
         for section in sections() {
-            for key in section.keys {
+            for key in section.keys() {
                 let flat = match key.flat {
                     Flat::Never => false,
                     Flat::Always => true,
@@ -217,7 +217,7 @@ fn the_effective_configuration_can_be_read_back() {
     assert_eq!(again.to_json(), shown);
 }
 
-fn without_nulls(value: Value) -> Value {
+pub(super) fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(object) => object
             .into_iter()
@@ -229,9 +229,8 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-#[test]
-fn the_original_test_suites_typical_config_is_taken_without_a_refusal() {
-    let text = r#"{
+/// What the original library's test suite writes.
+pub(super) const TYPICAL: &str = r#"{
         "model": {"n_gpu_layers": 98, "ctx_size": 2048, "n_predict": 512, "batch_size": 512, "threads": 16},
         "sampling": {"temp": 0.7, "top_p": 0.95, "top_k": 40, "min_p": 0.05, "seed": -1,
                      "grammar": "", "mirostat": 0, "dry_multiplier": 0.0},
@@ -244,7 +243,10 @@ fn the_original_test_suites_typical_config_is_taken_without_a_refusal() {
         "logging": {"level": "none", "enable_debug": false, "timestamps": true, "colors": false},
         "performance": {"batch_processing": true, "batch_size": 512}
     }"#;
-    let (config, found) = at(&[(Door::Init, text)]);
+
+#[test]
+fn the_original_test_suites_typical_config_is_taken_without_a_refusal() {
+    let (config, found) = at(&[(Door::Init, TYPICAL)]);
     assert_eq!(found, NONE);
     assert_eq!(config.backend.max_sessions, 3);
     assert_eq!(config.logging.level, Level::None);
