@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// The answer and the metadata of a turn with a configuration of its own, in a context of its own.
 fn turn(backend: &engine::Backend, call: &Value) -> (String, Value) {
     let c = open(backend);
-    let text = say_with(backend, c, "Tell me a story.", &call.to_string()).unwrap();
+    let text = say_with(backend, c, "Hello, who are you?", &call.to_string()).unwrap();
     let metadata = metadata(backend, c);
     backend.close_context(c).unwrap();
     (text.to_string(), metadata)
@@ -130,7 +130,7 @@ fn forbidden_tokens_and_texts_never_appear() {
     say_with(
         &backend,
         c,
-        "Tell me a story.",
+        "Hello, who are you?",
         r#"{"temp": 0, "max_tokens": 1, "n_probs": 1}"#,
     )
     .unwrap();
@@ -213,7 +213,7 @@ fn a_trigger_token_wakes_the_grammar_with_itself() {
     say_with(
         &backend,
         c,
-        "Tell me a story.",
+        "Hello, who are you?",
         r#"{"temp": 0, "n_probs": 1}"#,
     )
     .unwrap();
@@ -270,13 +270,13 @@ fn an_adaptive_limit_follows_the_measured_speed() {
     say_with(&backend, c, "Hello.", &call.to_string()).unwrap();
     // Fast turns were measured; one that takes a millisecond and more for each token is then far above what is expected.
     let tight = adaptive(json!({"min_timeout_ms": 1, "timeout_multiplier": 1.0}));
-    let slow_call = tough(200, json!({"max_tokens": 60, "timeout_config": tight}));
+    let slow_call = tough(100, json!({"max_tokens": 60, "timeout_config": tight}));
     match say_with(&backend, c, "Hello again.", &slow_call) {
         Err(Error::Timeout(text)) => assert!(text.contains("hard limit"), "{text}"),
         other => panic!("{other:?}"),
     }
     // The floor holds whatever is expected.
     let floor = adaptive(json!({"min_timeout_ms": 600_000, "timeout_multiplier": 1.0}));
-    let slow_call = tough(200, json!({"max_tokens": 20, "timeout_config": floor}));
+    let slow_call = tough(100, json!({"max_tokens": 20, "timeout_config": floor}));
     say_with(&backend, c, "Hello again.", &slow_call).unwrap();
 }

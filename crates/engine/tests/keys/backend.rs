@@ -121,29 +121,36 @@ fn admitted(more: Value) -> usize {
     })
 }
 
-/// Whether a call that waits longer than it may is answered while the turn before it still runs.
-fn expires_at_once(cleanup: bool) -> bool {
-    let backend = narrow(
-        json!({"backend": {"default_task_timeout_ms": 1000, "auto_queue_cleanup": cleanup}}),
-    );
-    let running = open(&backend);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            say_with(
-                &backend,
-                running,
-                "Go on.",
-                &slow(json!({"max_tokens": 2500})),
-            )
-        });
-        until("a turn runs", || queue(&backend, "running") == 1);
+/// The order in which two calls are answered whose waits are too long: a low one, and behind it in time but before it
+/// in line a high one.
+fn expired(cleanup: bool) -> Vec<&'static str> {
+    let backend = narrow(json!({"backend": {"default_task_timeout_ms": 1000, "auto_queue_cleanup": cleanup}}));
+    let context = || {
         let c = open(&backend);
-        let answer = say_with(&backend, c, "Hello.", r#"{"max_tokens": 1}"#);
-        assert!(matches!(answer, Err(Error::Timeout(_))), "{answer:?}");
-        let still = queue(&backend, "running") == 1;
+        // Of one client, so that none is given the other's slot.
+        backend.set_client(c, b"one").unwrap();
+        c
+    };
+    let running = context();
+    let ended = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        scope.spawn(|| say_with(&backend, running, "Go on.", &slow(json!({"max_tokens": 100_000, "priority": "urgent"}))));
+        until("a turn runs", || queue(&backend, "running") == 1);
+        let calls = ["low", "high"].map(|priority| {
+            let (backend, ended, c) = (&backend, &ended, context());
+            let call = scope.spawn(move || {
+                let keys = json!({"max_tokens": 1, "priority": priority});
+                let answer = say_with(backend, c, "Hello.", &keys.to_string());
+                assert!(matches!(answer, Err(Error::Timeout(_))), "{answer:?}");
+                ended.lock().push(priority);
+            });
+            thread::sleep(Duration::from_millis(500));
+            call
+        });
+        calls.into_iter().for_each(|call| call.join().unwrap());
         backend.cancel(running).unwrap();
-        still
-    })
+    });
+    ended.into_inner()
 }
 
 fn first_steps_together(more: Value) -> Duration {
@@ -223,10 +230,11 @@ pub const ROWS: &[Row] = &[
         assert_eq!(order(&narrow(off), &calls), ["low", "urgent"]);
     }),
     ("backend.fair_scheduling_enabled", || {
-        let calls = [("heavy", json!({})), ("light", json!({}))];
+        let heavy = || ("heavy", json!({}));
+        let calls = [heavy(), heavy(), heavy(), ("light", json!({}))];
         let off = json!({"backend": {"fair_scheduling_enabled": false}});
-        assert_eq!(order(&narrow(json!({})), &calls), ["light", "heavy"]);
-        assert_eq!(order(&narrow(off), &calls), ["heavy", "light"]);
+        assert_ne!(order(&narrow(json!({})), &calls)[3], "light");
+        assert_eq!(order(&narrow(off), &calls)[3], "light");
     }),
     ("backend.queue_warning_threshold", || {
         let warns = |turns: u32| {
@@ -240,14 +248,14 @@ pub const ROWS: &[Row] = &[
         assert_eq!(admitted(json!({"backend": bounds})), 2);
     }),
     ("backend.auto_queue_cleanup", || {
-        assert!(expires_at_once(true));
-        assert!(!expires_at_once(false));
+        assert_eq!(expired(true), ["low", "high"], "each when its time is over");
+        assert_eq!(expired(false), ["high", "low"], "each when it is first in line");
     }),
     ("backend.run_inference_args", || {
         let length = |mode: Value| {
             let backend = loaded(&greedy(json!({"backend": {"run_inference_args": mode}})));
             let c = open(&backend);
-            say_with(&backend, c, "Tell me a story.", r#"{"max_tokens": 1}"#)
+            say_with(&backend, c, "Hello, who are you?", r#"{"max_tokens": 1}"#)
                 .unwrap()
                 .len()
         };

@@ -22,7 +22,7 @@ pub const ROWS: &[Row] = &[
         let tokens = |more: Value| {
             let backend = loaded(&greedy(more));
             let c = open(&backend);
-            say(&backend, c, "Tell me a story.").unwrap();
+            say(&backend, c, "Hello, who are you?").unwrap();
             metadata(&backend, c)["completion_tokens"].as_u64().unwrap()
         };
         assert_eq!(tokens(model("n_predict", 2)), 2);

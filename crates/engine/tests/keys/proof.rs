@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::common::*;
 
-const PROMPT: &str = "Tell me a story.";
+const PROMPT: &str = "Hello, who are you?";
 
 /// A backend that all rows use which are about one call.
 pub fn shared() -> &'static Backend {
