@@ -3,6 +3,8 @@
 //! Knows the order of the chain and which settings switch a stage off; the stages themselves are llama.cpp's. Draws no
 //! randomness: a random seed comes in as an argument.
 
+use std::collections::BTreeMap;
+
 use crate::config::{Bias, SamplerName, Sampling, Seed, TokenRef};
 use crate::error::{Error, Result};
 use crate::llama::{Sampler, Special, Stage, Token, Vocab, json_schema_to_grammar};
@@ -106,26 +108,20 @@ const MAX_WINDOW: i32 = 1 << 20;
 const MAX_GRAMMAR: usize = 256 << 10;
 
 fn biases(settings: &Sampling, vocab: &Vocab) -> Option<Stage> {
-    let mut biases: Vec<(Token, f32)> = settings
-        .logit_bias
-        .iter()
-        .filter_map(|(reference, bias)| {
-            let value = match bias {
-                Bias::Value(value) => *value,
-                Bias::Never => f32::NEG_INFINITY,
-            };
-            Some((resolve(reference, vocab)?, value))
-        })
-        .collect();
-    if settings.ignore_eos {
-        biases.extend(
-            vocab
-                .eog_tokens()
-                .into_iter()
-                .map(|t| (t, f32::NEG_INFINITY)),
-        );
+    // llama.cpp adds every entry up; a token that is written twice, by id and by text, has its last bias.
+    let mut biases = BTreeMap::new();
+    for (reference, bias) in &settings.logit_bias {
+        let value = match bias {
+            Bias::Value(value) => *value,
+            Bias::Never => f32::NEG_INFINITY,
+        };
+        biases.extend(resolve(reference, vocab).map(|token| (token, value)));
     }
-    (!biases.is_empty()).then_some(Stage::LogitBias(biases))
+    if settings.ignore_eos {
+        let ends = vocab.eog_tokens().into_iter();
+        biases.extend(ends.map(|token| (token, f32::NEG_INFINITY)));
+    }
+    (!biases.is_empty()).then(|| Stage::LogitBias(biases.into_iter().collect()))
 }
 
 /// The settings with the seed and the context's size resolved.
