@@ -147,8 +147,7 @@ impl Plan<'_> {
             SamplerName::Dry => (s.dry_multiplier > 0.0).then(|| Stage::Dry {
                 multiplier: s.dry_multiplier,
                 base: s.dry_base,
-                // A single token is no repeated sequence, so llama.cpp starts at 1.
-                allowed_length: int(s.dry_allowed_length).max(1),
+                allowed_length: int(s.dry_allowed_length),
                 last_n: self.window(s.dry_penalty_last_n),
                 breakers: s.dry_sequence_breakers.clone(),
             }),

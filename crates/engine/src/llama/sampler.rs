@@ -272,11 +272,11 @@ impl Stage {
             } => {
                 within("dry_multiplier", *multiplier, from_zero.clone())?;
                 within("dry_base", *base, from_zero)?;
-                if *allowed_length < 1 {
+                if *allowed_length < 0 {
                     return Err(out_of_range(
                         "dry_allowed_length",
                         *allowed_length,
-                        "1 or more",
+                        "0 or more",
                     ));
                 }
                 if breakers.len() > BREAKERS_LIMIT {
