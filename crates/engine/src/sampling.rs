@@ -157,10 +157,13 @@ impl Plan<'_> {
             SamplerName::TopK => {
                 (free && s.top_k > 0).then(|| Stage::TopK(s.top_k.max(int(s.min_keep))))
             }
-            SamplerName::TypicalP => (free && s.typical_p < 1.0).then_some(Stage::Typical {
-                p: s.typical_p,
-                min_keep: s.min_keep as usize,
-            }),
+            // This one and XTC can drop the most probable token, which is what temperature 0 asks for.
+            SamplerName::TypicalP => {
+                (free && warm && s.typical_p < 1.0).then_some(Stage::Typical {
+                    p: s.typical_p,
+                    min_keep: s.min_keep as usize,
+                })
+            }
             SamplerName::TopP => (free && s.top_p < 1.0).then_some(Stage::TopP {
                 p: s.top_p,
                 min_keep: s.min_keep.max(1) as usize,
