@@ -179,13 +179,11 @@ impl Plan<'_> {
                 seed: self.seed,
             }),
             SamplerName::Temperature if !warm => None,
-            SamplerName::Temperature if s.dynatemp_range > 0.0 && free => {
-                Some(Stage::DynamicTemperature {
-                    temp: s.temp,
-                    range: s.dynatemp_range,
-                    exponent: s.dynatemp_exponent,
-                })
-            }
+            SamplerName::Temperature if s.dynatemp_range > 0.0 => Some(Stage::DynamicTemperature {
+                temp: s.temp,
+                range: s.dynatemp_range,
+                exponent: s.dynatemp_exponent,
+            }),
             SamplerName::Temperature => Some(Stage::Temperature(s.temp)),
         }
     }
