@@ -151,9 +151,10 @@ impl Plan<'_> {
                 last_n: self.window(s.dry_penalty_last_n),
                 breakers: s.dry_sequence_breakers.clone(),
             }),
-            SamplerName::TopNSigma => {
-                (s.top_n_sigma > 0.0).then_some(Stage::TopNSigma(s.top_n_sigma))
-            }
+            SamplerName::TopNSigma => (s.top_n_sigma > 0.0).then_some(Stage::TopNSigma {
+                n: s.top_n_sigma,
+                min_keep: s.min_keep as usize,
+            }),
             SamplerName::TopK => {
                 (free && s.top_k > 0).then(|| Stage::TopK(s.top_k.max(int(s.min_keep))))
             }

@@ -2,6 +2,7 @@
 
 #include "shim.h"
 
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <cstdio>
@@ -195,6 +196,9 @@ struct stage {
     sampler_ptr sampler;
     // Whether the stage can set a logit to minus infinity, or overflow it.
     bool masks;
+    // Takes the place of a stage without a minimum of its own, where it leaves fewer than `keep`.
+    sampler_ptr least;
+    size_t keep;
 };
 
 struct no_candidate : std::runtime_error {
@@ -213,6 +217,8 @@ struct engine_sampler {
     sampler_ptr grammar;
     // Kept between calls: one allocation per sampler, not one per token.
     std::vector<llama_token_data> candidates;
+    // What a stage with `least` was given.
+    std::vector<llama_token_data> before;
 };
 
 namespace {
@@ -231,6 +237,19 @@ void compact(llama_token_data_array & list) {
         }
     }
     list.size = kept;
+}
+
+// A stage that sets candidates to minus infinity does not tell how many, hence the copy of what it was given.
+void apply_at_least(engine_sampler & sampler, const stage & stage, llama_token_data_array & list) {
+    auto & before = sampler.before;
+    before.assign(list.data, list.data + list.size);
+    llama_sampler_apply(stage.sampler.get(), &list);
+    compact(list);
+    if (list.size < std::min(stage.keep, before.size())) {
+        std::copy(before.begin(), before.end(), list.data);
+        list.size = before.size();
+        llama_sampler_apply(stage.least.get(), &list);
+    }
 }
 
 llama_token choose(engine_sampler & sampler, const float * logits, int32_t n_vocab, bool constrained) {
@@ -252,7 +271,11 @@ llama_token choose(engine_sampler & sampler, const float * logits, int32_t n_voc
         }
     }
     for (auto & stage : sampler.stages) {
-        llama_sampler_apply(stage.sampler.get(), &array);
+        if (stage.least) {
+            apply_at_least(sampler, stage, array);
+        } else {
+            llama_sampler_apply(stage.sampler.get(), &array);
+        }
         if (stage.masks) {
             compact(array);
         }
@@ -308,7 +331,7 @@ llama_sampler * make_stage(const engine_sampler & sampler, const engine_stage & 
 
 int32_t engine_sampler_new(const llama_vocab * vocab, engine_sampler ** out, char * err, size_t cap) {
     return guarded(err, cap, [&] {
-        *out = new engine_sampler{ vocab, {}, nullptr, {} };
+        *out = new engine_sampler{ vocab, {}, nullptr, {}, {} };
         return ENGINE_OK;
     });
 }
@@ -328,16 +351,22 @@ int32_t engine_sampler_add(engine_sampler * sampler, const engine_stage * s, cha
         const bool masks = s->kind == ENGINE_STAGE_LOGIT_BIAS || s->kind == ENGINE_STAGE_PENALTIES ||
                            s->kind == ENGINE_STAGE_DRY || s->kind == ENGINE_STAGE_TOP_N_SIGMA ||
                            s->kind == ENGINE_STAGE_TEMPERATURE || s->kind == ENGINE_STAGE_DYNAMIC;
-        sampler->stages.push_back({ std::move(made), masks });
+        sampler_ptr least;
+        if (s->kind == ENGINE_STAGE_TOP_N_SIGMA && s->keep > 1) {
+            least.reset(llama_sampler_init_top_k((int32_t) std::min<size_t>(s->keep, INT32_MAX)));
+        }
+        sampler->stages.push_back({ std::move(made), masks, std::move(least), s->keep });
         return ENGINE_OK;
     });
 }
 
 int32_t engine_sampler_clone(const engine_sampler * sampler, engine_sampler ** out, char * err, size_t cap) {
     return guarded(err, cap, [&] {
-        auto copy = std::unique_ptr<engine_sampler>(new engine_sampler{ sampler->vocab, {}, nullptr, {} });
+        auto copy = std::unique_ptr<engine_sampler>(new engine_sampler{ sampler->vocab, {}, nullptr, {}, {} });
         for (const auto & stage : sampler->stages) {
-            copy->stages.push_back({ sampler_ptr(llama_sampler_clone(stage.sampler.get())), stage.masks });
+            sampler_ptr least(stage.least ? llama_sampler_clone(stage.least.get()) : nullptr);
+            copy->stages.push_back(
+                { sampler_ptr(llama_sampler_clone(stage.sampler.get())), stage.masks, std::move(least), stage.keep });
         }
         if (sampler->grammar) {
             copy->grammar.reset(llama_sampler_clone(sampler->grammar.get()));
