@@ -101,6 +101,9 @@ fn grammar(settings: &Sampling) -> Result<Option<String>> {
     }
 }
 
+/// Below it, dividing logits by the temperature could overflow them; the best has all of the probability long before.
+const COLDEST: f32 = 1e-12;
+
 /// Tokens that a window may have; llama.cpp keeps a ring of so many.
 const MAX_WINDOW: i32 = 1 << 20;
 
@@ -185,7 +188,7 @@ impl Plan<'_> {
                 range: s.dynatemp_range,
                 exponent: s.dynatemp_exponent,
             }),
-            SamplerName::Temperature => Some(Stage::Temperature(s.temp)),
+            SamplerName::Temperature => Some(Stage::Temperature(s.temp.max(COLDEST))),
         }
     }
 

@@ -199,6 +199,7 @@ struct stage {
     // Takes the place of a stage without a minimum of its own, where it leaves fewer than `keep`.
     sampler_ptr least;
     size_t keep;
+    int32_t kind;
 };
 
 struct no_candidate : std::runtime_error {
@@ -239,6 +240,26 @@ void compact(llama_token_data_array & list) {
     list.size = kept;
 }
 
+// The dynamic temperature may come so close to zero that it divides the best logit out of range, or to where a penalty
+// after it does; what it means then is the best alone, which it has sorted to the front.
+void settle(llama_token_data_array & list) {
+    if (list.size > 0 && !(std::fabs(list.data[0].logit) < 1e30f)) {
+        list.data[0].logit = 0.0f;
+        list.size = 1;
+    }
+}
+
+// Drops candidates whose probability rounds to zero: the typical stage computes NaN from them and then keeps any.
+void drop_hopeless(llama_token_data_array & list) {
+    float best = -FLT_MAX;
+    for (size_t i = 0; i < list.size; ++i) {
+        best = std::max(best, list.data[i].logit);
+    }
+    // exp(-90) can be divided by the sum over any vocabulary before it is less than the least number.
+    const auto hopeless = [&](const llama_token_data & candidate) { return candidate.logit < best - 90.0f; };
+    list.size = std::remove_if(list.data, list.data + list.size, hopeless) - list.data;
+}
+
 // A stage that sets candidates to minus infinity does not tell how many, hence the copy of what it was given.
 void apply_at_least(engine_sampler & sampler, const stage & stage, llama_token_data_array & list) {
     auto & before = sampler.before;
@@ -271,10 +292,16 @@ llama_token choose(engine_sampler & sampler, const float * logits, int32_t n_voc
         }
     }
     for (auto & stage : sampler.stages) {
+        if (stage.kind == ENGINE_STAGE_TYPICAL) {
+            drop_hopeless(array);
+        }
         if (stage.least) {
             apply_at_least(sampler, stage, array);
         } else {
             llama_sampler_apply(stage.sampler.get(), &array);
+        }
+        if (stage.kind == ENGINE_STAGE_DYNAMIC) {
+            settle(array);
         }
         if (stage.masks) {
             compact(array);
@@ -355,7 +382,7 @@ int32_t engine_sampler_add(engine_sampler * sampler, const engine_stage * s, cha
         if (s->kind == ENGINE_STAGE_TOP_N_SIGMA && s->keep > 1) {
             least.reset(llama_sampler_init_top_k((int32_t) std::min<size_t>(s->keep, INT32_MAX)));
         }
-        sampler->stages.push_back({ std::move(made), masks, std::move(least), s->keep });
+        sampler->stages.push_back({ std::move(made), masks, std::move(least), s->keep, s->kind });
         return ENGINE_OK;
     });
 }
@@ -366,7 +393,8 @@ int32_t engine_sampler_clone(const engine_sampler * sampler, engine_sampler ** o
         for (const auto & stage : sampler->stages) {
             sampler_ptr least(stage.least ? llama_sampler_clone(stage.least.get()) : nullptr);
             copy->stages.push_back(
-                { sampler_ptr(llama_sampler_clone(stage.sampler.get())), stage.masks, std::move(least), stage.keep });
+                { sampler_ptr(llama_sampler_clone(stage.sampler.get())), stage.masks, std::move(least), stage.keep,
+                  stage.kind });
         }
         if (sampler->grammar) {
             copy->grammar.reset(llama_sampler_clone(sampler->grammar.get()));
