@@ -5,6 +5,8 @@
 
 mod odds;
 
+use std::collections::BTreeMap;
+
 use crate::config::{Bias, SamplerName, Sampling, Seed, TokenRef};
 use crate::error::{Error, Result};
 use crate::llama::{Sampler, Special, Stage, Token, Vocab, json_schema_to_grammar};
@@ -106,6 +108,9 @@ fn grammar(settings: &Sampling) -> Result<Option<String>> {
     }
 }
 
+/// Below it, dividing logits by the temperature could overflow them; the best has all of the probability long before.
+const COLDEST: f32 = 1e-12;
+
 /// Tokens that a window may have; llama.cpp keeps a ring of so many.
 const MAX_WINDOW: i32 = 1 << 20;
 
@@ -113,21 +118,20 @@ const MAX_WINDOW: i32 = 1 << 20;
 const MAX_GRAMMAR: usize = 256 << 10;
 
 fn biases(settings: &Sampling, vocab: &Vocab) -> Option<Stage> {
-    let mut biases: Vec<(Token, f32)> = settings
-        .logit_bias
-        .iter()
-        .filter_map(|(reference, bias)| {
-            let value = match bias {
-                Bias::Value(value) => *value,
-                Bias::Never => f32::NEG_INFINITY,
-            };
-            Some((resolve(reference, vocab)?, value))
-        })
-        .collect();
-    if settings.ignore_eos {
-        biases.extend(vocab.eog_tokens().iter().map(|&t| (t, f32::NEG_INFINITY)));
+    // llama.cpp adds every entry up; a token that is written twice, by id and by text, has its last bias.
+    let mut biases = BTreeMap::new();
+    for (reference, bias) in &settings.logit_bias {
+        let value = match bias {
+            Bias::Value(value) => *value,
+            Bias::Never => f32::NEG_INFINITY,
+        };
+        biases.extend(resolve(reference, vocab).map(|token| (token, value)));
     }
-    (!biases.is_empty()).then_some(Stage::LogitBias(biases))
+    if settings.ignore_eos {
+        let ends = vocab.eog_tokens().iter();
+        biases.extend(ends.map(|&token| (token, f32::NEG_INFINITY)));
+    }
+    (!biases.is_empty()).then(|| Stage::LogitBias(biases.into_iter().collect()))
 }
 
 /// The settings with the seed and the context's size resolved.
@@ -153,21 +157,24 @@ impl Plan<'_> {
             SamplerName::Dry => (s.dry_multiplier > 0.0).then(|| Stage::Dry {
                 multiplier: s.dry_multiplier,
                 base: s.dry_base,
-                // A single token is no repeated sequence, so llama.cpp starts at 1.
-                allowed_length: int(s.dry_allowed_length).max(1),
+                allowed_length: int(s.dry_allowed_length),
                 last_n: self.window(s.dry_penalty_last_n),
                 breakers: s.dry_sequence_breakers.clone(),
             }),
-            SamplerName::TopNSigma => {
-                (s.top_n_sigma > 0.0).then_some(Stage::TopNSigma(s.top_n_sigma))
-            }
+            SamplerName::TopNSigma => (s.top_n_sigma > 0.0).then_some(Stage::TopNSigma {
+                n: s.top_n_sigma,
+                min_keep: s.min_keep as usize,
+            }),
             SamplerName::TopK => {
                 (free && s.top_k > 0).then(|| Stage::TopK(s.top_k.max(int(s.min_keep))))
             }
-            SamplerName::TypicalP => (free && s.typical_p < 1.0).then_some(Stage::Typical {
-                p: s.typical_p,
-                min_keep: s.min_keep as usize,
-            }),
+            // This one and XTC can drop the most probable token, which is what temperature 0 asks for.
+            SamplerName::TypicalP => {
+                (free && warm && s.typical_p < 1.0).then_some(Stage::Typical {
+                    p: s.typical_p,
+                    min_keep: s.min_keep as usize,
+                })
+            }
             SamplerName::TopP => (free && s.top_p < 1.0).then_some(Stage::TopP {
                 p: s.top_p,
                 min_keep: s.min_keep.max(1) as usize,
@@ -183,14 +190,12 @@ impl Plan<'_> {
                 seed: self.seed,
             }),
             SamplerName::Temperature if !warm => None,
-            SamplerName::Temperature if s.dynatemp_range > 0.0 && free => {
-                Some(Stage::DynamicTemperature {
-                    temp: s.temp,
-                    range: s.dynatemp_range,
-                    exponent: s.dynatemp_exponent,
-                })
-            }
-            SamplerName::Temperature => Some(Stage::Temperature(s.temp)),
+            SamplerName::Temperature if s.dynatemp_range > 0.0 => Some(Stage::DynamicTemperature {
+                temp: s.temp,
+                range: s.dynatemp_range,
+                exponent: s.dynatemp_exponent,
+            }),
+            SamplerName::Temperature => Some(Stage::Temperature(s.temp.max(COLDEST))),
         }
     }
 

@@ -196,6 +196,10 @@ struct stage {
     sampler_ptr sampler;
     // Whether the stage can set a logit to minus infinity, or overflow it.
     bool masks;
+    // Takes the place of a stage without a minimum of its own, where it leaves fewer than `keep`.
+    sampler_ptr least;
+    size_t keep;
+    int32_t kind;
 };
 
 struct no_candidate : std::runtime_error {
@@ -216,6 +220,8 @@ struct engine_sampler {
     bool asleep;
     // Kept between calls: one allocation per sampler, not one per token.
     std::vector<llama_token_data> candidates;
+    // What a stage with `least` was given.
+    std::vector<llama_token_data> before;
 };
 
 namespace {
@@ -243,6 +249,39 @@ struct bans {
 
     bool holds(llama_token token) const { return std::binary_search(tokens, tokens + count, token); }
 };
+
+// The dynamic temperature may come so close to zero that it divides the best logit out of range, or to where a penalty
+// after it does; what it means then is the best alone, which it has sorted to the front.
+void settle(llama_token_data_array & list) {
+    if (list.size > 0 && !(std::fabs(list.data[0].logit) < 1e30f)) {
+        list.data[0].logit = 0.0f;
+        list.size = 1;
+    }
+}
+
+// Drops candidates whose probability rounds to zero: the typical stage computes NaN from them and then keeps any.
+void drop_hopeless(llama_token_data_array & list) {
+    float best = -FLT_MAX;
+    for (size_t i = 0; i < list.size; ++i) {
+        best = std::max(best, list.data[i].logit);
+    }
+    // exp(-90) can be divided by the sum over any vocabulary before it is less than the least number.
+    const auto hopeless = [&](const llama_token_data & candidate) { return candidate.logit < best - 90.0f; };
+    list.size = std::remove_if(list.data, list.data + list.size, hopeless) - list.data;
+}
+
+// A stage that sets candidates to minus infinity does not tell how many, hence the copy of what it was given.
+void apply_at_least(engine_sampler & sampler, const stage & stage, llama_token_data_array & list) {
+    auto & before = sampler.before;
+    before.assign(list.data, list.data + list.size);
+    llama_sampler_apply(stage.sampler.get(), &list);
+    compact(list);
+    if (list.size < std::min(stage.keep, before.size())) {
+        std::copy(before.begin(), before.end(), list.data);
+        list.size = before.size();
+        llama_sampler_apply(stage.least.get(), &list);
+    }
+}
 
 llama_token choose(engine_sampler & sampler, const float * logits, int32_t n_vocab, const bans & banned,
                    bool constrained) {
@@ -275,7 +314,17 @@ llama_token choose(engine_sampler & sampler, const float * logits, int32_t n_voc
         }
     }
     for (auto & stage : sampler.stages) {
-        llama_sampler_apply(stage.sampler.get(), &array);
+        if (stage.kind == ENGINE_STAGE_TYPICAL) {
+            drop_hopeless(array);
+        }
+        if (stage.least) {
+            apply_at_least(sampler, stage, array);
+        } else {
+            llama_sampler_apply(stage.sampler.get(), &array);
+        }
+        if (stage.kind == ENGINE_STAGE_DYNAMIC) {
+            settle(array);
+        }
         if (stage.masks) {
             compact(array);
         }
@@ -331,7 +380,7 @@ llama_sampler * make_stage(const engine_sampler & sampler, const engine_stage & 
 
 int32_t engine_sampler_new(const llama_vocab * vocab, engine_sampler ** out, char * err, size_t cap) {
     return guarded(err, cap, [&] {
-        *out = new engine_sampler{ vocab, {}, nullptr, false, {} };
+        *out = new engine_sampler{ vocab, {}, nullptr, false, {}, {} };
         return ENGINE_OK;
     });
 }
@@ -351,16 +400,24 @@ int32_t engine_sampler_add(engine_sampler * sampler, const engine_stage * s, cha
         const bool masks = s->kind == ENGINE_STAGE_LOGIT_BIAS || s->kind == ENGINE_STAGE_PENALTIES ||
                            s->kind == ENGINE_STAGE_DRY || s->kind == ENGINE_STAGE_TOP_N_SIGMA ||
                            s->kind == ENGINE_STAGE_TEMPERATURE || s->kind == ENGINE_STAGE_DYNAMIC;
-        sampler->stages.push_back({ std::move(made), masks });
+        sampler_ptr least;
+        if (s->kind == ENGINE_STAGE_TOP_N_SIGMA && s->keep > 1) {
+            least.reset(llama_sampler_init_top_k((int32_t) std::min<size_t>(s->keep, INT32_MAX)));
+        }
+        sampler->stages.push_back({ std::move(made), masks, std::move(least), s->keep, s->kind });
         return ENGINE_OK;
     });
 }
 
 int32_t engine_sampler_clone(const engine_sampler * sampler, engine_sampler ** out, char * err, size_t cap) {
     return guarded(err, cap, [&] {
-        auto copy = std::unique_ptr<engine_sampler>(new engine_sampler{ sampler->vocab, {}, nullptr, sampler->asleep, {} });
+        auto copy = std::unique_ptr<engine_sampler>(
+            new engine_sampler{ sampler->vocab, {}, nullptr, sampler->asleep, {}, {} });
         for (const auto & stage : sampler->stages) {
-            copy->stages.push_back({ sampler_ptr(llama_sampler_clone(stage.sampler.get())), stage.masks });
+            sampler_ptr least(stage.least ? llama_sampler_clone(stage.least.get()) : nullptr);
+            copy->stages.push_back(
+                { sampler_ptr(llama_sampler_clone(stage.sampler.get())), stage.masks, std::move(least), stage.keep,
+                  stage.kind });
         }
         if (sampler->grammar) {
             copy->grammar.reset(llama_sampler_clone(sampler->grammar.get()));

@@ -62,7 +62,7 @@ enum engine_stage_kind {
     ENGINE_STAGE_LOGIT_BIAS = 0,  // bias, n_bias
     ENGINE_STAGE_PENALTIES,       // i0 last_n, f0 repeat, f1 frequency, f2 presence
     ENGINE_STAGE_DRY,             // i0 allowed_length, i1 last_n, f0 multiplier, f1 base, texts, n_texts
-    ENGINE_STAGE_TOP_N_SIGMA,     // f0
+    ENGINE_STAGE_TOP_N_SIGMA,     // f0, keep
     ENGINE_STAGE_TOP_K,           // i0
     ENGINE_STAGE_TYPICAL,         // f0, keep
     ENGINE_STAGE_TOP_P,           // f0, keep

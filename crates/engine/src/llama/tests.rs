@@ -7,7 +7,9 @@ pub(crate) mod forge;
 mod support;
 
 mod context;
+mod differential;
 mod files;
 mod hostile;
+mod recipes;
 mod sampling;
 mod vocab;

@@ -124,7 +124,9 @@ fn admitted(more: Value) -> usize {
 /// The order in which two calls are answered whose waits are too long: a low one, and behind it in time but before it
 /// in line a high one.
 fn expired(cleanup: bool) -> Vec<&'static str> {
-    let backend = narrow(json!({"backend": {"default_task_timeout_ms": 1000, "auto_queue_cleanup": cleanup}}));
+    let backend = narrow(
+        json!({"backend": {"default_task_timeout_ms": 1000, "auto_queue_cleanup": cleanup}}),
+    );
     let context = || {
         let c = open(&backend);
         // Of one client, so that none is given the other's slot.
@@ -134,7 +136,14 @@ fn expired(cleanup: bool) -> Vec<&'static str> {
     let running = context();
     let ended = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        scope.spawn(|| say_with(&backend, running, "Go on.", &slow(json!({"max_tokens": 100_000, "priority": "urgent"}))));
+        scope.spawn(|| {
+            say_with(
+                &backend,
+                running,
+                "Go on.",
+                &slow(json!({"max_tokens": 100_000, "priority": "urgent"})),
+            )
+        });
         until("a turn runs", || queue(&backend, "running") == 1);
         let calls = ["low", "high"].map(|priority| {
             let (backend, ended, c) = (&backend, &ended, context());
@@ -249,7 +258,11 @@ pub const ROWS: &[Row] = &[
     }),
     ("backend.auto_queue_cleanup", || {
         assert_eq!(expired(true), ["low", "high"], "each when its time is over");
-        assert_eq!(expired(false), ["high", "low"], "each when it is first in line");
+        assert_eq!(
+            expired(false),
+            ["high", "low"],
+            "each when it is first in line"
+        );
     }),
     ("backend.run_inference_args", || {
         let length = |mode: Value| {

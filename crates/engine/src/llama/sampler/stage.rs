@@ -35,8 +35,8 @@ pub(crate) enum Stage {
         last_n: i32,
         breakers: Vec<String>,
     },
-    /// Keeps logits within this many standard deviations of the best.
-    TopNSigma(f32),
+    /// Keeps logits within `n` standard deviations of the best.
+    TopNSigma { n: f32, min_keep: usize },
     /// Keeps the best; 0 keeps all.
     TopK(i32),
     /// Keeps the typical.
@@ -117,11 +117,11 @@ impl Stage {
             } => {
                 within("dry_multiplier", *multiplier, from_zero.clone())?;
                 within("dry_base", *base, from_zero)?;
-                if *allowed_length < 1 {
+                if *allowed_length < 0 {
                     return Err(out_of_range(
                         "dry_allowed_length",
                         *allowed_length,
-                        "1 or more",
+                        "0 or more",
                     ));
                 }
                 if breakers.len() > BREAKERS_LIMIT {
@@ -141,7 +141,7 @@ impl Stage {
                 }
                 window("dry_penalty_last_n", *last_n)
             }
-            Stage::TopNSigma(n) => within("top_n_sigma", *n, any),
+            Stage::TopNSigma { n, .. } => within("top_n_sigma", *n, any),
             Stage::TopK(_) | Stage::Dist(_) | Stage::Greedy => Ok(()),
             Stage::Typical { p, .. } => within("typical_p", *p, share),
             Stage::TopP { p, .. } => within("top_p", *p, share),
@@ -221,8 +221,8 @@ impl Stage {
                 texts.extend(breakers.iter().filter_map(|text| c_text(text)));
                 2
             }
-            Stage::TopNSigma(n) => {
-                raw.f0 = *n;
+            Stage::TopNSigma { n, min_keep } => {
+                (raw.f0, raw.keep) = (*n, *min_keep);
                 3
             }
             Stage::TopK(k) => {

@@ -61,7 +61,10 @@ fn every_stage_samples_from_the_model() {
             last_n: 256,
             breakers: vec!["\n".to_owned(), ":".to_owned(), String::new()],
         },
-        Stage::TopNSigma(3.0),
+        Stage::TopNSigma {
+            n: 3.0,
+            min_keep: 1,
+        },
         Stage::TopK(40),
         Stage::Typical {
             p: 0.9,
@@ -261,7 +264,13 @@ fn numbers_that_llama_cpp_does_not_check_are_refused() {
         },
         "typical_p is NaN",
     );
-    check(Stage::TopNSigma(f32::NAN), "top_n_sigma is NaN");
+    check(
+        Stage::TopNSigma {
+            n: f32::NAN,
+            min_keep: 1,
+        },
+        "top_n_sigma is NaN",
+    );
     let dry = |last_n, breakers: usize| Stage::Dry {
         multiplier: 1.0,
         base: 1.75,
