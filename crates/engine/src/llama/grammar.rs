@@ -6,10 +6,7 @@
 
 mod expand;
 mod parse;
-
-use std::ffi::{CStr, CString};
-
-use llama_cpp_sys_2 as sys;
+mod schema;
 
 use crate::error::{Error, Result};
 
@@ -22,7 +19,8 @@ const DEPTH_LIMIT: usize = 64;
 
 /// Turns a JSON schema into a GBNF grammar with the root `root`.
 ///
-/// Errors: `TooLarge`; `InvalidArgument` for text that is not JSON, nests too deep, or holds what has no grammar.
+/// Errors: `TooLarge`; `InvalidArgument` for text that is not JSON, nests too deep, or says what has no grammar, with the
+/// keyword and its path.
 pub(crate) fn json_schema_to_grammar(schema: &str) -> Result<String> {
     check_length("json_schema", schema)?;
     if nesting(schema) > DEPTH_LIMIT {
@@ -31,20 +29,8 @@ pub(crate) fn json_schema_to_grammar(schema: &str) -> Result<String> {
         )));
     }
     let invalid = |reason: String| Error::InvalidArgument(format!("json_schema: {reason}"));
-    serde_json::from_str::<serde_json::Value>(schema).map_err(|e| invalid(e.to_string()))?;
-    let text = CString::new(schema).map_err(|_| invalid("holds a NUL character".to_owned()))?;
-    let mut out = std::ptr::null_mut();
-    // SAFETY: the schema is NUL-terminated and `out` is written on success; the wrapper catches exceptions.
-    let status = unsafe { sys::llama_rs_json_schema_to_grammar(text.as_ptr(), false, &mut out) };
-    if status != sys::LLAMA_RS_STATUS_OK || out.is_null() {
-        return Err(invalid("it cannot be turned into a grammar".to_owned()));
-    }
-    // SAFETY: a NUL-terminated string that the wrapper allocated.
-    let grammar = unsafe { CStr::from_ptr(out) };
-    let grammar = grammar.to_string_lossy().into_owned();
-    // SAFETY: `out` came from the wrapper and is freed once.
-    unsafe { sys::llama_rs_string_free(out) };
-    Ok(grammar)
+    let schema = serde_json::from_str(schema).map_err(|e| invalid(e.to_string()))?;
+    schema::to_grammar(&schema).map_err(invalid)
 }
 
 /// Checks a GBNF grammar with the root `root`.
@@ -112,7 +98,7 @@ mod unit {
         };
         check("{", "EOF while parsing");
         check("", "EOF while parsing");
-        check(r#"{"type": 3}"#, "cannot be turned into a grammar");
+        check(r#"{"type": 3}"#, "type at $ is 3, must be null");
         check(&"[".repeat(10_000), "nests deeper than 64");
         check(&"x".repeat(TEXT_LIMIT_BYTES + 1), "more than 262144 bytes");
     }

@@ -1,0 +1,82 @@
+//! Which keyword says what: the ones that are read, the ones that say nothing about a value, and the rest.
+
+use super::Checked;
+use super::node::Type;
+
+/// What a keyword constrains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Says {
+    /// Nothing about the value, or it is read wherever it stands.
+    Read,
+    /// Something about values of this type, and it is read.
+    Of(Type),
+    /// Something about values of this type that has no grammar.
+    Unsaid(Type),
+    /// Something about any value that has no grammar.
+    Never,
+}
+
+/// Keywords for people, editors and other tools, and the places where definitions are kept.
+const ANNOTATIONS: &[&str] = &[
+    "$anchor",
+    "$comment",
+    "$defs",
+    "$dynamicAnchor",
+    "$schema",
+    "$vocabulary",
+    "contentEncoding",
+    "contentMediaType",
+    "contentSchema",
+    "default",
+    "definitions",
+    "deprecated",
+    "description",
+    "discriminator",
+    "example",
+    "examples",
+    "externalDocs",
+    "readOnly",
+    "title",
+    "writeOnly",
+    "xml",
+];
+
+/// What `keyword` says, for values of any type.
+///
+/// Errors: an unknown keyword. It might be one that is misspelt, and a schema that says less than its author means is
+/// found out late; only names that begin with `x-` are anybody's own.
+pub(super) fn says(keyword: &str, path: &str) -> Checked<Says> {
+    Ok(match keyword {
+        "$ref" | "allOf" | "anyOf" | "oneOf" | "type" | "const" | "enum" => Says::Read,
+        "pattern" | "format" | "minLength" | "maxLength" => Says::Of(Type::String),
+        "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => Says::Of(Type::Number),
+        "items" | "prefixItems" | "additionalItems" | "minItems" | "maxItems" | "uniqueItems" => {
+            Says::Of(Type::Array)
+        }
+        "properties" | "required" | "additionalProperties" => Says::Of(Type::Object),
+        "multipleOf" => Says::Unsaid(Type::Number),
+        "contains" | "minContains" | "maxContains" | "unevaluatedItems" => {
+            Says::Unsaid(Type::Array)
+        }
+        "patternProperties"
+        | "propertyNames"
+        | "minProperties"
+        | "maxProperties"
+        | "dependentRequired"
+        | "dependentSchemas"
+        | "dependencies"
+        | "unevaluatedProperties" => Says::Unsaid(Type::Object),
+        "not" | "if" | "then" | "else" | "$dynamicRef" | "$recursiveRef" => Says::Never,
+        // Below the root it would change what `#` means in a reference.
+        "$id" | "id" => match path {
+            "$" => Says::Read,
+            _ => return Err(format!("{keyword} at {path} must stand at the root")),
+        },
+        "nullable" => {
+            let instead = "write \"null\" into the list of type instead";
+            return Err(format!("nullable at {path} is not JSON Schema, {instead}"));
+        }
+        _ if ANNOTATIONS.contains(&keyword) || keyword.starts_with("x-") => Says::Read,
+        _ => return Err(format!("{keyword} at {path} is not a keyword")),
+    })
+}

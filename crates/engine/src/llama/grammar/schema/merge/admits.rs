@@ -1,0 +1,107 @@
+//! Whether a given value satisfies a resolved node: for `enum` and `const` beside other keywords.
+
+use serde_json::Value;
+
+use super::super::Checked;
+use super::super::node::{Node, Range, Rest, Text};
+use super::Merge;
+
+impl Merge {
+    pub(super) fn admits(&mut self, node: &Node, value: &Value) -> Checked<bool> {
+        self.step(|merge| match (node, value) {
+            (Node::Any, _) => Ok(true),
+            (Node::Definition(id), _) => {
+                let node = merge.definition(*id)?;
+                merge.admits(&node, value)
+            }
+            (Node::Union(parts), _) => {
+                for part in parts {
+                    if merge.admits(part, value)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            (Node::Literals(values), _) => {
+                merge.spend(values.len())?;
+                Ok(values.iter().any(|other| equal(other, value)))
+            }
+            (Node::Null, Value::Null) | (Node::Boolean, Value::Bool(_)) => Ok(true),
+            (Node::Number(range), Value::Number(_)) => Ok(within(*range, value)),
+            (Node::Integer(range), Value::Number(number)) => {
+                let is_whole = number.as_f64().is_some_and(|number| number.fract() == 0.0);
+                Ok(is_whole && within(*range, value))
+            }
+            (Node::Text(Text::Length { least, most }), Value::String(text)) => {
+                let length = text.chars().count() as u64;
+                Ok(*least <= length && most.is_none_or(|most| length <= most))
+            }
+            (Node::Text(_), Value::String(_)) => Err(format!(
+                "{} has no grammar for const or enum together with a pattern or format",
+                merge.place
+            )),
+            (Node::Array(array), Value::Array(items)) => {
+                let length = items.len() as u64;
+                if length < array.least || array.most.is_some_and(|most| length > most) {
+                    return Ok(false);
+                }
+                for (index, item) in items.iter().enumerate() {
+                    if !merge.fits(array.prefix.get(index), &array.rest, item)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            (Node::Object(object), Value::Object(members)) => {
+                let mut required = object.properties.iter().filter(|p| p.is_required);
+                if !required.all(|property| members.contains_key(&property.name)) {
+                    return Ok(false);
+                }
+                for (name, member) in members {
+                    let mut listed = object.properties.iter();
+                    let listed = listed.find(|property| property.name == *name);
+                    let listed = listed.map(|property| &property.node);
+                    if !merge.fits(listed, &object.rest, member)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            _ => Ok(false),
+        })
+    }
+
+    fn fits(&mut self, listed: Option<&Node>, rest: &Rest, value: &Value) -> Checked<bool> {
+        match (listed, rest) {
+            (Some(node), _) => self.admits(node, value),
+            (None, Rest::Open(node)) => self.admits(node, value),
+            (None, rest) => Ok(*rest == Rest::Unsaid),
+        }
+    }
+}
+
+/// Equality by value: 1 is 1.0.
+fn equal(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(x), Value::Number(y)) => x == y || x.as_f64() == y.as_f64(),
+        (Value::Array(x), Value::Array(y)) => {
+            x.len() == y.len() && x.iter().zip(y).all(|(x, y)| equal(x, y))
+        }
+        (Value::Object(x), Value::Object(y)) => {
+            let in_y = |(name, x)| y.get(name).is_some_and(|y| equal(x, y));
+            x.len() == y.len() && x.iter().all(in_y)
+        }
+        _ => a == b,
+    }
+}
+
+fn within(range: Option<Range>, value: &Value) -> bool {
+    let Some(Range { least, most }) = range else {
+        return true;
+    };
+    match (value.as_i64(), value.as_f64()) {
+        (Some(number), _) => least <= number && number <= most,
+        (None, Some(number)) => least as f64 <= number && number <= most as f64,
+        (None, None) => false,
+    }
+}
