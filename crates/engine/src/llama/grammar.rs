@@ -19,8 +19,8 @@ const DEPTH_LIMIT: usize = 64;
 
 /// Turns a JSON schema into a GBNF grammar with the root `root`.
 ///
-/// Errors: `TooLarge`; `InvalidArgument` for text that is not JSON, nests too deep, or says what has no grammar, with the
-/// keyword and its path.
+/// Errors: `TooLarge`; `InvalidArgument` for text that is not JSON, nests too deep, or says what has no grammar, with
+/// the keyword and its path.
 pub(crate) fn json_schema_to_grammar(schema: &str) -> Result<String> {
     check_length("json_schema", schema)?;
     if nesting(schema) > DEPTH_LIMIT {

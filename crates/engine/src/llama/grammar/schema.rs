@@ -6,8 +6,8 @@
 //! patterns may break out of their string, and the definitions `a b` and `a_b` are one to it.
 //!
 //! Here a schema is read into values (`node`), `allOf` and `oneOf` are resolved (`merge`), what no text could ever
-//! satisfy is refused (`finite`), and the rest is written down (`write`). The space between tokens is llama.cpp's. Knows
-//! no vocabulary; references never leave the document.
+//! satisfy is refused (`finite`), and the rest is written down (`write`). The space between tokens is llama.cpp's.
+//! Knows no vocabulary; references never leave the document.
 
 mod class;
 mod finite;
