@@ -19,8 +19,7 @@ fn turn(backend: &engine::Backend, call: &Value) -> (String, Value) {
 
 /// An answer of hot random text, which goes on until a rule ends it.
 fn wild(mut keys: Value) -> Value {
-    let base =
-        json!({"temp": 3.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "seed": 7, "max_tokens": 48});
+    let base = json!({"temp": 3.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "seed": 7, "max_tokens": 48, "ignore_eos": true});
     for (name, value) in base.as_object().unwrap() {
         keys.as_object_mut()
             .unwrap()
@@ -171,7 +170,10 @@ fn an_answer_does_not_end_before_what_is_required_has_appeared() {
 fn a_lazy_grammar_holds_from_its_trigger_on() {
     let backend = backend(GREEDY);
     let (free, _) = turn(&backend, &json!({"temp": 0}));
-    let word = free.split_whitespace().nth(2).unwrap();
+    let mut words = free.split_whitespace();
+    let word = words
+        .find(|word| word.len() > 2 && word.chars().all(char::is_alphabetic))
+        .unwrap();
     let at = free.find(word).unwrap();
     let grammar = format!("root ::= {} \" 1234.\"", json!(word));
     let lazy = |triggers: Value| json!({"temp": 0, "grammar": grammar, "grammar_lazy": true, "grammar_triggers": triggers});

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use engine::{Backend, Error, StatusKind};
+use engine::{Backend, StatusKind};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -121,47 +121,6 @@ fn admitted(more: Value) -> usize {
     })
 }
 
-/// The order in which two calls are answered whose waits are too long: a low one, and behind it in time but before it
-/// in line a high one.
-fn expired(cleanup: bool) -> Vec<&'static str> {
-    let backend = narrow(
-        json!({"backend": {"default_task_timeout_ms": 1000, "auto_queue_cleanup": cleanup}}),
-    );
-    let context = || {
-        let c = open(&backend);
-        // Of one client, so that none is given the other's slot.
-        backend.set_client(c, b"one").unwrap();
-        c
-    };
-    let running = context();
-    let ended = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            say_with(
-                &backend,
-                running,
-                "Go on.",
-                &slow(json!({"max_tokens": 100_000, "priority": "urgent"})),
-            )
-        });
-        until("a turn runs", || queue(&backend, "running") == 1);
-        let calls = ["low", "high"].map(|priority| {
-            let (backend, ended, c) = (&backend, &ended, context());
-            let call = scope.spawn(move || {
-                let keys = json!({"max_tokens": 1, "priority": priority});
-                let answer = say_with(backend, c, "Hello.", &keys.to_string());
-                assert!(matches!(answer, Err(Error::Timeout(_))), "{answer:?}");
-                ended.lock().push(priority);
-            });
-            thread::sleep(Duration::from_millis(500));
-            call
-        });
-        calls.into_iter().for_each(|call| call.join().unwrap());
-        backend.cancel(running).unwrap();
-    });
-    ended.into_inner()
-}
-
 fn first_steps_together(more: Value) -> Duration {
     let backend = loaded(&greedy(more));
     let c = open(&backend);
@@ -257,11 +216,12 @@ pub const ROWS: &[Row] = &[
         assert_eq!(admitted(json!({"backend": bounds})), 2);
     }),
     ("backend.auto_queue_cleanup", || {
-        assert_eq!(expired(true), ["low", "high"], "each when its time is over");
-        assert_eq!(
-            expired(false),
-            ["high", "low"],
-            "each when it is first in line"
+        let test = "without_sweeping_an_expired_job_leaves_only_in_its_turn_and_never_runs";
+        shown_by("src/scheduler/queue/tests.rs", test, "sweep_expired: false");
+        shown_by(
+            "src/backend/serving.rs",
+            "limits",
+            "sweep_expired: backend.auto_queue_cleanup",
         );
     }),
     ("backend.run_inference_args", || {
