@@ -53,7 +53,7 @@ const IDLE: f64 = 0.5;
 
 fn main() -> ExitCode {
     let ended = options::read().and_then(|task| match task {
-        Task::Measure(options) => measure_all(options),
+        Task::Measure(options) => measure_all(*options),
         Task::MakeModel(path) => model::write(&path).map(|()| ExitCode::SUCCESS),
         Task::Spin(threads) => {
             spin::spin(threads);

@@ -65,7 +65,7 @@ pub struct Options {
 /// What the program is asked for.
 pub enum Task {
     /// Measure.
-    Measure(Options),
+    Measure(Box<Options>),
     /// Write a model.
     MakeModel(PathBuf),
     /// Keep so many cores busy until the standard input ends. Not in the usage: the benchmark asks itself for it.
@@ -132,7 +132,7 @@ fn parse(mut parser: Parser) -> std::result::Result<Task, lexopt::Error> {
     let is_zero = options.rounds == 0 || options.threads == 0 || options.streams.contains(&0);
     match is_zero {
         true => Err("rounds, threads and streams must be at least 1".into()),
-        false => Ok(Task::Measure(options)),
+        false => Ok(Task::Measure(Box::new(options))),
     }
 }
 
