@@ -118,6 +118,7 @@ pub fn completed(context: u32, session: &Session, graph: GraphId, outcome: &Outc
         prefill_ms = ms(timings.prefill),
         ttft_ms = ms(timings.queued + timings.prefill),
         decode_ms = ms(timings.decode),
+        sampling_ms = ms(timings.sampling),
         tokens_per_s = rate(outcome.completion_tokens.saturating_sub(1), timings.decode),
         finish_reason = outcome.verdict.reason();
         "turn"

@@ -34,6 +34,7 @@ pub fn metadata(outcome: &Outcome, facts: &Facts<'_>, serving: &Serving) -> Valu
         "queue_ms": ms(outcome.timings.queued),
         "prefill_ms": ms(outcome.timings.prefill),
         "decode_ms": ms(outcome.timings.decode),
+        "sampling_ms": ms(outcome.timings.sampling),
         "text_bytes": outcome.text.len(),
         "truncated": false,
         "turns_dropped": facts.turns_dropped,

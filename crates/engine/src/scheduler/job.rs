@@ -160,6 +160,8 @@ pub struct Timings {
     pub prefill: Duration,
     /// From the first sampled token to the last.
     pub decode: Duration,
+    /// Of all that, the time for choosing tokens and judging their text.
+    pub sampling: Duration,
 }
 
 /// The caller's half of a job. Dropping it cancels the job.

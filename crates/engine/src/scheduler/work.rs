@@ -47,6 +47,8 @@ struct Clock {
     /// How long it may run from then on.
     limit: Option<Duration>,
     first_token: Option<Instant>,
+    /// Time that choosing tokens and judging their text took.
+    sampling: Duration,
     /// Since when it waits for a slot again.
     parked: Option<Instant>,
     /// Time that it waited for a slot again.
@@ -288,6 +290,7 @@ impl Work {
         if let Some(text) = speech.take() {
             self.send_text(text);
         }
+        self.clock.sampling += now.elapsed();
         Ok(verdict.or((!room).then_some(Verdict::ContextFull)))
     }
 
@@ -354,6 +357,7 @@ impl Work {
             queued: first_step.saturating_duration_since(self.job.submitted),
             prefill: first_token.saturating_duration_since(first_step),
             decode: now.saturating_duration_since(first_token),
+            sampling: self.clock.sampling,
         }
     }
 
