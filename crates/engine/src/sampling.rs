@@ -65,7 +65,8 @@ pub fn recipe(settings: &Sampling, vocab: &Vocab, entropy: u32, context: usize) 
     })
 }
 
-/// The token that `reference` stands for: a valid id, or a text that is exactly one token.
+/// The token that `reference` stands for: a valid id, or a text that is exactly one token, at the start of a text or
+/// inside it.
 pub fn resolve(reference: &TokenRef, vocab: &Vocab) -> Option<Token> {
     match reference {
         TokenRef::Id(id) => i32::try_from(*id)
@@ -74,9 +75,28 @@ pub fn resolve(reference: &TokenRef, vocab: &Vocab) -> Option<Token> {
             .filter(|&token| vocab.is_valid(token)),
         TokenRef::Text(text) => match vocab.tokenize(text, Special::Parse).ok()?.as_slice() {
             [token] => Some(*token),
-            _ => None,
+            _ => match inside(text, vocab)?.as_slice() {
+                [token] => Some(*token),
+                _ => None,
+            },
         },
     }
+}
+
+/// The tokens of `text` inside a text: some tokenizers put a blank before the first of a text, and spell it otherwise.
+pub fn inside(text: &str, vocab: &Vocab) -> Option<Vec<Token>> {
+    let tokens = vocab.tokenize(&format!("\n{text}"), Special::Parse).ok()?;
+    let mut bytes = Vec::new();
+    for (at, &token) in tokens.iter().enumerate() {
+        vocab.piece(token, &mut bytes).ok()?;
+        match bytes.as_slice() {
+            b"\n" | b" \n" => return Some(tokens[at + 1..].to_vec()),
+            b"" | b" " => {}
+            // The newline and the text are one token.
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// The first token of `references` that `vocab` does not have, in words.

@@ -166,6 +166,11 @@ impl Rules {
         self.soft_time.is_some()
     }
 
+    /// Whether a grammar sleeps until something in the answer wakes it.
+    pub fn is_lazy(&self) -> bool {
+        !self.triggers.is_empty()
+    }
+
     /// The most tokens that the answer may have; `None` is until the context is full.
     pub fn token_limit(&self) -> Option<usize> {
         self.token_limit
@@ -174,7 +179,7 @@ impl Rules {
 
 /// Bytes that one compiled pattern may have, and again those that it may use while it searches: the time for each token
 /// grows with them.
-const PATTERN_LIMIT: usize = 1 << 20;
+const PATTERN_LIMIT: usize = 256 << 10;
 
 /// Compiles a pattern that stands under `key`. Errors: both and the reason.
 fn regex(key: &str, pattern: &str) -> Result<Regex, String> {

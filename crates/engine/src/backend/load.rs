@@ -10,15 +10,16 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::naming;
+use super::naming::Known;
+use super::prepare::recipe;
 use super::serving::{GraphId, Serving};
 use super::settings::Pending;
 use super::workers::{STACK, panicked, spawn};
 use super::{Backend, Call, lines};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::logging;
 use crate::models::{self, Source};
-use crate::{logging, sampling};
 
 /// Receives the part of the weights that is read, 0 to 1, on the calling thread; false cancels the load.
 pub type OnProgress<'a> = &'a mut dyn FnMut(f32) -> bool;
@@ -200,11 +201,12 @@ impl Backend {
     }
 }
 
-/// A grammar, schema or stop pattern of the configuration that does not compile fails the load and not every turn.
+/// A grammar, schema or stop pattern of the configuration that does not compile fails the load and not every turn, and
+/// so does, under `strict`, a token that the model lacks.
 fn check_rules(config: &Config, brought: &models::Brought) -> Result<()> {
     let (settings, _) = config.for_call(None);
     let vocab = brought.weights.vocab();
-    naming::rules(&settings, &vocab)?;
+    let terms = Known::default().terms(&settings, &vocab)?;
     let context = brought.plan.session_tokens as usize;
-    sampling::recipe(&settings.sampling, &vocab, 0, context).map(|_| ())
+    recipe(&settings, &terms, &vocab, context).map(|_| ())
 }

@@ -1,92 +1,143 @@
 //! What settings name by id or text, as tokens of a model.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use crate::config::{Bias, CallSettings, TokenLimit, TokenRef, Trigger};
+use parking_lot::Mutex;
+
+use crate::config::{Bias, CallSettings, Stopping, TokenLimit, TokenRef, Trigger};
 use crate::error::{Error, Result};
 use crate::llama::{Special, Token, Vocab};
 use crate::sampling;
 use crate::stopping::{Named, Pattern, Required, Rules};
 
-/// Compiles the stop rules of a call. Errors: `InvalidArgument` naming the pattern.
-pub fn rules(settings: &CallSettings, vocab: &Vocab) -> Result<Rules> {
+/// What the settings of a turn say of single tokens and of its end, for one model.
+pub struct Terms {
+    /// The stop rules.
+    pub rules: Arc<Rules>,
+    /// The biases of forbidden single tokens.
+    pub never: Vec<(TokenRef, Bias)>,
+    /// The first token that the settings name and the model lacks, in words.
+    pub unresolved: Option<String>,
+}
+
+/// The terms of the turns before: most turns have the same settings, and patterns and spellings take time.
+#[derive(Default)]
+pub struct Known(Mutex<Option<(Stopping, LogitBias, Arc<Terms>)>>);
+
+type LogitBias = Vec<(TokenRef, Bias)>;
+
+impl Known {
+    /// The terms of `settings`. What they name and the model lacks is skipped and logged, or refused under `strict`.
+    ///
+    /// Errors: `InvalidArgument` naming the pattern or token.
+    pub fn terms(&self, settings: &CallSettings, vocab: &Vocab) -> Result<Arc<Terms>> {
+        let (stopping, biases) = (&settings.stopping, &settings.sampling.logit_bias);
+        let known = self.0.lock().as_ref().and_then(|(of, with, terms)| {
+            let is_same = of == stopping && with == biases;
+            is_same.then(|| terms.clone())
+        });
+        let terms = match known {
+            Some(terms) => terms,
+            None => {
+                let terms = Arc::new(compile(settings, vocab)?);
+                if let Some(text) = terms.unresolved.as_ref().filter(|_| !settings.strict) {
+                    log::warn!(target: "sampling", "{text}, skipped");
+                }
+                *self.0.lock() = Some((stopping.clone(), biases.clone(), terms.clone()));
+                terms
+            }
+        };
+        match &terms.unresolved {
+            Some(text) if settings.strict => Err(Error::InvalidArgument(text.clone())),
+            _ => Ok(terms),
+        }
+    }
+}
+
+fn compile(settings: &CallSettings, vocab: &Vocab) -> Result<Terms> {
+    let forbidden = forbidden(settings, vocab);
+    let single = |tokens: &Vec<Token>| match tokens.as_slice() {
+        [token] => Some((TokenRef::Id(token.0.into()), Bias::Never)),
+        _ => None,
+    };
+    let never = forbidden.iter().filter_map(single).collect();
+    let rules = Arc::new(rules(settings, forbidden, vocab)?);
+    if rules.is_lazy() {
+        // Here and not in the engine thread, which needs it when the grammar wakes.
+        vocab.spell(b" ");
+    }
+    Ok(Terms {
+        rules,
+        never,
+        unresolved: unresolved(settings, vocab),
+    })
+}
+
+fn rules(settings: &CallSettings, forbidden: Vec<Vec<Token>>, vocab: &Vocab) -> Result<Rules> {
     let stopping = &settings.stopping;
-    let id = |reference| sampling::resolve(reference, vocab).map(|token| token.0);
-    let filters = &stopping.token_filters;
+    let id = |reference: &TokenRef| sampling::resolve(reference, vocab).map(|token| token.0);
+    let required = |reference: &TokenRef| match reference {
+        TokenRef::Id(_) => id(reference).map(Required::Token),
+        TokenRef::Text(text) => Some(match sampling::resolve(reference, vocab) {
+            // Control tokens leave no text to look for.
+            Some(token) if vocab.is_control(token) => Required::Token(token.0),
+            _ => Required::Text(text.clone()),
+        }),
+    };
+    let trigger = |trigger: &Trigger| match trigger {
+        Trigger::Word(text) => Some(Pattern::Word(text.clone())),
+        Trigger::Pattern(text) => Some(Pattern::Anywhere(text.clone())),
+        Trigger::PatternFull(text) => Some(Pattern::Full(text.clone())),
+        Trigger::Token(reference) => id(reference).map(Pattern::Token),
+    };
+    let sequences = forbidden.into_iter().filter(|tokens| tokens.len() > 1);
     let named = Named {
         stop_tokens: stopping.stop_tokens.iter().filter_map(id).collect(),
         token_limit: match settings.token_limit() {
             TokenLimit::UntilFull => None,
             TokenLimit::AtMost(n) => Some(n as usize),
         },
-        forbidden: forbidden(settings, vocab)
-            .filter(|tokens| tokens.len() > 1)
-            .map(|tokens| tokens.iter().map(|token| token.0).collect())
+        forbidden: sequences
+            .map(|tokens| tokens.iter().map(|t| t.0).collect())
             .collect(),
-        required: filters
+        required: stopping
+            .token_filters
             .required_tokens
             .iter()
-            .filter_map(|reference| match reference {
-                TokenRef::Id(_) => id(reference).map(Required::Token),
-                TokenRef::Text(text) => Some(Required::Text(text.clone())),
-            })
+            .filter_map(required)
             .collect(),
         triggers: stopping
             .grammar_triggers
             .iter()
-            .filter_map(|trigger| match trigger {
-                Trigger::Word(text) => Some(Pattern::Word(text.clone())),
-                Trigger::Pattern(text) => Some(Pattern::Anywhere(text.clone())),
-                Trigger::PatternFull(text) => Some(Pattern::Full(text.clone())),
-                Trigger::Token(reference) => id(reference).map(Pattern::Token),
-            })
+            .filter_map(trigger)
             .collect(),
     };
     Rules::compile(stopping, named).map_err(Error::InvalidArgument)
 }
 
-/// The biases of forbidden single tokens.
-pub fn never(settings: &CallSettings, vocab: &Vocab) -> Vec<(TokenRef, Bias)> {
-    let single = forbidden(settings, vocab).filter_map(|tokens| match tokens.as_slice() {
-        [token] => Some((TokenRef::Id(token.0.into()), Bias::Never)),
-        _ => None,
-    });
-    single.collect()
-}
-
-/// Tokens that the settings name and the model lacks are skipped, or refused under `strict`.
-pub fn check(settings: &CallSettings, vocab: &Vocab) -> Result<()> {
+fn unresolved(settings: &CallSettings, vocab: &Vocab) -> Option<String> {
     let stopping = &settings.stopping;
     let filters = &stopping.token_filters;
     let by_id = |reference: &&TokenRef| matches!(reference, TokenRef::Id(_));
+    let waking = |trigger| match trigger {
+        &Trigger::Token(ref reference) => Some(reference),
+        _ => None,
+    };
     let biased = settings.sampling.logit_bias.iter().map(|(token, _)| token);
-    let waking = stopping
-        .grammar_triggers
-        .iter()
-        .filter_map(|trigger| match trigger {
-            Trigger::Token(reference) => Some(reference),
-            _ => None,
-        });
     let filtered = filters
         .forbidden_tokens
         .iter()
         .chain(&filters.required_tokens);
     let named = biased
         .chain(&stopping.stop_tokens)
-        .chain(waking)
+        .chain(stopping.grammar_triggers.iter().filter_map(waking))
         .chain(filtered.filter(by_id));
-    match sampling::unresolved(named, vocab) {
-        None => Ok(()),
-        Some(text) if settings.strict => Err(Error::InvalidArgument(text)),
-        Some(text) => {
-            log::warn!(target: "sampling", "{text}, skipped");
-            Ok(())
-        }
-    }
+    sampling::unresolved(named, vocab)
 }
 
 /// Every sequence of tokens that spells a forbidden one, each once.
-fn forbidden(settings: &CallSettings, vocab: &Vocab) -> impl Iterator<Item = Vec<Token>> {
+fn forbidden(settings: &CallSettings, vocab: &Vocab) -> Vec<Vec<Token>> {
     let listed = &settings.stopping.token_filters.forbidden_tokens;
     let mut seen = HashSet::new();
     let mut all = Vec::new();
@@ -98,7 +149,7 @@ fn forbidden(settings: &CallSettings, vocab: &Vocab) -> impl Iterator<Item = Vec
             all.push(tokens);
         }
     }
-    all.into_iter()
+    all
 }
 
 /// The ways in which a text may appear in an answer: at its start, after a blank, and inside a word, which some
@@ -112,23 +163,9 @@ fn spellings(reference: &TokenRef, vocab: &Vocab) -> Vec<Vec<Token>> {
         TokenRef::Text(text) => text,
     };
     let tokenize = |text: &str| vocab.tokenize(text, Special::Parse).ok();
-    let inside = tokenize(&format!("\n{text}")).and_then(|tokens| behind_newline(&tokens, vocab));
+    let inside = sampling::inside(text, vocab);
     [tokenize(text), tokenize(&format!(" {text}")), inside]
         .into_iter()
         .flatten()
         .collect()
-}
-
-/// The tokens after those that spell the leading newline, if these spell nothing else.
-fn behind_newline(tokens: &[Token], vocab: &Vocab) -> Option<Vec<Token>> {
-    let mut bytes = Vec::new();
-    for (at, &token) in tokens.iter().enumerate() {
-        vocab.piece(token, &mut bytes).ok()?;
-        match bytes.as_slice() {
-            b"\n" | b" \n" => return Some(tokens[at + 1..].to_vec()),
-            b"" | b" " => {}
-            _ => return None,
-        }
-    }
-    None
 }

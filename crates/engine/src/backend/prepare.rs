@@ -6,7 +6,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-use super::naming;
+use super::naming::Terms;
 use super::serving::Serving;
 use crate::chat::{History, Message, Role, ledger};
 use crate::config::{CallSettings, SessionMemory};
@@ -55,10 +55,10 @@ pub fn prepare(
     settings: &CallSettings,
     own: &SessionMemory,
 ) -> Result<(Conversation, Ready)> {
-    naming::check(settings, &serving.vocab)?;
-    let rules = Arc::new(naming::rules(settings, &serving.vocab)?);
+    let terms = serving.known.terms(settings, &serving.vocab)?;
+    let rules = terms.rules.clone();
     let capacity = serving.engine.capacity();
-    let recipe = recipe(settings, &serving.vocab, capacity)?;
+    let recipe = recipe(settings, &terms, &serving.vocab, capacity)?;
     let policy = Policy::new(&serving.config.memory, own);
     let mut is_trimmed = false;
     loop {
@@ -138,11 +138,18 @@ fn ends(start: usize, sizes: &[usize]) -> Vec<usize> {
 }
 
 /// The sampler chain of a call; its grammar sleeps where triggers are to wake it.
-fn recipe(settings: &CallSettings, vocab: &Vocab, capacity: usize) -> Result<Recipe> {
+///
+/// Errors: `InvalidArgument` for a grammar or schema that does not compile.
+pub fn recipe(
+    settings: &CallSettings,
+    terms: &Terms,
+    vocab: &Vocab,
+    capacity: usize,
+) -> Result<Recipe> {
     let mut sampling = settings.sampling.clone();
-    sampling.logit_bias.extend(naming::never(settings, vocab));
+    sampling.logit_bias.extend_from_slice(&terms.never);
     let mut recipe = sampling::recipe(&sampling, vocab, entropy(), capacity)?;
-    if !settings.stopping.grammar_triggers.is_empty() {
+    if terms.rules.is_lazy() {
         recipe.sampler.sleep();
     }
     Ok(recipe)

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
 
+use super::naming::Known;
 use crate::chat::{Template, template::SpecialTexts};
 use crate::config::{BackendLimits, Config};
 use crate::error::Result;
@@ -36,6 +37,8 @@ pub struct Serving {
     pub template: Template,
     /// Its vocabulary.
     pub vocab: Vocab,
+    /// What turns asked of its tokens and of their ends.
+    pub known: Known,
     /// Its engine thread.
     pub engine: Engine,
     weights: Arc<Model>,
@@ -146,6 +149,7 @@ impl Serving {
             config,
             template,
             vocab,
+            known: Known::default(),
             engine,
             weights,
             file: brought.file,

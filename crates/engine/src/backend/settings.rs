@@ -237,8 +237,12 @@ impl Backend {
     /// one that does not compile.
     pub(super) fn note_findings(&self, findings: &[Finding], strict: bool) -> Result<()> {
         for finding in findings {
-            let logged = &mut self.settings_mut().logged;
-            if logged.len() < MOST_LOGGED && logged.insert(key(finding)) {
+            // Not under the lock: a log may be slow to write.
+            let is_new = {
+                let logged = &mut self.settings_mut().logged;
+                logged.len() < MOST_LOGGED && logged.insert(key(finding))
+            };
+            if is_new {
                 log_finding(finding);
             }
         }

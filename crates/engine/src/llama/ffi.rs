@@ -229,6 +229,13 @@ unsafe extern "C" {
         err: *mut c_char,
         cap: usize,
     ) -> i32;
+    pub(super) fn engine_sampler_silence(
+        sampler: *mut RawSampler,
+        tokens: *const sys::llama_token,
+        n_tokens: usize,
+        err: *mut c_char,
+        cap: usize,
+    ) -> i32;
     pub(super) fn engine_sampler_sleep(sampler: *mut RawSampler);
     pub(super) fn engine_sampler_wake(
         sampler: *mut RawSampler,

@@ -8,6 +8,8 @@ mod expand;
 mod parse;
 mod schema;
 
+use std::cell::Cell;
+
 use crate::error::{Error, Result};
 
 use super::Vocab;
@@ -31,6 +33,17 @@ pub(crate) fn json_schema_to_grammar(schema: &str) -> Result<String> {
     let invalid = |reason: String| Error::InvalidArgument(format!("json_schema: {reason}"));
     let schema = serde_json::from_str(schema).map_err(|e| invalid(e.to_string()))?;
     schema::to_grammar(&schema).map_err(invalid)
+}
+
+/// Whether a grammar speaks of single tokens, and not of text alone. Text that looks like it counts too.
+pub(super) fn names_tokens(grammar: &str) -> bool {
+    let has_names = Cell::new(grammar.contains("<["));
+    // One that does not parse names none.
+    drop(parse::rules(grammar, |_| {
+        has_names.set(true);
+        true
+    }));
+    has_names.get()
 }
 
 /// Checks a GBNF grammar with the root `root`.

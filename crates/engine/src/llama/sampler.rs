@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 use super::ffi::{self, Fault, RawSampler};
 use super::greedy::Biases;
-use super::{Token, Vocab};
+use super::{Token, Vocab, grammar};
 
 pub(crate) use stage::Stage;
 
@@ -21,6 +21,8 @@ pub(crate) struct Sampler {
     raw: NonNull<RawSampler>,
     /// The chain only adds biases, by token, and chooses the best.
     plain: Option<Biases>,
+    /// A grammar is awake.
+    is_constrained: bool,
     /// The grammar and DRY point into it.
     vocab: Vocab,
 }
@@ -61,9 +63,16 @@ impl Sampler {
             unsafe { ffi::engine_sampler_new(vocab.as_ptr(), &mut raw, err, cap) }
         })
         .map_err(|fault| fault.during("sampler"))?;
-        let sampler = Sampler::own(raw, Biases::alone(stages), vocab)?;
+        let mut sampler = Sampler::own(raw, Biases::alone(stages), vocab)?;
         for stage in stages {
             sampler.add(stage)?;
+            if let Stage::Grammar(text) = stage {
+                sampler.is_constrained = true;
+                // A grammar reads the names of tokens that leave no text. Where it means text, they are none of it.
+                if !grammar::names_tokens(text) {
+                    sampler.silence()?;
+                }
+            }
         }
         Ok(sampler)
     }
@@ -71,7 +80,25 @@ impl Sampler {
     fn own(raw: *mut RawSampler, plain: Option<Biases>, vocab: &Vocab) -> Result<Sampler> {
         let raw = NonNull::new(raw).ok_or_else(|| Error::Internal("no sampler was made".into()))?;
         let vocab = vocab.clone();
-        Ok(Sampler { raw, plain, vocab })
+        Ok(Sampler {
+            raw,
+            plain,
+            is_constrained: false,
+            vocab,
+        })
+    }
+
+    fn silence(&self) -> Result<()> {
+        let tokens = self.vocab.silent_tokens();
+        ffi::guarded(|err, cap| {
+            // SAFETY: the sampler is valid and copies the ids, which are of its vocabulary; a `Token` is laid out as its
+            // number.
+            unsafe {
+                let ids = tokens.as_ptr().cast();
+                ffi::engine_sampler_silence(self.raw.as_ptr(), ids, tokens.len(), err, cap)
+            }
+        })
+        .map_err(|fault| fault.during("sampler"))
     }
 
     fn add(&self, stage: &Stage) -> Result<()> {
@@ -97,11 +124,13 @@ impl Sampler {
             unsafe { ffi::engine_sampler_clone(self.raw.as_ptr(), &mut raw, err, cap) }
         })
         .map_err(|fault| fault.during("clone sampler"))?;
-        Sampler::own(raw, self.plain.clone(), &self.vocab)
+        let mut copy = Sampler::own(raw, self.plain.clone(), &self.vocab)?;
+        copy.is_constrained = self.is_constrained;
+        Ok(copy)
     }
 
-    /// Chooses a token from a row of logits, one per token of the vocabulary, and accepts it. None of `banned`, which
-    /// are in rising order, is chosen.
+    /// Chooses a token from a row of logits, one per token of the vocabulary, and accepts it. None of `banned` is
+    /// chosen.
     ///
     /// The caller must not `accept` it again. With a grammar the token is chosen without it first; only one that the
     /// grammar rejects costs a second choice, over the tokens that it allows.
@@ -117,7 +146,9 @@ impl Sampler {
                 self.vocab.n_tokens()
             )));
         }
-        debug_assert!(banned.is_sorted(), "the shim searches it");
+        for token in banned {
+            self.vocab.check(*token)?;
+        }
         if let Some(biases) = self.plain.as_ref().filter(|_| banned.is_empty()) {
             return biases.best(logits);
         }
@@ -143,8 +174,14 @@ impl Sampler {
         Ok(Token(token))
     }
 
+    /// Whether a grammar constrains the next choice.
+    pub(crate) fn is_constrained(&self) -> bool {
+        self.is_constrained
+    }
+
     /// Puts the grammar to sleep: until `wake` it constrains nothing. Before the first token.
     pub(crate) fn sleep(&mut self) {
+        self.is_constrained = false;
         // SAFETY: the sampler is valid.
         unsafe { ffi::engine_sampler_sleep(self.raw.as_ptr()) }
     }
@@ -153,6 +190,7 @@ impl Sampler {
     ///
     /// Errors: `Engine` beginning with `dead end` where it does not allow them, or the vocabulary cannot spell `head`.
     pub(crate) fn wake(&mut self, head: &[u8], tokens: &[Token]) -> Result<()> {
+        self.is_constrained = true;
         let mut seen = self.vocab.spell(head).ok_or_else(|| {
             Fault::DeadEnd("the vocabulary has no tokens of single bytes".into()).during("wake")
         })?;

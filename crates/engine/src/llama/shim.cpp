@@ -215,9 +215,13 @@ struct bad_logits : std::runtime_error {
 struct engine_sampler {
     const llama_vocab * vocab;
     std::vector<stage> stages;
+    // Added to the logits before everything else.
+    std::vector<llama_logit_bias> biases;
     sampler_ptr grammar;
     // A grammar that sleeps constrains nothing and learns of no token.
     bool asleep;
+    // Tokens that the grammar knows by their names although they leave no text, in rising order.
+    std::vector<llama_token> silent;
     // Kept between calls: one allocation per sampler, not one per token.
     std::vector<llama_token_data> candidates;
     // What a stage with `least` was given.
@@ -242,12 +246,10 @@ void compact(llama_token_data_array & list) {
     list.size = kept;
 }
 
-// Tokens that may not be chosen this time, in rising order.
+// Tokens that may not be chosen this time.
 struct bans {
     const llama_token * tokens;
     size_t count;
-
-    bool holds(llama_token token) const { return std::binary_search(tokens, tokens + count, token); }
 };
 
 // The dynamic temperature may come so close to zero that it divides the best logit out of range, or to where a penalty
@@ -290,21 +292,32 @@ llama_token choose(engine_sampler & sampler, const float * logits, int32_t n_voc
     for (int32_t i = 0; i < n_vocab; ++i) {
         list[i] = llama_token_data{ i, logits[i], 0.0f };
     }
+    bool has_chance = false;
+    for (const auto & candidate : list) {
+        if (!(candidate.logit <= FLT_MAX)) {
+            throw bad_logits("the row holds a value that is not finite");
+        }
+        has_chance = has_chance || candidate.logit >= -FLT_MAX;
+    }
+    if (!has_chance) {
+        throw bad_logits("every logit is minus infinity");
+    }
+    // By place, while every token is at its own: llama.cpp's stage for biases searches in a list that was compacted.
+    for (const auto & bias : sampler.biases) {
+        list[bias.token].logit += bias.bias;
+    }
+    for (size_t i = 0; i < banned.count; ++i) {
+        list[banned.tokens[i]].logit = -INFINITY;
+    }
+    if (constrained) {
+        for (const llama_token token : sampler.silent) {
+            list[token].logit = -INFINITY;
+        }
+    }
     llama_token_data_array array = { list.data(), list.size(), -1, false };
     compact(array);
     if (array.size == 0) {
-        throw bad_logits("every logit is minus infinity");
-    }
-    if (banned.count > 0) {
-        for (size_t i = 0; i < array.size; ++i) {
-            if (banned.holds(array.data[i].id)) {
-                array.data[i].logit = -INFINITY;
-            }
-        }
-        compact(array);
-        if (array.size == 0) {
-            throw no_candidate("no token is left that is not forbidden");
-        }
+        throw no_candidate("no token is left that is not forbidden");
     }
     if (constrained) {
         llama_sampler_apply(sampler.grammar.get(), &array);
@@ -354,7 +367,6 @@ void accept_stages(engine_sampler & sampler, llama_token token) {
 llama_sampler * make_stage(const engine_sampler & sampler, const engine_stage & s) {
     const int32_t n_vocab = llama_vocab_n_tokens(sampler.vocab);
     switch (s.kind) {
-        case ENGINE_STAGE_LOGIT_BIAS: return llama_sampler_init_logit_bias(n_vocab, (int32_t) s.n_bias, s.bias);
         case ENGINE_STAGE_PENALTIES: return llama_sampler_init_penalties(n_vocab, s.i0, s.f0, s.f1, s.f2);
         case ENGINE_STAGE_DRY:
             return llama_sampler_init_dry(sampler.vocab, s.f0, s.f1, s.i0, s.i1, s.texts, s.n_texts);
@@ -380,7 +392,7 @@ llama_sampler * make_stage(const engine_sampler & sampler, const engine_stage & 
 
 int32_t engine_sampler_new(const llama_vocab * vocab, engine_sampler ** out, char * err, size_t cap) {
     return guarded(err, cap, [&] {
-        *out = new engine_sampler{ vocab, {}, nullptr, false, {}, {} };
+        *out = new engine_sampler{ vocab, {}, {}, nullptr, false, {}, {}, {} };
         return ENGINE_OK;
     });
 }
@@ -389,6 +401,10 @@ void engine_sampler_free(engine_sampler * sampler) { delete sampler; }
 
 int32_t engine_sampler_add(engine_sampler * sampler, const engine_stage * s, char * err, size_t cap) {
     return guarded(err, cap, [&] {
+        if (s->kind == ENGINE_STAGE_LOGIT_BIAS) {
+            sampler->biases.insert(sampler->biases.end(), s->bias, s->bias + s->n_bias);
+            return ENGINE_OK;
+        }
         sampler_ptr made(make_stage(*sampler, *s));
         if (!made) {
             throw std::runtime_error("llama.cpp made no such sampler");
@@ -397,8 +413,8 @@ int32_t engine_sampler_add(engine_sampler * sampler, const engine_stage * s, cha
             sampler->grammar = std::move(made);
             return ENGINE_OK;
         }
-        const bool masks = s->kind == ENGINE_STAGE_LOGIT_BIAS || s->kind == ENGINE_STAGE_PENALTIES ||
-                           s->kind == ENGINE_STAGE_DRY || s->kind == ENGINE_STAGE_TOP_N_SIGMA ||
+        const bool masks = s->kind == ENGINE_STAGE_PENALTIES || s->kind == ENGINE_STAGE_DRY ||
+                           s->kind == ENGINE_STAGE_TOP_N_SIGMA ||
                            s->kind == ENGINE_STAGE_TEMPERATURE || s->kind == ENGINE_STAGE_DYNAMIC;
         sampler_ptr least;
         if (s->kind == ENGINE_STAGE_TOP_N_SIGMA && s->keep > 1) {
@@ -412,7 +428,7 @@ int32_t engine_sampler_add(engine_sampler * sampler, const engine_stage * s, cha
 int32_t engine_sampler_clone(const engine_sampler * sampler, engine_sampler ** out, char * err, size_t cap) {
     return guarded(err, cap, [&] {
         auto copy = std::unique_ptr<engine_sampler>(
-            new engine_sampler{ sampler->vocab, {}, nullptr, sampler->asleep, {}, {} });
+            new engine_sampler{ sampler->vocab, {}, sampler->biases, nullptr, sampler->asleep, sampler->silent, {}, {} });
         for (const auto & stage : sampler->stages) {
             sampler_ptr least(stage.least ? llama_sampler_clone(stage.least.get()) : nullptr);
             copy->stages.push_back(
@@ -423,6 +439,14 @@ int32_t engine_sampler_clone(const engine_sampler * sampler, engine_sampler ** o
             copy->grammar.reset(llama_sampler_clone(sampler->grammar.get()));
         }
         *out = copy.release();
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_sampler_silence(engine_sampler * sampler, const llama_token * tokens, size_t n_tokens, char * err,
+                               size_t cap) {
+    return guarded(err, cap, [&] {
+        sampler->silent.assign(tokens, tokens + n_tokens);
         return ENGINE_OK;
     });
 }
@@ -455,7 +479,8 @@ int32_t engine_sampler_sample(engine_sampler * sampler, const float * logits, in
             const bool constrained = sampler->grammar && !sampler->asleep;
             llama_token token = choose(*sampler, logits, n_vocab, never, false);
             // Testing one token is cheap, masking a whole vocabulary is not: only a rejected choice pays for it.
-            if (constrained && !allows(*sampler, token)) {
+            const bool is_silent = std::binary_search(sampler->silent.begin(), sampler->silent.end(), token);
+            if (constrained && (is_silent || !allows(*sampler, token))) {
                 token = choose(*sampler, logits, n_vocab, never, true);
             }
             accept_stages(*sampler, token);

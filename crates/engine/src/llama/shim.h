@@ -59,7 +59,7 @@ int32_t engine_memory_breakdown(const struct llama_context * ctx, uint64_t out[3
 
 // One stage of a sampler; which fields count depends on the kind.
 enum engine_stage_kind {
-    ENGINE_STAGE_LOGIT_BIAS = 0,  // bias, n_bias
+    ENGINE_STAGE_LOGIT_BIAS = 0,  // bias, n_bias; before all others, wherever it is added
     ENGINE_STAGE_PENALTIES,       // i0 last_n, f0 repeat, f1 frequency, f2 presence
     ENGINE_STAGE_DRY,             // i0 allowed_length, i1 last_n, f0 multiplier, f1 base, texts, n_texts
     ENGINE_STAGE_TOP_N_SIGMA,     // f0, keep
@@ -100,13 +100,16 @@ void engine_sampler_free(struct engine_sampler * sampler);
 int32_t engine_sampler_add(struct engine_sampler * sampler, const struct engine_stage * stage, char * err, size_t cap);
 int32_t engine_sampler_clone(const struct engine_sampler * sampler, struct engine_sampler ** out, char * err,
                              size_t cap);
+// Names the tokens, in rising order, that are never chosen while the grammar is awake.
+int32_t engine_sampler_silence(struct engine_sampler * sampler, const llama_token * tokens, size_t n_tokens, char * err,
+                               size_t cap);
 // Puts the grammar to sleep before the first token: it constrains nothing until it is woken.
 void engine_sampler_sleep(struct engine_sampler * sampler);
 // Wakes the grammar with the tokens that it is to have seen; ENGINE_DEAD_END where it does not allow one of them.
 int32_t engine_sampler_wake(struct engine_sampler * sampler, const llama_token * tokens, size_t n_tokens, char * err,
                             size_t cap);
-// Chooses from `n_vocab` logits a token that is not one of `banned` (in rising order), and accepts it in every stage
-// and in the grammar.
+// Chooses from `n_vocab` logits a token that is not one of `banned`, and accepts it in every stage and in the
+// grammar.
 int32_t engine_sampler_sample(struct engine_sampler * sampler, const float * logits, int32_t n_vocab,
                               const llama_token * banned, size_t n_banned, llama_token * out, char * err, size_t cap);
 // Accepts a token that was not generated: in every stage, not in the grammar.

@@ -54,6 +54,7 @@ pub(crate) struct Vocab {
 #[derive(Debug, Default)]
 pub(super) struct Walked {
     ends: OnceLock<Vec<Token>>,
+    silent: OnceLock<Vec<Token>>,
     /// By byte, the first token that is this byte and nothing else.
     bytes: OnceLock<Box<[Option<Token>; 256]>>,
 }
@@ -195,6 +196,20 @@ impl Vocab {
     pub(crate) fn eog_tokens(&self) -> &[Token] {
         let ends = &self.model.walked.ends;
         ends.get_or_init(|| self.all().filter(|token| self.is_eog(*token)).collect())
+    }
+
+    /// All tokens that leave no text and do not end generation, in rising order: markers of templates, unused places.
+    pub(crate) fn silent_tokens(&self) -> &[Token] {
+        self.model.walked.silent.get_or_init(|| {
+            let mut piece = Vec::new();
+            let is_silent = |token: &Token| {
+                piece.clear();
+                // Every token of the walk is valid.
+                let _ = self.piece(*token, &mut piece);
+                piece.is_empty() && !self.is_eog(*token)
+            };
+            self.all().filter(is_silent).collect()
+        })
     }
 
     /// Tokens of one byte each that are `bytes` together; `None` where the vocabulary lacks one of them.

@@ -141,7 +141,11 @@ fn rules(settings: &config::Logging, directives: Option<&Directives>, sink: &Sin
                 && matches!(sink, Sink::Stderr)
                 && std::io::stderr().is_terminal(),
         },
-        path: settings.file.clone(),
+        // One that could not be opened is tried again when it is asked for again.
+        path: settings
+            .file
+            .clone()
+            .filter(|_| matches!(sink, Sink::File(_))),
     }
 }
 

@@ -180,6 +180,16 @@ mod tests {
     }
 
     #[test]
+    fn colours_are_put_around_the_level_alone_and_never_into_json() {
+        let colored = Shape {
+            colors: true,
+            ..TEXT
+        };
+        assert_eq!(line(&colored, "a", &[]), "\x1b[33mwarn \x1b[0m [model] a\n");
+        assert!(!line(&JSON, "a", &[]).contains('\x1b'));
+    }
+
+    #[test]
     fn text_from_outside_cannot_forge_a_line() {
         assert_eq!(
             line(&TEXT, "a\nb \x1b[0m\u{2028}", &[]),

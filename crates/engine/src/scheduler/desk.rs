@@ -85,6 +85,15 @@ impl Desk {
                 ended.work.finish(verdict, now);
             }
             Err(error) => {
+                // Limits that follow the speed must learn of turns that were too slow for them.
+                let (work, now) = (&ended.work, Instant::now());
+                if work.has_begun() {
+                    let completion = work.completion();
+                    let evaluated = work.effort() - completion;
+                    self.stats
+                        .pace
+                        .turn(evaluated, completion, &work.timings(now));
+                }
                 match error {
                     Error::Cancelled => totals.cancelled.count(),
                     Error::Timeout(_) => totals.expired.count(),

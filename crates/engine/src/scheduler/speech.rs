@@ -81,7 +81,8 @@ impl Speech {
         vocab: &Vocab,
         elapsed: Duration,
     ) -> Result<Option<Verdict>> {
-        if let Some(threshold) = self.watch.confidence() {
+        let is_free = !self.recipe.sampler.is_constrained();
+        if let Some(threshold) = self.watch.confidence().filter(|_| is_free) {
             let mass = sampling::mass(row, vocab.eog_tokens());
             if mass >= threshold {
                 return Ok(Some(Verdict::Complete(mass)));
@@ -140,7 +141,6 @@ impl Speech {
         if self.watch.is_waiting() {
             self.banned.extend_from_slice(vocab.eog_tokens());
         }
-        self.banned.sort_unstable();
         self.recipe.sampler.sample(row, &self.banned)
     }
 

@@ -199,3 +199,32 @@ fn a_grammar_wakes_inside_the_token_in_which_its_trigger_begins() {
     check(Pattern::Token(5), &[None, None, Some((2, 0)), None]);
     check(Pattern::Token(9), &[None, None, None, None]);
 }
+
+#[test]
+fn a_grammar_wakes_in_the_token_that_begins_the_triggers_first_character() {
+    let named = Named {
+        triggers: vec![Pattern::Word("\u{e9}y".into())],
+        ..named(None)
+    };
+    let rules = Rules::compile(&config::Stopping::default(), named).unwrap();
+    let mut watch = Watch::new(Arc::new(rules));
+    assert_eq!(watch.piece(1, b"x\xc3", NOW), None);
+    assert_eq!(watch.wake(1), None);
+    assert_eq!(watch.piece(2, b"\xa9y", NOW), None);
+    let wake = watch.wake(2).map(|wake| (wake.token, wake.skip));
+    assert_eq!(wake, Some((0, 1)));
+}
+
+#[test]
+fn nothing_leaves_behind_a_stop_string_that_waits_when_another_rule_cuts() {
+    let rules = rules(
+        |s| {
+            s.stop = vec!["abcX".into(), "b".into()];
+            s.stop_regex = vec!["c".into()];
+        },
+        None,
+    );
+    let (streamed, whole, verdict) = answer(rules, &[b"ab", b"c"]);
+    assert_eq!((streamed.as_str(), whole.as_str()), ("a", "a"));
+    assert_eq!(verdict, Some(Verdict::Stop("b".into())));
+}

@@ -143,12 +143,9 @@ impl Watch {
         let text = &self.text;
         let from = self.rules.triggers.search(text, self.new_from, token)?.from;
         self.asleep = false;
+        // A token that is its own trigger may have no text: it is the last one all the same.
         let last = self.ends.len().saturating_sub(1);
-        // A token that is its own trigger may have no text.
-        let first = match from >= self.new_from {
-            true => last,
-            false => self.ends.partition_point(|&end| end <= from),
-        };
+        let first = self.ends.partition_point(|&end| end <= from).min(last);
         let start = first.checked_sub(1).map_or(0, |before| self.ends[before]);
         Some(Wake {
             token: first,
@@ -164,6 +161,11 @@ impl Watch {
     /// The text that may leave now: all but what may still become a stop string.
     pub fn take(&mut self) -> Option<String> {
         let end = self.cut.unwrap_or(self.text.len() - self.scan.held());
+        // No rule beats a stop string that stands complete and waits for a longer one.
+        let end = self
+            .scan
+            .pending()
+            .map_or(end, |found| end.min(found.start));
         let end = floor_char(&self.text, end);
         if end <= self.sent {
             return None;

@@ -45,7 +45,11 @@ pub const ROWS: &[Row] = &[
     ("logging.colors", || {
         // Colours are for terminals, which a file is not.
         assert!(!lines(json!({"colors": true})).contains('\u{1b}'));
-        shown_by("src/logging/line.rs", "format", "colors");
+        shown_by(
+            "src/logging/line.rs",
+            "colours_are_put_around_the_level_alone_and_never_into_json",
+            "colors: true",
+        );
     }),
     ("logging.structured", || {
         for line in lines(json!({"structured": true})).lines() {

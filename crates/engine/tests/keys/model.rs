@@ -61,10 +61,14 @@ pub const ROWS: &[Row] = &[
         );
     }),
     ("model.main_gpu", || {
-        shown_by("src/models/load.rs", "bring_up", "main_gpu")
+        shown_by("src/models/load.rs", "bring_up", "main_gpu: model.main_gpu")
     }),
     ("model.tensor_split", || {
-        shown_by("src/models/load.rs", "bring_up", "tensor_split")
+        shown_by(
+            "src/models/load.rs",
+            "bring_up",
+            "tensor_split: model.tensor_split.clone()",
+        )
     }),
     ("model.use_mmap", || {
         let maps = |on: bool| {
@@ -103,7 +107,11 @@ pub const ROWS: &[Row] = &[
         assert_ne!(bytes(json!({})), bytes(model("flash_attn", "off")));
     }),
     ("model.numa", || {
-        shown_by("src/models/load.rs", "bring_up", "numa")
+        shown_by(
+            "src/models/load.rs",
+            "bring_up",
+            "init_numa(match config.model.numa",
+        )
     }),
     ("model.chat_template", || {
         let prompt = |more: Value| {

@@ -18,7 +18,7 @@ const BREAKERS_LIMIT: usize = 64;
 /// Seeds: `u32::MAX` draws a random one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Stage {
-    /// Adds to the logits of tokens; minus infinity forbids one.
+    /// Adds to the logits of tokens; minus infinity forbids one. Acts before all others, wherever it stands.
     LogitBias(Vec<(Token, f32)>),
     /// Penalties for tokens among the last `last_n`; 0 is off, and so is a negative number in llama.cpp.
     Penalties {
