@@ -14,7 +14,7 @@ BENCH_MODEL ?= build/bench.gguf
 PEERS ?=
 BENCH_ARGS ?=
 
-.PHONY: chat test setup build lint headers c-test fuzz evaluate bench install
+.PHONY: chat test setup build lint headers docs c-test fuzz evaluate bench install
 
 # Installs what is missing, builds the library and talks to a model.
 chat: setup build
@@ -40,6 +40,10 @@ lint:
 # Writes include/*.h anew from the sources.
 headers:
 	WASI_NN_WRITE_HEADERS=1 cargo test --locked --test header
+
+# Writes docs/configuration.md and docs/config.schema.json anew from the tables of keys.
+docs:
+	WASI_NN_WRITE_DOCS=1 cargo test --locked -p engine --test reference
 
 # The C tests alone, with sanitizers.
 c-test:

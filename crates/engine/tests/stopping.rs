@@ -282,3 +282,33 @@ fn an_adaptive_limit_follows_the_measured_speed() {
     let slow_call = tough(100, json!({"max_tokens": 20, "timeout_config": floor}));
     say_with(&backend, c, "Hello again.", &slow_call).unwrap();
 }
+
+#[test]
+fn a_grammar_whose_triggers_the_model_lacks_holds_from_the_start() {
+    let backend = backend(GREEDY);
+    let triggers = json!([{"type": "token", "token": "no single token of this model"}]);
+    let (text, _) = turn(
+        &backend,
+        &json!({"temp": 0, "grammar": "root ::= \"yes\"", "grammar_triggers": triggers}),
+    );
+    assert_eq!(text, "yes");
+}
+
+#[test]
+fn tokens_without_text_are_no_text_of_a_grammar() {
+    let backend = backend(GREEDY);
+    // By its name the marker is twelve characters, so that a grammar of names would be content with it alone.
+    let call = json!({
+        "temp": 0, "max_tokens": 40, "logit_bias": {"<|im_start|>": 100},
+        "json_schema": {"type": "string", "minLength": 5, "maxLength": 12},
+    });
+    let (text, _) = turn(&backend, &call);
+    let value: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{text}: {e}"));
+    assert!(value.as_str().unwrap().chars().count() >= 5, "{text}");
+    let free = json!({"temp": 0, "max_tokens": 4, "logit_bias": {"<|im_start|>": 100}});
+    assert_eq!(
+        turn(&backend, &free).0,
+        "",
+        "the bias does choose it where nothing forbids it"
+    );
+}

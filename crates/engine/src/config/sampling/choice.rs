@@ -243,7 +243,8 @@ pub(super) static CHOICE: &[Key] = &[
         Kind::Strings {
             shape: list::Strings {
                 most: 64,
-                max_bytes: 1024,
+                // llama.cpp looks at no more of one.
+                max_bytes: 40,
                 or_one: false,
                 joined: false,
             },

@@ -207,6 +207,6 @@ pub(super) static SEMANTIC_STOPPING: &[Key] = &[
     .per_call()
     .about(
         "Summed probability of all end tokens that ends the answer. 0: off; without \
-         effect under ignore_eos.",
+         effect under ignore_eos, while a grammar holds, and before all required tokens have appeared.",
     ),
 ];
