@@ -119,17 +119,24 @@ pub(super) fn settle(config: &mut Config, origins: &Origins, findings: &mut Vec<
         findings.push(contradiction(origin, given.into(), "f16".into(), &said));
     }
     thresholds(config, origins, findings);
-    settle_turn(config, origins, findings);
+    settle_turn(config, &Config::default(), origins, findings);
 }
 
-/// Judges what a turn may set on what is in effect for it, once the base or a call is merged.
+/// Judges what a turn may set on what is in effect for it, once the base or a call is merged; `below` is what it was
+/// merged over.
 ///
 /// `origins` are those of the texts that were merged now: what a call finds settled is no matter of its own, so a
 /// contradiction is told of the last key that brought it about.
-pub(super) fn settle_turn(config: &mut Config, origins: &Origins, findings: &mut Vec<Finding>) {
+pub(super) fn settle_turn(
+    config: &mut Config,
+    below: &Config,
+    origins: &Origins,
+    findings: &mut Vec<Finding>,
+) {
     lazy_grammar(config, origins, findings);
     timeout_floor(config, origins, findings);
-    pattern_lengths(config, origins, findings);
+    let guard = &below.stopping.repetition_guard;
+    pattern_lengths(config, guard, origins, findings);
 }
 
 /// A grammar sleeps because of its triggers; without any it holds from the start, and without a grammar they do
@@ -175,16 +182,20 @@ fn timeout_floor(config: &mut Config, origins: &Origins, findings: &mut Vec<Find
     }
 }
 
-/// The shortest pattern is at most as long as the longest; a bad pair goes back to the built-in one.
-fn pattern_lengths(config: &mut Config, origins: &Origins, findings: &mut Vec<Finding>) {
+/// The shortest pattern is at most as long as the longest; a bad pair goes back to the one of `below`.
+fn pattern_lengths(
+    config: &mut Config,
+    below: &RepetitionGuard,
+    origins: &Origins,
+    findings: &mut Vec<Finding>,
+) {
     let guard = &mut config.stopping.repetition_guard;
     let (least, most) = (guard.min_pattern_tokens, guard.max_pattern_tokens);
     if least <= most {
         return;
     }
-    let built_in = RepetitionGuard::default();
-    guard.min_pattern_tokens = built_in.min_pattern_tokens;
-    guard.max_pattern_tokens = built_in.max_pattern_tokens;
+    guard.min_pattern_tokens = below.min_pattern_tokens;
+    guard.max_pattern_tokens = below.max_pattern_tokens;
     if let Some(origin) = last_written(origins, &[MIN_PATTERN, MAX_PATTERN]) {
         let (min, max) = (guard.min_pattern_tokens, guard.max_pattern_tokens);
         let said = format!(

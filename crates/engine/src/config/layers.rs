@@ -66,7 +66,7 @@ pub(super) fn for_call(loaded: &Config, call: Option<&RawConfig>) -> (CallSettin
         pass.text(text);
         (taken, findings) = pass.finish();
     }
-    combinations::settle_turn(&mut config, &taken, &mut findings);
+    combinations::settle_turn(&mut config, loaded, &taken, &mut findings);
     let limit = config.stopping.max_tokens.unwrap_or(config.model.n_predict);
     config.stopping.max_tokens = Some(limit);
     let settings = CallSettings {

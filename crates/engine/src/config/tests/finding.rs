@@ -267,7 +267,7 @@ fn a_call_is_judged_on_what_it_makes_of_the_loaded_settings() {
         r#"{"repetition_guard":{"max_pattern_tokens":8}}"#,
         r#"{"stopping":{"repetition_guard":{"min_pattern_tokens":9}}}"#,
     );
-    assert_eq!(settings.stopping.repetition_guard.max_pattern_tokens, 64);
+    assert_eq!(settings.stopping.repetition_guard.max_pattern_tokens, 8);
     assert_eq!(found.len(), 1);
 }
 
