@@ -113,7 +113,9 @@ impl Settings {
             .chain(load.iter().map(|raw| (Door::Load, raw)))
             .collect();
         let (config, findings) = Config::from_layers(&layers);
-        refuse(&findings, config.strict)?;
+        // A load answers for what it brought; what init brought was answered there.
+        let brought = |f: &&Finding| f.door != Door::Init || f.code == Code::NoCompile;
+        refuse(findings.iter().filter(brought), config.strict)?;
         let is_new = text.is_some_and(|text| !text.is_empty());
         let pending = Pending {
             config: Arc::new(config),
@@ -161,7 +163,8 @@ impl Settings {
 impl Pending {
     /// Logs what was found, each door and path once.
     pub fn note(&self, backend: &Backend) -> Result<()> {
-        backend.note_findings(&self.findings, self.config.strict)
+        // What `strict` refuses was refused when it was read.
+        backend.note_findings(&self.findings, false)
     }
 }
 

@@ -136,6 +136,11 @@ pub const ROWS: &[Row] = &[
         load(r#"{"no_such_key": 1}"#).unwrap();
         let error = load(r#"{"strict": true, "no_such_key": 1}"#).unwrap_err();
         assert!(error.to_string().contains("no_such_key"), "{error}");
+        // It refuses what its own text brings, and not what init brought.
+        let tolerant = unloaded(r#"{"no_such_key": 1}"#);
+        tolerant
+            .load_file(&pocket("a"), Some(br#"{"strict": true}"#), None)
+            .unwrap();
     }),
     ("priority", || {
         let calls = [
