@@ -120,10 +120,11 @@ fn unresolved(settings: &CallSettings, vocab: &Vocab) -> Option<String> {
     let stopping = &settings.stopping;
     let filters = &stopping.token_filters;
     let by_id = |reference: &&TokenRef| matches!(reference, TokenRef::Id(_));
-    let waking = |trigger| match trigger {
-        &Trigger::Token(ref reference) => Some(reference),
+    let waking = stopping.grammar_triggers.iter();
+    let waking = waking.filter_map(|trigger| match trigger {
+        Trigger::Token(reference) => Some(reference),
         _ => None,
-    };
+    });
     let biased = settings.sampling.logit_bias.iter().map(|(token, _)| token);
     let filtered = filters
         .forbidden_tokens
@@ -131,7 +132,7 @@ fn unresolved(settings: &CallSettings, vocab: &Vocab) -> Option<String> {
         .chain(&filters.required_tokens);
     let named = biased
         .chain(&stopping.stop_tokens)
-        .chain(stopping.grammar_triggers.iter().filter_map(waking))
+        .chain(waking)
         .chain(filtered.filter(by_id));
     sampling::unresolved(named, vocab)
 }
