@@ -5,8 +5,9 @@ use std::env;
 use std::path::PathBuf;
 
 fn main() {
-    println!("cargo:rerun-if-changed=src/llama/shim.cpp");
-    println!("cargo:rerun-if-changed=src/llama/shim.h");
+    for file in ["shim.cpp", "shim_sampler.cpp", "shim_guard.h", "shim.h"] {
+        println!("cargo:rerun-if-changed=src/llama/{file}");
+    }
     println!("cargo:rerun-if-env-changed=DEP_LLAMA_GGML_CMAKE_DIR");
     // The variable names `lib/cmake` of an install tree; the headers lie beside `lib`.
     let cmake = env::var("DEP_LLAMA_GGML_CMAKE_DIR")
@@ -16,6 +17,7 @@ fn main() {
         .cpp(true)
         .std("c++17")
         .file("src/llama/shim.cpp")
+        .file("src/llama/shim_sampler.cpp")
         .include(include)
         .compile("engine_llama_shim");
 }
