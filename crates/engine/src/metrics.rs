@@ -2,8 +2,12 @@
 //!
 //! Knows no names and no format: the status documents say what a number is called.
 
+mod histogram;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+pub use histogram::Histogram;
 
 /// A count that only rises.
 #[derive(Debug, Default)]

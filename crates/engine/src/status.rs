@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::metrics::Histogram;
 use crate::scheduler::{Class, Hit, Limits, Miss, Stats, Totals};
 use crate::spill::Counts;
 
@@ -109,7 +110,24 @@ pub fn performance(totals: &Totals, now: Option<&Stats>) -> Value {
         "step_ms_last": ms(totals.step_us.get()),
         "step_ms_longest": ms(totals.step_us.highest()),
         "step_prefill_tokens_last": totals.step_prefill.get(),
+        "turns_per_step": totals.step_turns.get() as f64 / totals.steps.get().max(1) as f64,
+        "first_token_ms": spread(&totals.first_tokens),
+        "token_gap_ms": spread(&totals.token_gaps),
+        "step_ms": spread(&totals.step_times),
         "model_uptime_ms": now.map_or(0, |stats| millis(stats.started.elapsed())),
+    })
+}
+
+/// How times lie, in milliseconds.
+fn spread(times: &Histogram) -> Value {
+    let times = times.snapshot();
+    let ms = |time: Duration| time.as_micros() as f64 / 1000.0;
+    json!({
+        "count": times.count,
+        "mean": ms(times.sum) / times.count.max(1) as f64,
+        "p50": ms(times.percentile(0.5)),
+        "p90": ms(times.percentile(0.9)),
+        "p99": ms(times.percentile(0.99)),
     })
 }
 

@@ -268,3 +268,30 @@ fn equal_seeds_give_equal_text_and_the_seed_is_reported() {
     assert_eq!(sample(7), sample(7));
     assert!((1..9).any(|seed| sample(seed) != sample(7)));
 }
+
+#[test]
+fn the_status_tells_how_times_lie() {
+    let backend = backend(GREEDY);
+    let c = open(&backend);
+    for _ in 0..3 {
+        say_with(
+            &backend,
+            c,
+            "Hello.",
+            r#"{"max_tokens": 5, "ignore_eos": true}"#,
+        )
+        .unwrap();
+    }
+    let told = status(&backend, StatusKind::Performance);
+    assert_eq!(told["first_token_ms"]["count"], 3, "{told}");
+    assert_eq!(told["token_gap_ms"]["count"], 12, "{told}");
+    assert_eq!(told["step_ms"]["count"], told["steps"], "{told}");
+    assert_eq!(told["turns_per_step"], 1.0, "{told}");
+    for spread in ["first_token_ms", "token_gap_ms", "step_ms"] {
+        let at = |share: &str| told[spread][share].as_f64().unwrap();
+        assert!(
+            0.0 < at("p50") && at("p50") <= at("p90") && at("p90") <= at("p99"),
+            "{told}"
+        );
+    }
+}

@@ -204,6 +204,8 @@ impl Lane {
         self.check_books();
         self.steps += 1;
         self.totals.steps.count();
+        let turns = self.slots.iter().filter(|s| !s.planned.is_empty());
+        self.totals.step_turns.add(turns.count() as u64);
         let shifts = self.context.has_shift_pending();
         match self.decode(amount, halt, begun) {
             Ok(()) => self.deliver(vocab, begun, charge, ended),
@@ -305,6 +307,9 @@ impl Lane {
                         .sample(&self.context, output, vocab, has_room || may_shift)
                 }
             };
+            if let Some(gap) = slot.work.take_gap() {
+                self.totals.token_gaps.record(gap);
+            }
             match verdict {
                 Ok(None) => {
                     if !has_room {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::class::Class;
 use super::job::Timings;
 use super::reuse::Reuse;
-use crate::metrics::{Counter, Gauge, Rate};
+use crate::metrics::{Counter, Gauge, Histogram, Rate};
 use crate::stopping::deadline::Speed;
 
 /// What all engine threads of a backend did, across the models that it had.
@@ -32,6 +32,10 @@ pub struct Totals {
     pub first_token_us: Gauge,
     /// Its sum over all turns.
     pub first_token_sum_us: Counter,
+    /// Times to first token, of turns that were answered.
+    pub first_tokens: Histogram,
+    /// Times from one token of an answer to the next.
+    pub token_gaps: Histogram,
     /// Most jobs that ran together.
     pub running: Gauge,
     /// Sequences that gave way.
@@ -58,6 +62,10 @@ pub struct Totals {
     pub steps: Counter,
     /// How long the last one took, and the longest, in microseconds.
     pub step_us: Gauge,
+    /// Times of all of them.
+    pub step_times: Histogram,
+    /// Turns that steps worked for, summed over the steps.
+    pub step_turns: Counter,
     /// Prompt tokens of the last step that evaluated any.
     pub step_prefill: Gauge,
     /// Compute threads in use.
@@ -165,6 +173,7 @@ impl Stats {
 
 impl Totals {
     pub(super) fn step(&self, prefill: usize, time: Duration) {
+        self.step_times.record(time);
         self.step_us
             .set(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
         if prefill > 0 {
@@ -178,5 +187,6 @@ impl Totals {
         let first = micros(timings.queued + timings.prefill);
         self.first_token_us.set(first);
         self.first_token_sum_us.add(first);
+        self.first_tokens.record(timings.queued + timings.prefill);
     }
 }

@@ -47,6 +47,9 @@ struct Clock {
     /// How long it may run from then on.
     limit: Option<Duration>,
     first_token: Option<Instant>,
+    last_token: Option<Instant>,
+    /// Between the last two tokens, until somebody asks.
+    gap: Option<Duration>,
     /// Time that choosing tokens and judging their text took.
     sampling: Duration,
     /// Since when it waits for a slot again.
@@ -280,6 +283,8 @@ impl Work {
         let now = Instant::now();
         let elapsed = self.elapsed(now);
         self.clock.first_token.get_or_insert(now);
+        let before = self.clock.last_token.replace(now);
+        self.clock.gap = before.map(|before| now.saturating_duration_since(before));
         let speech = &mut self.job.turn.speech;
         let verdict = speech.next(row, vocab, elapsed)?;
         self.next = speech
@@ -342,6 +347,11 @@ impl Work {
     /// Tokens that were evaluated or sampled for it.
     pub(super) fn effort(&self) -> usize {
         self.done.saturating_sub(self.cached) + self.completion()
+    }
+
+    /// How long after the token before it the last one came; once for each.
+    pub(super) fn take_gap(&mut self) -> Option<Duration> {
+        self.clock.gap.take()
     }
 
     /// Tokens sampled so far.
