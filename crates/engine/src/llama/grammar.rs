@@ -2,11 +2,13 @@
 //!
 //! llama.cpp's parser prints its errors and the whole grammar to stderr, recurses as deep as the text nests, and runs
 //! nearly for ever on `{5,3}`. So its parser is mirrored here, rule for rule (src/llama-grammar.cpp of the pinned
-//! version): a text that passes is one that it accepts. Knows no sampler.
+//! version): a text that passes is one that it accepts, and texts that it would read in thousands of ways at once are
+//! looked for. Knows no sampler.
 
 mod expand;
 mod parse;
 mod schema;
+mod stacks;
 
 use std::cell::Cell;
 
@@ -22,7 +24,7 @@ const DEPTH_LIMIT: usize = 64;
 /// Turns a JSON schema into a GBNF grammar with the root `root`.
 ///
 /// Errors: `TooLarge`; `InvalidArgument` for text that is not JSON, nests too deep, or says what has no grammar, with
-/// the keyword and its path.
+/// the keyword and its path, or has one that is too long.
 pub(crate) fn json_schema_to_grammar(schema: &str) -> Result<String> {
     check_length("json_schema", schema)?;
     if nesting(schema) > DEPTH_LIMIT {
@@ -48,7 +50,8 @@ pub(super) fn names_tokens(grammar: &str) -> bool {
 
 /// Checks a GBNF grammar with the root `root`.
 ///
-/// Errors: `TooLarge`; `InvalidArgument` with the line and what was expected there.
+/// Errors: `TooLarge`; `InvalidArgument` with the line and what was expected there, or the rule and what is wrong with
+/// it.
 pub(super) fn check(vocab: &Vocab, grammar: &str) -> Result<()> {
     check_length("grammar", grammar)?;
     let rules = parse::rules(grammar, |token| {

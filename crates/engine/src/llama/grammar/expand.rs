@@ -1,9 +1,10 @@
 //! Whether llama.cpp can work with parsed rules: a root, no undefined rule, no left recursion, bounded cost.
 //!
 //! Its search for left recursion visits a rule once per path that leads to it at the front, and recurses; both are
-//! bounded here, on the same graph, visiting each rule once. Knows no text.
+//! bounded here, on the same graph, visiting each rule once. Texts are the work of `stacks`.
 
 use super::parse::{Element, Rules};
+use super::stacks;
 
 /// Visits of llama.cpp's search: far beyond real grammars, a moment's work.
 const VISITS_LIMIT: u64 = 1_000_000;
@@ -16,9 +17,9 @@ pub(super) fn check(rules: &Rules) -> std::result::Result<(), String> {
         let found = rules.names.iter().find(|(_, named)| **named == id);
         found.map_or_else(|| format!("number {id}"), |(name, _)| name.clone())
     };
-    if !rules.names.contains_key("root") {
+    let Some(&root) = rules.names.get("root") else {
         return Err("no rule is called root".to_owned());
-    }
+    };
     for (id, body) in rules.bodies.iter().enumerate() {
         if body.is_none() {
             return Err(format!("rule {} is used and not defined", name(id)));
@@ -35,6 +36,12 @@ pub(super) fn check(rules: &Rules) -> std::result::Result<(), String> {
             Fault::LeftRecursion(id) => format!("rule {} begins with itself", name(id)),
             Fault::TooComplex => "rules lead to each other in too many ways".to_owned(),
         })?;
+    }
+    if let Some(found) = stacks::ambiguity(rules, root) {
+        let (name, text) = (name(found.rule), found.text);
+        return Err(format!(
+            "rule {name} can read a text in too many ways at once, one that begins with {text:?}"
+        ));
     }
     Ok(())
 }
@@ -117,7 +124,7 @@ impl Search<'_> {
                     fronts.push(*rule);
                     at_front = self.empty[*rule];
                 }
-                Element::Rule(_) | Element::Terminal => at_front = false,
+                Element::Rule(_) | Element::Terminal(_) | Element::More => at_front = false,
             }
         }
         fronts

@@ -1,11 +1,14 @@
 //! GBNF text to rules, as llama.cpp's parser would make them.
 //!
-//! Keeps of a rule what the later checks need: per alternative, the rules and other elements in order. Knows neither
-//! left recursion nor cost.
+//! Keeps of a rule what the later checks need: per alternative, the rules and other elements in order, as many as
+//! llama.cpp has. Knows neither left recursion nor cost.
+
+mod terminal;
 
 use std::collections::HashMap;
 
 use super::DEPTH_LIMIT;
+use terminal::Symbols;
 
 /// `MAX_REPETITION_THRESHOLD` of llama.cpp.
 const REPETITION_LIMIT: u64 = 2000;
@@ -19,8 +22,10 @@ const ELEMENTS_LIMIT: usize = 1 << 20;
 pub(super) enum Element {
     /// A reference to the rule with this number.
     Rule(usize),
-    /// A character, a class or a token.
-    Terminal,
+    /// A character, a class or a token: one of the symbols with this number.
+    Terminal(usize),
+    /// More of the class before it.
+    More,
     /// The next alternative begins.
     Or,
 }
@@ -30,6 +35,8 @@ pub(super) enum Element {
 pub(super) struct Rules {
     pub(super) bodies: Vec<Option<Vec<Element>>>,
     pub(super) names: HashMap<String, usize>,
+    /// What terminals stand for.
+    pub(super) symbols: Symbols,
 }
 
 type Parsed<T> = std::result::Result<T, String>;
@@ -220,34 +227,24 @@ impl Parser<'_> {
                     self.at += 1;
                     last = start;
                     while !self.eat('"') {
-                        self.character()?;
-                        body.push(Element::Terminal);
+                        let c = self.character()?;
+                        body.push(self.rules.symbols.of(vec![(c, c)]));
                     }
                 }
                 '[' => {
-                    self.at += 1;
-                    self.eat('^');
                     last = start;
-                    while !self.eat(']') {
-                        self.character()?;
-                        body.push(Element::Terminal);
-                        if self.rest().starts_with('-') && !self.rest().starts_with("-]") {
-                            self.at += 1;
-                            self.character()?;
-                            body.push(Element::Terminal);
-                        }
-                    }
+                    self.class(body)?;
                 }
                 '<' | '!' => {
-                    self.eat('!');
-                    self.token()?;
+                    let is_other = self.eat('!');
+                    let token = self.token()?;
                     last = start;
-                    body.push(Element::Terminal);
+                    body.push(self.rules.symbols.token(token, is_other));
                 }
                 '.' => {
                     self.at += 1;
                     last = start;
-                    body.push(Element::Terminal);
+                    body.push(self.rules.symbols.any());
                 }
                 '(' => {
                     self.at += 1;
@@ -288,50 +285,6 @@ impl Parser<'_> {
             self.space(nested);
         }
         Ok(())
-    }
-
-    /// One character of a literal or a class.
-    fn character(&mut self) -> Parsed<()> {
-        let Some(c) = self.peek() else {
-            return Err("unexpected end inside a literal".to_owned());
-        };
-        self.at += c.len_utf8();
-        if c != '\\' {
-            return Ok(());
-        }
-        let escape = self.peek().unwrap_or('\0');
-        let digits = match escape {
-            'x' => 2,
-            'u' => 4,
-            'U' => 8,
-            't' | 'r' | 'n' | '\\' | '"' | '[' | ']' | '-' => 0,
-            _ => return Err(format!("unknown escape \\{}", escape.escape_default())),
-        };
-        self.at += 1;
-        let hex = self.rest().as_bytes().get(..digits);
-        if !hex.is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) {
-            return Err(format!("expected {digits} hex digits after \\{escape}"));
-        }
-        self.at += digits;
-        Ok(())
-    }
-
-    /// `<[id]>` or `<text>`.
-    fn token(&mut self) -> Parsed<()> {
-        let start = self.at;
-        self.expect('<')?;
-        if self.eat('[') {
-            self.number()?;
-            self.expect(']')?;
-            return self.expect('>');
-        }
-        self.while_matching(|c| c != '>');
-        self.expect('>')?;
-        let token = &self.text[start..self.at];
-        match (self.is_token)(token) {
-            true => Ok(()),
-            false => Err(format!("{token:?} is not one token of this model")),
-        }
     }
 
     fn number(&mut self) -> Parsed<u64> {

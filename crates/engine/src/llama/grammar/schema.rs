@@ -16,13 +16,17 @@ mod merge;
 mod node;
 mod path;
 mod pattern;
+mod range;
 mod read;
+mod text;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
 use serde_json::Value;
+
+use super::TEXT_LIMIT_BYTES;
 
 /// Completes the sentence that begins with `json_schema: `.
 type Checked<T> = std::result::Result<T, String>;
@@ -45,5 +49,5 @@ pub(super) fn to_grammar(schema: &Value) -> Checked<String> {
     let document = read::document(schema)?;
     let document = merge::resolve(document)?;
     finite::check(&document)?;
-    Ok(write::grammar(&document))
+    write::grammar(&document)
 }

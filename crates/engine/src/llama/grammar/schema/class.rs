@@ -44,6 +44,10 @@ impl Class {
         Class::new(&[(c.into(), c.into())])
     }
 
+    pub(super) fn any_of(classes: impl Iterator<Item = Class>) -> Class {
+        Class::new(&classes.flat_map(|class| class.0).collect::<Vec<_>>())
+    }
+
     pub(super) fn plain() -> Class {
         Class::new(PLAIN)
     }

@@ -1,7 +1,10 @@
 //! Which keyword says what: the ones that are read, the ones that say nothing about a value, and the rest.
 
+use serde_json::Value;
+
 use super::Checked;
 use super::node::Type;
+use super::path::Path;
 
 /// What a keyword constrains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +38,10 @@ const ANNOTATIONS: &[&str] = &[
     "example",
     "examples",
     "externalDocs",
+    "markdownDescription",
+    "propertyOrdering",
     "readOnly",
+    "strict",
     "title",
     "writeOnly",
     "xml",
@@ -45,17 +51,17 @@ const ANNOTATIONS: &[&str] = &[
 ///
 /// Errors: an unknown keyword. It might be one that is misspelt, and a schema that says less than its author means is
 /// found out late; only names that begin with `x-` are anybody's own.
-pub(super) fn says(keyword: &str, path: &str) -> Checked<Says> {
+pub(super) fn says(keyword: &str, path: &Path) -> Checked<Says> {
     Ok(match keyword {
         "$ref" | "allOf" | "anyOf" | "oneOf" | "type" | "const" | "enum" => Says::Read,
         "pattern" | "format" | "minLength" | "maxLength" => Says::Of(Type::String),
         "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => Says::Of(Type::Number),
-        "items" | "prefixItems" | "additionalItems" | "minItems" | "maxItems" | "uniqueItems" => {
+        "items" | "prefixItems" | "additionalItems" | "minItems" | "maxItems" => {
             Says::Of(Type::Array)
         }
         "properties" | "required" | "additionalProperties" => Says::Of(Type::Object),
         "multipleOf" => Says::Unsaid(Type::Number),
-        "contains" | "minContains" | "maxContains" | "unevaluatedItems" => {
+        "uniqueItems" | "contains" | "minContains" | "maxContains" | "unevaluatedItems" => {
             Says::Unsaid(Type::Array)
         }
         "patternProperties"
@@ -68,9 +74,9 @@ pub(super) fn says(keyword: &str, path: &str) -> Checked<Says> {
         | "unevaluatedProperties" => Says::Unsaid(Type::Object),
         "not" | "if" | "then" | "else" | "$dynamicRef" | "$recursiveRef" => Says::Never,
         // Below the root it would change what `#` means in a reference.
-        "$id" | "id" => match path {
-            "$" => Says::Read,
-            _ => return Err(format!("{keyword} at {path} must stand at the root")),
+        "$id" | "id" => match path.is_root() {
+            true => Says::Read,
+            false => return Err(format!("{keyword} at {path} must stand at the root")),
         },
         "nullable" => {
             let instead = "write \"null\" into the list of type instead";
@@ -79,4 +85,18 @@ pub(super) fn says(keyword: &str, path: &str) -> Checked<Says> {
         _ if ANNOTATIONS.contains(&keyword) || keyword.starts_with("x-") => Says::Read,
         _ => return Err(format!("{keyword} at {path} is not a keyword")),
     })
+}
+
+/// Whether a keyword without a grammar excludes nothing with `value`, where numbers are `integers` only.
+pub(super) fn is_idle(keyword: &str, value: &Value, integers: bool) -> bool {
+    match (keyword, value) {
+        ("uniqueItems", Value::Bool(unique)) => !unique,
+        ("multipleOf", Value::Number(number)) => integers && number.as_f64() == Some(1.0),
+        ("propertyNames", Value::Bool(any)) => *any,
+        // Names are strings.
+        ("propertyNames", Value::Object(names)) => names.iter().all(|(keyword, value)| {
+            keyword == "type" && value == "string" || ANNOTATIONS.contains(&keyword.as_str())
+        }),
+        _ => false,
+    }
 }

@@ -8,7 +8,8 @@ mod both;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::node::{Array, Definition, Document, Node, Object, Rest};
+use super::node::{Array, Definition, Document, Node, Object, Rest, Type};
+use super::path::Path;
 use super::{Checked, DEFINITIONS_LIMIT, RESOLVE_DEPTH_LIMIT, STEPS_LIMIT};
 
 /// The document without `All` and `One`.
@@ -17,7 +18,7 @@ pub(super) fn resolve(document: Document) -> Checked<Document> {
         states: Vec::new(),
         paths: Vec::new(),
         pairs: HashMap::new(),
-        place: "$".to_owned(),
+        place: Path::ROOT,
         steps: 0,
         depth: 0,
     };
@@ -34,7 +35,7 @@ pub(super) fn resolve(document: Document) -> Checked<Document> {
         let State::Done(node) = state else {
             return Err(format!("what stands at {path} combines with itself"));
         };
-        let node = Rc::unwrap_or_clone(node);
+        let node = narrow(Rc::unwrap_or_clone(node));
         definitions.push(Definition { path, node });
     }
     Ok(Document { definitions })
@@ -49,11 +50,11 @@ enum State {
 
 struct Merge {
     states: Vec<State>,
-    paths: Vec<String>,
+    paths: Vec<Path>,
     /// What two definitions admit together.
     pairs: HashMap<(usize, usize), usize>,
     /// The schema whose `allOf` or `oneOf` is being resolved.
-    place: String,
+    place: Path,
     steps: usize,
     depth: usize,
 }
@@ -166,6 +167,12 @@ impl Merge {
                 Ok(union(parts))
             }
             Node::Union(parts) => Ok(union(merge.nodes(parts)?)),
+            Node::Untyped(mut said) => {
+                for (_, node) in &mut said {
+                    *node = merge.node(std::mem::replace(node, Node::Any))?;
+                }
+                Ok(Node::Untyped(said))
+            }
             Node::Array(mut array) => {
                 array.prefix = merge.nodes(array.prefix)?;
                 array.rest = merge.rest(array.rest)?;
@@ -183,7 +190,7 @@ impl Merge {
         })
     }
 
-    fn at<T>(&mut self, path: String, work: impl FnOnce(&mut Merge) -> Checked<T>) -> Checked<T> {
+    fn at<T>(&mut self, path: Path, work: impl FnOnce(&mut Merge) -> Checked<T>) -> Checked<T> {
         let before = std::mem::replace(&mut self.place, path);
         let done = work(self)?;
         self.place = before;
@@ -211,8 +218,13 @@ impl Merge {
                 self.spend(0)?;
                 if !shared.is_ok_and(|shared| shared.is_never()) {
                     let place = &self.place;
+                    let is_untyped = |part: &Node| matches!(part, Node::Untyped(_));
+                    let hint = match is_untyped(&parts[i]) || is_untyped(&parts[j]) {
+                        true => ", or give each its type",
+                        false => "",
+                    };
                     return Err(format!(
-                        "{place} has branches {i} and {j} that may both hold, use anyOf"
+                        "{place} has branches {i} and {j} that may both hold, use anyOf{hint}"
                     ));
                 }
             }
@@ -232,6 +244,7 @@ impl Merge {
                 let parts = parts.into_iter().map(|part| merge.as_written(part));
                 Ok(union(parts.collect::<Checked<Vec<Node>>>()?))
             }
+            Node::Untyped(said) => merge.as_written(union(nodes(said))),
             Node::Object(object) if object.tail().is_none() => {
                 let rest = Rest::Closed;
                 Ok(self::object(Object { rest, ..object }))
@@ -248,13 +261,42 @@ impl Merge {
 /// How much there is to copy.
 fn weight(node: &Node) -> usize {
     let own = match node {
-        Node::Literals(values) => {
-            let lengths = values.iter().map(|value| 1 + value.to_string().len() / 32);
-            lengths.sum()
-        }
+        Node::Literals(values) => values.len(),
         _ => 1,
     };
     node.children().into_iter().map(weight).sum::<usize>() + own
+}
+
+/// What is written of `node`: of schemas without `type`, values of the types that they are about.
+fn narrow(node: Node) -> Node {
+    match node {
+        Node::Untyped(said) => narrow(union(nodes(said))),
+        Node::Union(parts) => union(parts.into_iter().map(narrow).collect()),
+        Node::Array(mut one) => {
+            one.prefix = one.prefix.into_iter().map(narrow).collect();
+            one.rest = narrow_rest(one.rest);
+            array(one)
+        }
+        Node::Object(mut one) => {
+            for property in &mut one.properties {
+                property.node = narrow(std::mem::replace(&mut property.node, Node::Any));
+            }
+            one.rest = narrow_rest(one.rest);
+            object(one)
+        }
+        other => other,
+    }
+}
+
+fn narrow_rest(rest: Rest) -> Rest {
+    match rest {
+        Rest::Open(node) => open(narrow(*node)),
+        other => other,
+    }
+}
+
+fn nodes(said: Vec<(Type, Node)>) -> Vec<Node> {
+    said.into_iter().map(|(_, node)| node).collect()
 }
 
 fn depth(node: &Node) -> usize {

@@ -1,9 +1,12 @@
 //! What a schema says, without its syntax.
 
+use std::rc::Rc;
+
 use serde_json::Value;
 
-use super::Checked;
-use super::pattern::Pattern;
+use super::path::Path;
+use super::range::Range;
+use super::text::Text;
 
 /// The types of JSON Schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,43 +30,32 @@ pub(super) enum Node {
     Union(Vec<Node>),
     /// What all of them admit. Gone after `merge`.
     All {
-        path: String,
+        path: Path,
         parts: Vec<Node>,
     },
     /// What exactly one of them admits. Gone after `merge`.
     One {
-        path: String,
+        path: Path,
         parts: Vec<Node>,
     },
-    Literals(Vec<Value>),
+    /// Of values of these types what the nodes admit, and all values of other types: a schema without `type`. What
+    /// is written are values of these types. Gone after `merge`.
+    Untyped(Vec<(Type, Node)>),
+    Literals(Vec<Rc<Literal>>),
     Null,
     Boolean,
-    Integer(Option<Range>),
-    Number(Option<Range>),
+    Integer(Range),
+    Number(Range),
     Text(Text),
     Array(Array),
     Object(Object),
 }
 
-/// Whole numbers, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Range {
-    pub(super) least: i64,
-    pub(super) most: i64,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Text {
-    Length {
-        least: u64,
-        most: Option<u64>,
-    },
-    /// The rule of this name.
-    Format(&'static str),
-    Pattern {
-        text: String,
-        pattern: Pattern,
-    },
+/// A value and its JSON text.
+#[derive(Debug, PartialEq)]
+pub(super) struct Literal {
+    pub(super) value: Value,
+    pub(super) text: String,
 }
 
 /// What may follow the listed items or properties.
@@ -95,7 +87,7 @@ pub(super) struct Object {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Property {
-    pub(super) name: String,
+    pub(super) name: Rc<str>,
     pub(super) node: Node,
     pub(super) is_required: bool,
 }
@@ -108,7 +100,7 @@ pub(super) struct Document {
 
 #[derive(Debug)]
 pub(super) struct Definition {
-    pub(super) path: String,
+    pub(super) path: Path,
     pub(super) node: Node,
 }
 
@@ -123,12 +115,26 @@ impl Node {
         }
     }
 
+    /// The type of all its values, where that shows; integers are numbers.
+    pub(super) fn kind(&self) -> Option<Type> {
+        Some(match self {
+            Node::Null => Type::Null,
+            Node::Boolean => Type::Boolean,
+            Node::Integer(_) | Node::Number(_) => Type::Number,
+            Node::Text(_) => Type::String,
+            Node::Array(_) => Type::Array,
+            Node::Object(_) => Type::Object,
+            _ => return None,
+        })
+    }
+
     /// The nodes that a value is made of right here: alternatives, items and properties.
     pub(super) fn children(&self) -> Vec<&Node> {
         match self {
             Node::Union(parts) | Node::All { parts, .. } | Node::One { parts, .. } => {
                 parts.iter().collect()
             }
+            Node::Untyped(said) => said.iter().map(|(_, node)| node).collect(),
             Node::Array(array) => array.prefix.iter().chain(array.rest.node()).collect(),
             Node::Object(object) => {
                 let listed = object.properties.iter().map(|property| &property.node);
@@ -139,6 +145,20 @@ impl Node {
     }
 }
 
+impl Literal {
+    pub(super) fn new(value: &Value) -> Rc<Literal> {
+        Rc::new(Literal {
+            text: value.to_string(),
+            value: value.clone(),
+        })
+    }
+
+    /// Steps of comparing it.
+    pub(super) fn weight(&self) -> usize {
+        1 + self.text.len() / 32
+    }
+}
+
 impl Rest {
     /// What was said of the rest.
     fn node(&self) -> Option<&Node> {
@@ -146,59 +166,6 @@ impl Rest {
             Rest::Open(node) => Some(node),
             Rest::Unsaid | Rest::Closed => None,
         }
-    }
-}
-
-impl Range {
-    /// As many digits as a number without bounds may have.
-    pub(super) const WIDEST: Range = Range {
-        least: -9_999_999_999_999_999,
-        most: 9_999_999_999_999_999,
-    };
-
-    /// What both admit.
-    pub(super) fn and(a: Option<Range>, b: Option<Range>) -> Option<Range> {
-        match (a, b) {
-            (Some(a), Some(b)) => Some(Range {
-                least: a.least.max(b.least),
-                most: a.most.min(b.most),
-            }),
-            (one, other) => one.or(other),
-        }
-    }
-
-    pub(super) fn is_empty(self) -> bool {
-        self.least > self.most
-    }
-}
-
-impl Text {
-    pub(super) const ANY: Text = Text::Length {
-        least: 0,
-        most: None,
-    };
-
-    /// What both admit; `None` for nothing.
-    pub(super) fn and(&self, other: &Text) -> Checked<Option<Text>> {
-        if *other == Text::ANY || self == other {
-            return Ok(Some(self.clone()));
-        }
-        if *self == Text::ANY {
-            return Ok(Some(other.clone()));
-        }
-        let (Text::Length { least: a, most: b }, Text::Length { least: c, most: d }) =
-            (self, other)
-        else {
-            return Err(
-                "has no grammar for the lengths, patterns and formats of one string \
-                        together"
-                    .to_owned(),
-            );
-        };
-        let least = *a.max(c);
-        let most = b.iter().chain(d).min().copied();
-        let is_empty = most.is_some_and(|most| most < least);
-        Ok((!is_empty).then_some(Text::Length { least, most }))
     }
 }
 

@@ -4,6 +4,7 @@
 //! may stand around a match. Assertions, references back, flags and properties of characters are refused.
 
 use super::class::Class;
+use super::text::Length;
 use super::{COUNT_LIMIT, Checked};
 
 /// How deep groups may nest.
@@ -167,6 +168,10 @@ impl Parser {
         if part.may_be_empty() && most != Some(1) {
             return Err("it repeats what may be empty".to_owned());
         }
+        if most != Some(1) && !part.ends().and(&part.begins()).ranges().is_empty() {
+            // Each character would be in the same repetition or in the next: all the ways to part a text.
+            return Err("it repeats what may go on where the next one begins".to_owned());
+        }
         Ok(Pattern::Repeat {
             part: Box::new(part),
             least,
@@ -258,6 +263,81 @@ impl Parser {
 }
 
 impl Pattern {
+    /// Of the strings, in characters.
+    pub(super) fn length(&self) -> Length {
+        let sum = |lengths: &mut dyn Iterator<Item = Length>| {
+            let empty = Length {
+                least: 0,
+                most: Some(0),
+            };
+            lengths.fold(empty, |a, b| Length {
+                least: a.least.saturating_add(b.least),
+                most: a.most.zip(b.most).map(|(a, b)| a.saturating_add(b)),
+            })
+        };
+        match self {
+            Pattern::One(_) => Length {
+                least: 1,
+                most: Some(1),
+            },
+            Pattern::Any => Length {
+                least: 0,
+                most: None,
+            },
+            Pattern::Sequence(parts) => sum(&mut parts.iter().map(Pattern::length)),
+            Pattern::Choice(parts) => {
+                let lengths: Vec<Length> = parts.iter().map(Pattern::length).collect();
+                let most = lengths.iter().map(|length| length.most);
+                Length {
+                    least: lengths.iter().map(|length| length.least).min().unwrap_or(0),
+                    most: most
+                        .reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b)))
+                        .flatten(),
+                }
+            }
+            Pattern::Repeat { part, least, most } => {
+                let one = part.length();
+                Length {
+                    least: one.least.saturating_mul(*least),
+                    most: one.most.zip(*most).map(|(a, b)| a.saturating_mul(b)),
+                }
+            }
+        }
+    }
+
+    /// The characters that a string may begin with.
+    fn begins(&self) -> Class {
+        match self {
+            Pattern::One(class) => class.clone(),
+            Pattern::Any => Class::new(&[]).negated(),
+            Pattern::Sequence(parts) => {
+                let empty = parts.iter().take_while(|part| part.may_be_empty()).count();
+                Class::any_of(parts.iter().take(empty + 1).map(Pattern::begins))
+            }
+            Pattern::Choice(parts) => Class::any_of(parts.iter().map(Pattern::begins)),
+            Pattern::Repeat { part, .. } => part.begins(),
+        }
+    }
+
+    /// The characters that a string may go on with where it could end.
+    fn ends(&self) -> Class {
+        match self {
+            Pattern::One(_) => Class::new(&[]),
+            Pattern::Any => self.begins(),
+            Pattern::Sequence(parts) => {
+                let last = parts.iter().rposition(|part| !part.may_be_empty());
+                let last = last.unwrap_or(0);
+                let more = parts.iter().skip(last + 1).map(Pattern::begins);
+                Class::any_of(parts.iter().skip(last).map(Pattern::ends).chain(more))
+            }
+            Pattern::Choice(parts) => Class::any_of(parts.iter().map(Pattern::ends)),
+            Pattern::Repeat { part, least, most } => {
+                let again = (*most != Some(*least)).then(|| part.begins());
+                Class::any_of(again.into_iter().chain([part.ends()]))
+            }
+        }
+    }
+
     fn may_be_empty(&self) -> bool {
         match self {
             Pattern::One(_) => false,
@@ -307,6 +387,18 @@ mod unit {
         check("^a$b", "'$' inside");
         check("^(a*)*$", "may be empty");
         check("^(a|){2}$", "may be empty");
+        for ambiguous in [
+            "(a{1,9}){1,9}",
+            "(a+)+",
+            "(\\w+ ?)*",
+            "(a|b?c{2,3}){2}",
+            "(a{2}b*)+c?b",
+        ] {
+            match ambiguous.starts_with("(a{2}") {
+                true => assert!(parse(&format!("^{ambiguous}$")).is_ok()),
+                false => check(&format!("^{ambiguous}$"), "where the next one begins"),
+            }
+        }
         check("^a{3,1}$", "at least 3");
         check("^a{20000}$", "more than 10000");
         check("^a{,3}$", "a count is missing");

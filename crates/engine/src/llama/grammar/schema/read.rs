@@ -4,22 +4,22 @@
 
 mod number;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
 use super::keywords::{self, Says};
-use super::node::{Array, Definition, Document, Node, Object, Property, Rest, Text, Type};
-use super::{
-    COUNT_LIMIT, Checked, DEFINITIONS_LIMIT, NAME_LIMIT_BYTES, PROPERTIES_LIMIT, path, pattern,
-};
+use super::node::{Array, Definition, Document, Literal, Node, Object, Property, Rest, Type};
+use super::path::{self, Path};
+use super::text::{Length, Text};
+use super::{COUNT_LIMIT, Checked, DEFINITIONS_LIMIT, NAME_LIMIT_BYTES, PROPERTIES_LIMIT};
 
 /// Reads a schema and what its references lead to.
 pub(super) fn document(root: &Value) -> Checked<Document> {
     let mut reader = Reader {
         root,
-        ids: HashMap::from([("$".to_owned(), 0)]),
-        waiting: vec![(root, "$".to_owned())],
+        ids: HashMap::from([(std::ptr::from_ref(root), 0)]),
+        waiting: vec![(root, Path::ROOT)],
     };
     let mut definitions = Vec::new();
     while let Some((schema, path)) = reader.waiting.get(definitions.len()).cloned() {
@@ -31,16 +31,16 @@ pub(super) fn document(root: &Value) -> Checked<Document> {
 
 struct Reader<'a> {
     root: &'a Value,
-    /// Numbers of definitions by path.
-    ids: HashMap<String, usize>,
+    /// Numbers of definitions by what they are read from.
+    ids: HashMap<*const Value, usize>,
     /// What the definitions are read from, by number.
-    waiting: Vec<(&'a Value, String)>,
+    waiting: Vec<(&'a Value, Path)>,
 }
 
 type Schema = Map<String, Value>;
 
 impl<'a> Reader<'a> {
-    fn node(&mut self, schema: &'a Value, path: &str) -> Checked<Node> {
+    fn node(&mut self, schema: &'a Value, path: &Path) -> Checked<Node> {
         let schema = match schema {
             Value::Bool(true) => return Ok(Node::Any),
             Value::Bool(false) => return Ok(Node::NEVER),
@@ -60,37 +60,44 @@ impl<'a> Reader<'a> {
         }
         if schema.contains_key("oneOf") {
             parts.push(Node::One {
-                path: path::below(path, "oneOf"),
+                path: path.below("oneOf"),
                 parts: self.branches(schema, "oneOf", path)?,
             });
         }
         if let Some(value) = schema.get("const") {
-            parts.push(Node::Literals(vec![value.clone()]));
+            parts.push(Node::Literals(vec![Literal::new(value)]));
         }
         if let Some(values) = schema.get("enum") {
-            parts.push(Node::Literals(list(values, "enum", path)?.clone()));
+            let values = list(values, "enum", path)?;
+            parts.push(Node::Literals(values.iter().map(Literal::new).collect()));
         }
         if let Some(types) = types(schema, path)? {
-            parts.push(self.typed(&types, schema, path)?);
+            let nodes = types.iter().filter(|kind| {
+                // Integers are numbers.
+                **kind != Type::Integer || !types.contains(&Type::Number)
+            });
+            let nodes = nodes.map(|kind| self.typed(*kind, schema, path));
+            let mut nodes: Vec<Node> = nodes.collect::<Checked<_>>()?;
+            parts.push(match nodes.len() {
+                1 => nodes.remove(0),
+                _ => Node::Union(nodes),
+            });
         } else if !said.is_empty() {
-            // Without `type` a keyword constrains values of its own types and lets others pass. They may be written
-            // where something else decides about them; alone, `properties` means an object.
-            let all = [Type::Null, Type::Boolean, Type::Number];
-            let all = [&all[..], &[Type::String, Type::Array, Type::Object]].concat();
-            let types = if parts.is_empty() { said } else { all };
-            parts.push(self.typed(&types, schema, path)?);
+            let nodes = said.into_iter();
+            let nodes = nodes.map(|kind| Ok((kind, self.typed(kind, schema, path)?)));
+            parts.push(Node::Untyped(nodes.collect::<Checked<_>>()?));
         }
         Ok(match parts.len() {
             0 => Node::Any,
             1 => parts.remove(0),
             _ => Node::All {
-                path: path.to_owned(),
+                path: path.clone(),
                 parts,
             },
         })
     }
 
-    fn reference(&mut self, reference: &Value, path: &str) -> Checked<Node> {
+    fn reference(&mut self, reference: &Value, path: &Path) -> Checked<Node> {
         let Value::String(reference) = reference else {
             return Err(format!("$ref at {path} must be a string"));
         };
@@ -101,54 +108,50 @@ impl<'a> Reader<'a> {
         }
         let (target, target_path) = path::follow(self.root, reference)
             .ok_or_else(|| format!("$ref at {path} is {reference:?}, which does not exist"))?;
-        if let Some(id) = self.ids.get(&target_path) {
+        self.defined(target, target_path)
+    }
+
+    /// What stands at `path`, to be read once.
+    fn defined(&mut self, target: &'a Value, path: Path) -> Checked<Node> {
+        if let Some(id) = self.ids.get(&std::ptr::from_ref(target)) {
             return Ok(Node::Definition(*id));
         }
         let id = self.waiting.len();
         if id >= DEFINITIONS_LIMIT {
             return Err(format!("refers to more than {DEFINITIONS_LIMIT} places"));
         }
-        self.ids.insert(target_path.clone(), id);
-        self.waiting.push((target, target_path));
+        self.ids.insert(target, id);
+        self.waiting.push((target, path));
         Ok(Node::Definition(id))
     }
 
     /// The schemas of a list that may not be empty.
-    fn branches(&mut self, schema: &'a Schema, name: &str, path: &str) -> Checked<Vec<Node>> {
+    fn branches(&mut self, schema: &'a Schema, name: &str, path: &Path) -> Checked<Vec<Node>> {
         let branches = list(&schema[name], name, path)?;
-        let path = path::below(path, name);
-        self.listed(branches, &path)
+        self.listed(branches, &path.below(name))
     }
 
-    fn listed(&mut self, schemas: &'a [Value], path: &str) -> Checked<Vec<Node>> {
+    fn listed(&mut self, schemas: &'a [Value], path: &Path) -> Checked<Vec<Node>> {
         let schemas = schemas.iter().enumerate();
         schemas
-            .map(|(index, schema)| self.node(schema, &path::at(path, index)))
+            .map(|(index, schema)| self.node(schema, &path.at(index)))
             .collect()
     }
 
-    fn typed(&mut self, types: &[Type], schema: &'a Schema, path: &str) -> Checked<Node> {
-        let mut nodes = Vec::new();
-        for kind in types {
-            nodes.push(match kind {
-                Type::Null => Node::Null,
-                Type::Boolean => Node::Boolean,
-                Type::Integer if types.contains(&Type::Number) => continue,
-                Type::Integer => Node::Integer(number::whole(schema, path)?),
-                Type::Number => Node::Number(number::any(schema, path)?),
-                Type::String => Node::Text(text(schema, path)?),
-                Type::Array => Node::Array(self.array(schema, path)?),
-                Type::Object => Node::Object(self.object(schema, path)?),
-            });
-        }
-        Ok(match nodes.len() {
-            1 => nodes.remove(0),
-            _ => Node::Union(nodes),
+    fn typed(&mut self, kind: Type, schema: &'a Schema, path: &Path) -> Checked<Node> {
+        Ok(match kind {
+            Type::Null => Node::Null,
+            Type::Boolean => Node::Boolean,
+            Type::Integer => Node::Integer(number::whole(schema, path)?),
+            Type::Number => Node::Number(number::any(schema, path)?),
+            Type::String => Node::Text(text(schema, path)?),
+            Type::Array => Node::Array(self.array(schema, path)?),
+            Type::Object => Node::Object(self.object(schema, path)?),
         })
     }
 
-    fn array(&mut self, schema: &'a Schema, path: &str) -> Checked<Array> {
-        let (least, most) = counts(schema, ["minItems", "maxItems"], path)?;
+    fn array(&mut self, schema: &'a Schema, path: &Path) -> Checked<Array> {
+        let Length { least, most } = counts(schema, ["minItems", "maxItems"], path)?;
         // The list is `items` in old drafts, and what follows it `additionalItems`.
         let (list_name, rest_name) = match schema.get("items") {
             Some(Value::Array(_)) => ("items", "additionalItems"),
@@ -156,10 +159,13 @@ impl<'a> Reader<'a> {
         };
         let prefix = match schema.get(list_name) {
             None => Vec::new(),
-            Some(Value::Array(items)) => self.listed(items, &path::below(path, list_name))?,
+            Some(Value::Array(items)) => self.listed(items, &path.below(list_name))?,
             Some(_) => return Err(format!("{list_name} at {path} must be an array of schemas")),
         };
-        let rest = self.rest(schema, rest_name, path)?;
+        let rest = match schema.get(rest_name) {
+            None => Rest::Unsaid,
+            Some(schema) => rest(self.node(schema, &path.below(rest_name))?),
+        };
         Ok(Array {
             prefix,
             rest,
@@ -168,80 +174,100 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn object(&mut self, schema: &'a Schema, path: &str) -> Checked<Object> {
-        let rest = self.rest(schema, "additionalProperties", path)?;
-        let mut properties = Vec::new();
-        match schema.get("properties") {
-            None => {}
-            Some(Value::Object(listed)) => {
-                let path = path::below(path, "properties");
-                for (name, schema) in listed {
-                    properties.push(Property {
-                        name: name.clone(),
-                        node: self.node(schema, &path::below(&path, name))?,
-                        is_required: false,
-                    });
-                }
-            }
+    fn object(&mut self, schema: &'a Schema, path: &Path) -> Checked<Object> {
+        let listed = match schema.get("properties") {
+            None => None,
+            Some(Value::Object(listed)) => Some(listed),
             Some(_) => return Err(format!("properties at {path} must be an object")),
-        }
-        for name in required(schema, path)? {
-            let place = match properties.iter().position(|property| property.name == name) {
-                Some(place) => place,
-                None => {
-                    properties.push(Property {
-                        name: name.to_owned(),
-                        node: match &rest {
-                            Rest::Unsaid => Node::Any,
-                            Rest::Closed => Node::NEVER,
-                            Rest::Open(node) => (**node).clone(),
-                        },
-                        is_required: false,
-                    });
-                    properties.len() - 1
-                }
-            };
-            if properties[place].node.is_never() {
-                return Err(format!(
-                    "required at {path} names {name:?}, which is forbidden there"
-                ));
+        };
+        let required = required(schema, path)?;
+        let is_listed = |name: &str| listed.is_some_and(|listed| listed.contains_key(name));
+        let mut seen = HashSet::new();
+        let others = required.iter().copied();
+        let others = others.filter(|name| !is_listed(name) && seen.insert(*name));
+        let others: Vec<&str> = others.collect();
+        let names = listed.into_iter().flat_map(Schema::keys);
+        check_names(
+            names.map(String::as_str).chain(others.iter().copied()),
+            path,
+        )?;
+
+        let rest_path = path.below("additionalProperties");
+        let rest = match schema.get("additionalProperties") {
+            None => Rest::Unsaid,
+            // Each of the others has it.
+            Some(schema @ Value::Object(_)) if !others.is_empty() => {
+                rest(self.defined(schema, rest_path)?)
             }
-            properties[place].is_required = true;
+            Some(schema) => rest(self.node(schema, &rest_path)?),
+        };
+        let required: HashSet<&str> = required.into_iter().collect();
+        let mut properties = Vec::new();
+        let below = path.below("properties");
+        for (name, schema) in listed.into_iter().flatten() {
+            properties.push(Property {
+                name: name.as_str().into(),
+                node: self.node(schema, &below.below(name))?,
+                is_required: required.contains(name.as_str()),
+            });
         }
-        if let Some(long) = properties.iter().find(|p| p.name.len() > NAME_LIMIT_BYTES) {
-            return Err(format!(
-                "a property at {path} has a name of {} bytes, must have at most {NAME_LIMIT_BYTES}",
-                long.name.len()
-            ));
+        for name in others {
+            properties.push(Property {
+                name: name.into(),
+                node: match &rest {
+                    Rest::Unsaid => Node::Any,
+                    Rest::Closed => Node::NEVER,
+                    Rest::Open(node) => (**node).clone(),
+                },
+                is_required: true,
+            });
         }
-        if properties.len() > PROPERTIES_LIMIT {
+        let mut required = properties.iter().filter(|property| property.is_required);
+        if let Some(never) = required.find(|property| property.node.is_never()) {
             return Err(format!(
-                "{path} has {} properties, must have at most {PROPERTIES_LIMIT}",
-                properties.len()
+                "required at {path} names {:?}, which is forbidden there",
+                never.name
             ));
         }
         Ok(Object {
             properties,
             rest,
-            is_listed: schema.contains_key("properties"),
+            is_listed: listed.is_some(),
         })
     }
+}
 
-    fn rest(&mut self, schema: &'a Schema, name: &str, path: &str) -> Checked<Rest> {
-        Ok(match schema.get(name) {
-            None => Rest::Unsaid,
-            Some(schema) => match self.node(schema, &path::below(path, name))? {
-                node if node.is_never() => Rest::Closed,
-                node => Rest::Open(Box::new(node)),
-            },
-        })
+fn rest(node: Node) -> Rest {
+    match node.is_never() {
+        true => Rest::Closed,
+        false => Rest::Open(Box::new(node)),
+    }
+}
+
+/// That the names of an object are neither many nor long.
+fn check_names<'a>(names: impl Iterator<Item = &'a str>, path: &Path) -> Checked<()> {
+    let mut count = 0;
+    for name in names {
+        count += 1;
+        if name.len() > NAME_LIMIT_BYTES {
+            return Err(format!(
+                "a property at {path} has a name of {} bytes, must have at most {NAME_LIMIT_BYTES}",
+                name.len()
+            ));
+        }
+    }
+    match count > PROPERTIES_LIMIT {
+        true => Err(format!(
+            "{path} has {count} properties, must have at most {PROPERTIES_LIMIT}"
+        )),
+        false => Ok(()),
     }
 }
 
 /// The types that the keywords of `schema` are about.
 ///
 /// Errors: unknown keywords, and those that constrain the value and have no grammar.
-fn said(schema: &Schema, path: &str) -> Checked<Vec<Type>> {
+fn said(schema: &Schema, path: &Path) -> Checked<Vec<Type>> {
     let types = types(schema, path)?;
     let is_about = |kind: Type| match &types {
         None => true,
@@ -250,29 +276,30 @@ fn said(schema: &Schema, path: &str) -> Checked<Vec<Type>> {
         }
         Some(types) => types.contains(&kind),
     };
+    let integers = types
+        .as_ref()
+        .is_some_and(|types| !types.contains(&Type::Number));
     let mut said = Vec::new();
     for (keyword, value) in schema {
-        let has_grammar = match keywords::says(keyword, path)? {
-            Says::Read => true,
-            Says::Of(kind) if is_about(kind) => {
-                if !said.contains(&kind) {
-                    said.push(kind);
-                }
-                keyword != "uniqueItems" || *value == Value::Bool(false)
-            }
-            Says::Unsaid(kind) => !is_about(kind),
-            Says::Of(_) => true,
-            Says::Never => false,
+        let kind = match keywords::says(keyword, path)? {
+            Says::Of(kind) => Some(kind),
+            Says::Unsaid(kind) if keywords::is_idle(keyword, value, integers) => Some(kind),
+            Says::Unsaid(kind) if is_about(kind) => return Err(no_grammar(keyword, path)),
+            Says::Never => return Err(no_grammar(keyword, path)),
+            Says::Read | Says::Unsaid(_) => None,
         };
-        if !has_grammar {
-            return Err(format!("{keyword} at {path} has no grammar"));
-        }
+        let kind = kind.filter(|kind| is_about(*kind));
+        said.extend(kind.filter(|kind| !said.contains(kind)));
     }
     Ok(said)
 }
 
+fn no_grammar(keyword: &str, path: &Path) -> String {
+    format!("{keyword} at {path} has no grammar")
+}
+
 /// The types that `type` names; `None` where it is absent.
-fn types(schema: &Schema, path: &str) -> Checked<Option<Vec<Type>>> {
+fn types(schema: &Schema, path: &Path) -> Checked<Option<Vec<Type>>> {
     let one = |name: &Value| match name.as_str() {
         Some("null") => Ok(Type::Null),
         Some("boolean") => Ok(Type::Boolean),
@@ -301,24 +328,24 @@ fn types(schema: &Schema, path: &str) -> Checked<Option<Vec<Type>>> {
     }
 }
 
-fn text(schema: &Schema, path: &str) -> Checked<Text> {
-    let (least, most) = counts(schema, ["minLength", "maxLength"], path)?;
-    let mut texts = vec![Text::Length { least, most }];
-    if let Some(format) = schema.get("format") {
-        let known = ["date", "time", "date-time", "uuid", "email", "ipv4"];
-        let known = known.into_iter().find(|name| format == name);
-        let name = known.ok_or_else(|| format!("format {format} at {path} has no grammar"))?;
-        texts.push(Text::Format(name));
+fn text(schema: &Schema, path: &Path) -> Checked<Text> {
+    let mut texts = vec![Text::Length(counts(
+        schema,
+        ["minLength", "maxLength"],
+        path,
+    )?)];
+    match schema.get("format") {
+        None => {}
+        Some(Value::String(format)) => texts.push(Text::format(format)),
+        Some(format) => return Err(format!("format {format} at {path} must be a string")),
     }
-    if let Some(text) = schema.get("pattern") {
-        let Value::String(text) = text else {
-            return Err(format!("pattern at {path} must be a string"));
-        };
-        texts.push(Text::Pattern {
-            text: text.clone(),
-            pattern: pattern::parse(text)
+    match schema.get("pattern") {
+        None => {}
+        Some(Value::String(text)) => texts.push(
+            Text::pattern(text)
                 .map_err(|reason| format!("pattern at {path} has no grammar: {reason}"))?,
-        });
+        ),
+        Some(_) => return Err(format!("pattern at {path} must be a string")),
     }
     let mut all = Text::ANY;
     for text in &texts {
@@ -328,7 +355,7 @@ fn text(schema: &Schema, path: &str) -> Checked<Text> {
     Ok(all)
 }
 
-fn required<'a>(schema: &'a Schema, path: &str) -> Checked<Vec<&'a str>> {
+fn required<'a>(schema: &'a Schema, path: &Path) -> Checked<Vec<&'a str>> {
     let wrong = || format!("required at {path} must be an array of strings");
     match schema.get("required") {
         None => Ok(Vec::new()),
@@ -341,7 +368,7 @@ fn required<'a>(schema: &'a Schema, path: &str) -> Checked<Vec<&'a str>> {
 }
 
 /// The list under `name`, which must not be empty.
-fn list<'a>(value: &'a Value, name: &str, path: &str) -> Checked<&'a Vec<Value>> {
+fn list<'a>(value: &'a Value, name: &str, path: &Path) -> Checked<&'a Vec<Value>> {
     match value {
         Value::Array(list) if !list.is_empty() => Ok(list),
         _ => Err(format!(
@@ -351,7 +378,7 @@ fn list<'a>(value: &'a Value, name: &str, path: &str) -> Checked<&'a Vec<Value>>
 }
 
 /// The counts of two keywords: at least and at most.
-fn counts(schema: &Schema, [least, most]: [&str; 2], path: &str) -> Checked<(u64, Option<u64>)> {
+fn counts(schema: &Schema, [least, most]: [&str; 2], path: &Path) -> Checked<Length> {
     let count = |name: &str| -> Checked<Option<u64>> {
         let Some(value) = schema.get(name) else {
             return Ok(None);
@@ -370,6 +397,9 @@ fn counts(schema: &Schema, [least, most]: [&str; 2], path: &str) -> Checked<(u64
     let (low, high) = (count(least)?.unwrap_or(0), count(most)?);
     match high {
         Some(high) if high < low => Err(format!("{least} at {path} is more than {most}")),
-        _ => Ok((low, high)),
+        _ => Ok(Length {
+            least: low,
+            most: high,
+        }),
     }
 }

@@ -1,6 +1,8 @@
 //! Schemas to random texts of their grammars, judged by a validator.
 
 mod bombs;
+mod hostile;
+mod numbers;
 mod refused;
 mod values;
 mod walk;

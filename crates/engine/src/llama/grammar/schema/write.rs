@@ -3,14 +3,22 @@
 //! Every node becomes a rule with a number, every definition one with its own, so no name of the schema is one of a
 //! rule.
 
+mod beginnings;
 mod digits;
 mod names;
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::Value;
 
-use super::finite;
-use super::node::{Array, Document, Node, Object, Property, Text};
+use super::node::{Array, Document, Node, Object, Property};
 use super::pattern::Pattern;
+use super::range::Range;
+use super::text::{Length, Text};
+use super::{Checked, TEXT_LIMIT_BYTES, finite};
+
+/// Bytes that are put together for a grammar, those of rules that turn out to be there already included.
+const WORK_LIMIT_BYTES: usize = 8 * TEXT_LIMIT_BYTES;
 
 /// Rules for what needs no schema. `space` is llama.cpp's; a number's exponent ends where every reader still reads it,
 /// and what follows `\u` is never half of a surrogate pair, which is no character.
@@ -20,7 +28,6 @@ null ::= "null"
 natural ::= [0] | [1-9] [0-9]{0,15}
 integer ::= "-"? natural
 fraction ::= "." [0-9]{1,16}
-zeros ::= "." "0"{1,16}
 number ::= "-"? natural fraction? ([eE] [-+]? [0-9]{1,2})?
 hex ::= [0-9a-fA-F]
 plain ::= [\x20-\x21\x23-\x5B\x5D-\x7E\u0080-\uD7FF\uE000-\U0010FFFF]
@@ -42,26 +49,38 @@ date ::= [0-9]{4} "-" month-day | leap "-02-29"
 clock ::= ([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9]
 time ::= clock ":" [0-5] [0-9] ("." [0-9]{1,6})? ("Z" | [-+] clock)
 date-time ::= date "T" time
+count ::= [1-9] [0-9]{0,2}
+days-time ::= count "D" ("T" clock-time)? | "T" clock-time
+clock-time ::= (count "H")? count "M" (count "S")? | count [HS]
+duration ::= "P" (count [WMY] | days-time)
 uuid ::= hex{8} "-" hex{4} "-" hex{4} "-" hex{4} "-" hex{12}
 byte ::= [0-9] | [1-9] [0-9] | "1" [0-9]{2} | "2" [0-4] [0-9] | "25" [0-5]
 ipv4 ::= byte "." byte "." byte "." byte
 word ::= [a-zA-Z0-9]{1,20}
 label ::= word ("-" word)?
 atom ::= [a-zA-Z0-9_+-]{1,20}
+hostname ::= label ("." label){0,5}
+ipv6 ::= hex{1,4} (":" hex{1,4}){7}
+scheme ::= [a-z] [a-z0-9]{1,9}
+path-char ::= [a-zA-Z0-9._~!$&'()*+,;=:@-] | "%" hex{2}
+uri ::= scheme "://" hostname (":" [1-9] [0-9]{0,3})? ("/" path-char*)* ("?" (path-char | "/")*)?
 email ::= atom ("." atom){0,2} "@" label ("." label){1,3}
 "#;
 
 /// The grammar of `document`, with the root `root`.
-pub(super) fn grammar(document: &Document) -> String {
+pub(super) fn grammar(document: &Document) -> Checked<String> {
     let mut writer = Writer {
         text: format!("root ::= {}\n", definition(0)),
-        count: 0,
+        numbers: HashMap::new(),
+        work: 0,
     };
     for id in finite::reached(document) {
-        let body = writer.node(&document.definitions[id].node);
-        writer.text += &format!("{} ::= {body}\n", definition(id));
+        let body = writer.node(&document.definitions[id].node)?;
+        writer.line(&definition(id), &body)?;
     }
-    writer.text + RULES
+    writer.text += RULES;
+    writer.spend(0)?;
+    Ok(writer.text)
 }
 
 /// A literal of a grammar.
@@ -75,94 +94,134 @@ fn definition(id: usize) -> String {
 
 struct Writer {
     text: String,
-    /// Rules that have got a number.
-    count: usize,
+    /// Numbers of rules by what they say: what is said twice is one rule, and one stack of the grammar.
+    numbers: HashMap<String, usize>,
+    /// Bytes put together.
+    work: usize,
 }
 
 impl Writer {
-    /// Writes a rule and returns its name.
-    fn rule(&mut self, body: &str) -> String {
-        let name = format!("rule-{}", self.count);
-        self.count += 1;
-        self.text += &format!("{name} ::= {body}\n");
-        name
-    }
-
-    /// An element of a grammar that stands for `node`: a name, a literal or a group.
-    fn node(&mut self, node: &Node) -> String {
-        match node {
-            Node::Any => "value".to_owned(),
-            Node::Definition(id) => definition(*id),
-            Node::Union(parts) | Node::All { parts, .. } | Node::One { parts, .. } => {
-                let parts: Vec<String> = parts.iter().map(|part| self.node(part)).collect();
-                format!("({})", parts.join(" | "))
-            }
-            Node::Literals(values) => {
-                let values: Vec<String> = values.iter().map(constant).collect();
-                format!("({})", values.join(" | "))
-            }
-            Node::Null => "null".to_owned(),
-            Node::Boolean => "boolean".to_owned(),
-            Node::Integer(None) => "integer".to_owned(),
-            Node::Integer(Some(range)) => self.rule(&digits::integer(*range)),
-            Node::Number(None) => "number".to_owned(),
-            Node::Number(Some(range)) => self.rule(&digits::number(*range)),
-            Node::Text(text) => self.string(text),
-            Node::Array(array) => self.array(array),
-            Node::Object(object) => self.object(object),
+    /// Ends the work as soon as its text cannot be used any more.
+    fn spend(&mut self, bytes: usize) -> Checked<()> {
+        self.work += bytes;
+        match self.text.len() > TEXT_LIMIT_BYTES || self.work > WORK_LIMIT_BYTES {
+            true => Err(format!(
+                "its grammar has more than {TEXT_LIMIT_BYTES} bytes"
+            )),
+            false => Ok(()),
         }
     }
 
-    fn string(&mut self, text: &Text) -> String {
+    fn line(&mut self, name: &str, body: &str) -> Checked<()> {
+        self.text += &format!("{name} ::= {body}\n");
+        self.spend(body.len())
+    }
+
+    /// Writes a rule, if it is not there yet, and returns its name.
+    fn rule(&mut self, body: &str) -> Checked<String> {
+        let count = self.numbers.len();
+        if let Some(number) = self.numbers.get(body) {
+            let name = format!("rule-{number}");
+            self.spend(body.len())?;
+            return Ok(name);
+        }
+        let name = format!("rule-{count}");
+        self.line(&name, body)?;
+        self.numbers.insert(body.to_owned(), count);
+        Ok(name)
+    }
+
+    /// An element of a grammar that stands for `node`: a name, a literal or a group.
+    fn node(&mut self, node: &Node) -> Checked<String> {
+        let element = match node {
+            Node::Any => "value".to_owned(),
+            Node::Definition(id) => definition(*id),
+            Node::Union(_) | Node::All { .. } | Node::One { .. } | Node::Untyped(_) => {
+                let mut parts = Vec::new();
+                let mut seen = HashSet::new();
+                for part in node.children() {
+                    let part = self.node(part)?;
+                    if seen.insert(part.clone()) {
+                        parts.push(part);
+                    }
+                }
+                format!("({})", parts.join(" | "))
+            }
+            Node::Literals(values) => {
+                let texts = values.iter().map(|value| value.text.as_str());
+                format!("({})", self.one_of(texts.collect())?)
+            }
+            Node::Null => "null".to_owned(),
+            Node::Boolean => "boolean".to_owned(),
+            Node::Integer(Range::OPEN) => "integer".to_owned(),
+            Node::Number(Range::OPEN) => "number".to_owned(),
+            Node::Integer(range) => self.rule(&digits::integer(*range))?,
+            Node::Number(range) => self.rule(&digits::number(*range))?,
+            Node::Text(text) => self.string(text)?,
+            Node::Array(array) => self.array(array)?,
+            Node::Object(object) => self.object(object)?,
+        };
+        self.spend(element.len())?;
+        Ok(element)
+    }
+
+    fn string(&mut self, text: &Text) -> Checked<String> {
         let inner = match text {
-            text if *text == Text::ANY => return "string".to_owned(),
-            Text::Length { least, most } => repeated("char", *least, *most),
-            Text::Format(name) => (*name).to_owned(),
-            Text::Pattern { pattern, .. } => self.pattern(pattern),
+            text if *text == Text::ANY => return Ok("string".to_owned()),
+            Text::Length(Length { least, most }) => repeated("char", *least, *most),
+            Text::Format(format) => format.name.to_owned(),
+            Text::Pattern(expression) => self.pattern(&expression.pattern)?,
         };
         self.rule(&format!("\"\\\"\" {inner} \"\\\"\""))
     }
 
-    fn pattern(&mut self, pattern: &Pattern) -> String {
-        match pattern {
+    fn pattern(&mut self, pattern: &Pattern) -> Checked<String> {
+        let element = match pattern {
             // A class without members does not get here.
             Pattern::One(class) => class.alternatives().unwrap_or_default(),
             Pattern::Any => "char*".to_owned(),
-            Pattern::Sequence(parts) => {
-                let parts: Vec<String> = parts.iter().map(|part| self.pattern(part)).collect();
-                match parts.is_empty() {
-                    true => "\"\"".to_owned(),
-                    false => parts.join(" "),
-                }
-            }
-            Pattern::Choice(parts) => {
-                let parts: Vec<String> = parts.iter().map(|part| self.pattern(part)).collect();
-                format!("({})", parts.join(" | "))
-            }
+            Pattern::Sequence(parts) => match parts.is_empty() {
+                true => "\"\"".to_owned(),
+                false => self.patterns(parts)?.join(" "),
+            },
+            Pattern::Choice(parts) => format!("({})", self.patterns(parts)?.join(" | ")),
             Pattern::Repeat { part, least, most } => {
-                let part = self.pattern(part);
-                let part = self.rule(&part);
+                let part = self.pattern(part)?;
+                let part = self.rule(&part)?;
                 repeated(&part, *least, *most)
             }
-        }
+        };
+        self.spend(element.len())?;
+        Ok(element)
     }
 
-    fn array(&mut self, array: &Array) -> String {
+    fn patterns(&mut self, patterns: &[Pattern]) -> Checked<Vec<String>> {
+        patterns
+            .iter()
+            .map(|pattern| self.pattern(pattern))
+            .collect()
+    }
+
+    fn array(&mut self, array: &Array) -> Checked<String> {
         let least = array.least_written();
         let listed = array.prefix.len() as u64;
-        let items: Vec<String> = array.prefix.iter().map(|item| self.node(item)).collect();
+        let items = array.prefix.iter().map(|item| self.node(item));
+        let items = items.collect::<Checked<Vec<String>>>()?;
         let more = array.most.map(|most| most.saturating_sub(listed));
-        let tail = array.tail().filter(|_| more != Some(0)).map(|tail| {
-            let tail = self.node(tail);
-            self.rule(&tail)
-        });
+        let tail = match array.tail().filter(|_| more != Some(0)) {
+            None => None,
+            Some(tail) => {
+                let tail = self.node(tail)?;
+                Some(self.rule(&tail)?)
+            }
+        };
         let mut parts = Vec::new();
         if let Some(item) = tail {
-            let next = self.rule(&format!("\",\" space {item}"));
+            let next = self.rule(&format!("\",\" space {item}"))?;
             if items.is_empty() {
                 let more = repeated(&next, least.max(1) - 1, more.map(|more| more - 1));
                 // A rule: llama.cpp counts what stands in a repeated group.
-                let some = self.rule(&format!("{item} {more}"));
+                let some = self.rule(&format!("{item} {more}"))?;
                 parts.push(if least == 0 { format!("{some}?") } else { some });
             } else {
                 parts.push(repeated(&next, least.saturating_sub(listed), more));
@@ -175,27 +234,30 @@ impl Writer {
         self.rule(&format!("\"[\" space {inner} space \"]\""))
     }
 
-    fn object(&mut self, object: &Object) -> String {
+    fn object(&mut self, object: &Object) -> Checked<String> {
         let written = object.properties.iter().filter(|p| !p.node.is_never());
         let (required, optional): (Vec<_>, Vec<_>) = written.partition(|p| p.is_required);
-        let required: Vec<String> = required.into_iter().map(|p| self.member(p)).collect();
-        let optional: Vec<String> = optional.into_iter().map(|p| self.member(p)).collect();
-        let others = object.tail().map(|tail| {
-            let value = self.node(tail);
-            let listed = object.properties.iter().map(|p| p.name.as_str());
-            let name = self.name_but(listed.collect());
-            self.rule(&format!("{name} space \":\" space {value}"))
-        });
+        let required = self.members(&required)?;
+        let optional = self.members(&optional)?;
+        let others = match object.tail() {
+            None => None,
+            Some(tail) => {
+                let value = self.node(tail)?;
+                let listed = object.properties.iter().map(|p| &*p.name);
+                let name = self.name_but(listed.collect())?;
+                Some(self.rule(&format!("{name} space \":\" space {value}"))?)
+            }
+        };
         // What may follow a member, from the last place to the first.
         let mut after = match &others {
-            Some(other) => self.rule(&format!("(\",\" space {other})*")),
+            Some(other) => self.rule(&format!("(\",\" space {other})*"))?,
             None => "\"\"".to_owned(),
         };
         let mut beginnings: Vec<String> = Vec::new();
         beginnings.extend(others.map(|other| format!("{other} {after}")));
         for member in optional.iter().rev() {
             beginnings.push(format!("{member} {after}"));
-            after = self.rule(&format!("(\",\" space {member})? {after}"));
+            after = self.rule(&format!("(\",\" space {member})? {after}"))?;
         }
         beginnings.reverse();
         let inner = match (required.is_empty(), beginnings.is_empty()) {
@@ -206,16 +268,14 @@ impl Writer {
         self.rule(&format!("\"{{\" space {inner} space \"}}\""))
     }
 
-    fn member(&mut self, property: &Property) -> String {
-        let value = self.node(&property.node);
-        let name = constant(&Value::from(property.name.as_str()));
-        self.rule(&format!("{name} space \":\" space {value}"))
+    fn members(&mut self, properties: &[&Property]) -> Checked<Vec<String>> {
+        let member = |property: &&Property| {
+            let value = self.node(&property.node)?;
+            let name = literal(&Value::from(&*property.name).to_string());
+            self.rule(&format!("{name} space \":\" space {value}"))
+        };
+        properties.iter().map(member).collect()
     }
-}
-
-/// The JSON text of `value`.
-fn constant(value: &Value) -> String {
-    literal(&value.to_string())
 }
 
 /// How many of one symbol llama.cpp repeats at most is 2000; below that, in steps of this size.

@@ -1,9 +1,13 @@
 //! Whether a given value satisfies a resolved node: for `enum` and `const` beside other keywords.
 
-use serde_json::Value;
+use std::collections::HashMap;
+
+use serde_json::{Number, Value};
 
 use super::super::Checked;
-use super::super::node::{Node, Range, Rest, Text};
+use super::super::node::{Node, Rest, Type};
+use super::super::range::Range;
+use super::super::text::{Length, Text};
 use super::Merge;
 
 impl Merge {
@@ -23,16 +27,24 @@ impl Merge {
                 Ok(false)
             }
             (Node::Literals(values), _) => {
-                merge.spend(values.len())?;
-                Ok(values.iter().any(|other| equal(other, value)))
+                let weights = values.iter().map(|other| other.weight());
+                merge.spend(weights.sum())?;
+                Ok(values.iter().any(|other| equal(&other.value, value)))
+            }
+            (Node::Untyped(said), _) => {
+                let kind = kind(value);
+                match said.iter().find(|(said, _)| *said == kind) {
+                    Some((_, node)) => merge.admits(node, value),
+                    None => Ok(true),
+                }
             }
             (Node::Null, Value::Null) | (Node::Boolean, Value::Bool(_)) => Ok(true),
-            (Node::Number(range), Value::Number(_)) => Ok(within(*range, value)),
+            (Node::Number(range), Value::Number(number)) => merge.within(*range, number),
             (Node::Integer(range), Value::Number(number)) => {
                 let is_whole = number.as_f64().is_some_and(|number| number.fract() == 0.0);
-                Ok(is_whole && within(*range, value))
+                Ok(is_whole && merge.within(*range, number)?)
             }
-            (Node::Text(Text::Length { least, most }), Value::String(text)) => {
+            (Node::Text(Text::Length(Length { least, most })), Value::String(text)) => {
                 let length = text.chars().count() as u64;
                 Ok(*least <= length && most.is_none_or(|most| length <= most))
             }
@@ -54,13 +66,14 @@ impl Merge {
             }
             (Node::Object(object), Value::Object(members)) => {
                 let mut required = object.properties.iter().filter(|p| p.is_required);
-                if !required.all(|property| members.contains_key(&property.name)) {
+                if !required.all(|property| members.contains_key(&*property.name)) {
                     return Ok(false);
                 }
+                merge.spend(object.properties.len())?;
+                let listed = object.properties.iter().map(|one| (&*one.name, &one.node));
+                let listed: HashMap<&str, &Node> = listed.collect();
                 for (name, member) in members {
-                    let mut listed = object.properties.iter();
-                    let listed = listed.find(|property| property.name == *name);
-                    let listed = listed.map(|property| &property.node);
+                    let listed = listed.get(name.as_str()).copied();
                     if !merge.fits(listed, &object.rest, member)? {
                         return Ok(false);
                     }
@@ -68,6 +81,13 @@ impl Merge {
                 Ok(true)
             }
             _ => Ok(false),
+        })
+    }
+
+    fn within(&self, range: Range, number: &Number) -> Checked<bool> {
+        range.has(number).ok_or_else(|| {
+            let place = &self.place;
+            format!("{place} has no grammar for {number} together with a bound as far away")
         })
     }
 
@@ -95,13 +115,13 @@ fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-fn within(range: Option<Range>, value: &Value) -> bool {
-    let Some(Range { least, most }) = range else {
-        return true;
-    };
-    match (value.as_i64(), value.as_f64()) {
-        (Some(number), _) => least <= number && number <= most,
-        (None, Some(number)) => least as f64 <= number && number <= most as f64,
-        (None, None) => false,
+fn kind(value: &Value) -> Type {
+    match value {
+        Value::Null => Type::Null,
+        Value::Bool(_) => Type::Boolean,
+        Value::Number(_) => Type::Number,
+        Value::String(_) => Type::String,
+        Value::Array(_) => Type::Array,
+        Value::Object(_) => Type::Object,
     }
 }

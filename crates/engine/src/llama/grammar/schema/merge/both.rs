@@ -1,6 +1,10 @@
 //! What two resolved nodes admit together.
 
-use super::super::node::{Array, Node, Object, Property, Range, Rest};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::super::node::{Array, Node, Object, Property, Rest, Type};
+use super::super::range::Range;
 use super::super::{Checked, PROPERTIES_LIMIT};
 use super::{Merge, array, object, open, union};
 
@@ -39,7 +43,8 @@ impl Merge {
             (Node::Literals(values), other) | (other, Node::Literals(values)) => {
                 let mut admitted = Vec::new();
                 for value in values {
-                    if merge.admits(&other, &value)? {
+                    merge.spend(value.weight())?;
+                    if merge.admits(&other, &value.value)? {
                         admitted.push(value);
                     }
                 }
@@ -47,9 +52,18 @@ impl Merge {
             }
             (Node::Null, Node::Null) => Ok(Node::Null),
             (Node::Boolean, Node::Boolean) => Ok(Node::Boolean),
-            (Node::Number(a), Node::Number(b)) => Ok(ranged(a, b, Node::Number)),
+            (Node::Untyped(a), Node::Untyped(b)) => merge.untyped(a, b),
+            (Node::Untyped(said), other) => match about(said, &other) {
+                Some(node) => merge.both(node, other),
+                None => Ok(other),
+            },
+            (other, Node::Untyped(said)) => match about(said, &other) {
+                Some(node) => merge.both(other, node),
+                None => Ok(other),
+            },
+            (Node::Number(a), Node::Number(b)) => merge.ranged(a.and(b), Node::Number),
             (Node::Integer(a), Node::Integer(b) | Node::Number(b))
-            | (Node::Number(a), Node::Integer(b)) => Ok(ranged(a, b, Node::Integer)),
+            | (Node::Number(a), Node::Integer(b)) => merge.ranged(a.and(b).whole(), Node::Integer),
             (Node::Text(a), Node::Text(b)) => {
                 let both = a.and(&b);
                 let both = both.map_err(|reason| format!("{} {reason}", merge.place))?;
@@ -59,6 +73,30 @@ impl Merge {
             (Node::Object(a), Node::Object(b)) => merge.objects(a, b),
             _ => Ok(Node::NEVER),
         })
+    }
+
+    fn untyped(&mut self, a: Vec<(Type, Node)>, mut b: Vec<(Type, Node)>) -> Checked<Node> {
+        let mut said = Vec::new();
+        for (kind, one) in a {
+            let node = match b.iter().position(|(other, _)| *other == kind) {
+                Some(at) => self.both(one, b.remove(at).1)?,
+                None => one,
+            };
+            said.push((kind, node));
+        }
+        said.extend(b);
+        Ok(Node::Untyped(said))
+    }
+
+    fn ranged(&mut self, range: Range, node: fn(Range) -> Node) -> Checked<Node> {
+        match range.written() {
+            _ if range.is_empty() => Ok(Node::NEVER),
+            Some(_) => Ok(node(range)),
+            None => Err(format!(
+                "{} leaves no number of 16 digits between bounds",
+                self.place
+            )),
+        }
     }
 
     fn arrays(&mut self, a: Array, b: Array) -> Checked<Node> {
@@ -77,31 +115,31 @@ impl Merge {
     }
 
     fn objects(&mut self, a: Object, b: Object) -> Checked<Node> {
-        let find = |object: &Object, name: &str| {
-            let mut properties = object.properties.iter();
-            properties.position(|property| property.name == name)
-        };
         let mut properties = Vec::new();
+        let in_b = places(&b);
         for one in &a.properties {
-            let other = find(&b, &one.name).map(|at| &b.properties[at]);
+            let other = in_b.get(&one.name).map(|at| &b.properties[*at]);
             let a = self.copy(&one.node)?;
             let b = self.listed_or(other.map(|other| &other.node), &b.rest)?;
             properties.push(Property {
-                name: one.name.clone(),
+                name: Rc::clone(&one.name),
                 node: self.both(a, b)?,
                 is_required: one.is_required || other.is_some_and(|other| other.is_required),
             });
         }
-        for other in &b.properties {
-            if find(&a, &other.name).is_none() {
-                let a = self.listed_or(None, &a.rest)?;
-                let b = self.copy(&other.node)?;
-                properties.push(Property {
-                    name: other.name.clone(),
-                    node: self.both(a, b)?,
-                    is_required: other.is_required,
-                });
-            }
+        let in_a = places(&a);
+        for other in b
+            .properties
+            .iter()
+            .filter(|other| !in_a.contains_key(&other.name))
+        {
+            let a = self.listed_or(None, &a.rest)?;
+            let b = self.copy(&other.node)?;
+            properties.push(Property {
+                name: Rc::clone(&other.name),
+                node: self.both(a, b)?,
+                is_required: other.is_required,
+            });
         }
         if properties.len() > PROPERTIES_LIMIT {
             return Err(format!(
@@ -136,9 +174,17 @@ impl Merge {
     }
 }
 
-fn ranged(a: Option<Range>, b: Option<Range>, node: fn(Option<Range>) -> Node) -> Node {
-    match Range::and(a, b) {
-        Some(range) if range.is_empty() => Node::NEVER,
-        range => node(range),
-    }
+/// What is said about the type of `node`.
+fn about(said: Vec<(Type, Node)>, node: &Node) -> Option<Node> {
+    let mut said = said.into_iter();
+    let about = said.find(|(kind, _)| Some(*kind) == node.kind());
+    about.map(|(_, said)| said)
+}
+
+fn places(object: &Object) -> HashMap<Rc<str>, usize> {
+    let names = object
+        .properties
+        .iter()
+        .map(|property| Rc::clone(&property.name));
+    names.zip(0..).collect()
 }

@@ -49,6 +49,15 @@ fn keywords_that_constrain_and_have_no_grammar() {
             &expect,
         );
     }
+    check(
+        json!({"type": "number", "multipleOf": 1}),
+        "multipleOf at $ has no grammar",
+    );
+    check(json!({"multipleOf": 1}), "multipleOf at $ has no grammar");
+    check(
+        json!({"type": "object", "propertyNames": {"enum": ["a"]}}),
+        "propertyNames at $ has no grammar",
+    );
     // They say nothing about values of other types.
     for keyword in ["multipleOf", "uniqueItems", "minProperties"] {
         to_grammar(&json!({"type": "string", keyword: 1})).unwrap();
@@ -83,14 +92,18 @@ fn unknown_keywords_and_those_of_other_languages() {
 }
 
 #[test]
-fn bounds_of_numbers_that_would_need_arithmetic() {
+fn bounds_that_no_number_lies_within() {
     check(
-        json!({"type": "number", "minimum": 0.5}),
-        "minimum at $ is 0.5, has a grammar for whole numbers only",
+        json!({"type": "number", "minimum": 1e-19}),
+        "minimum at $ is 1e-19, must have at most 18 digits behind the point",
     );
     check(
-        json!({"type": "number", "exclusiveMinimum": 0}),
-        "exclusiveMinimum at $ has a grammar for integers only",
+        json!({"type": "number", "exclusiveMinimum": 1, "maximum": 1}),
+        "no number of 16 digits",
+    );
+    check(
+        json!({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1e-16}),
+        "no number of 16 digits",
     );
     check(
         json!({"type": "integer", "minimum": "1"}),
@@ -121,10 +134,21 @@ fn bounds_of_numbers_that_would_need_arithmetic() {
 #[test]
 fn strings_with_more_than_one_rule() {
     check(
-        inner(json!({"format": "uri"})),
-        "format \"uri\" at $.properties.n has no grammar",
+        inner(json!({"type": "string", "format": 3})),
+        "format 3 at $.properties.n must be a string",
     );
-    check(inner(json!({"type": "string", "format": 3})), "format 3 at");
+    for lengths in [json!({"maxLength": 9}), json!({"minLength": 11})] {
+        let mut schema = json!({"format": "date"});
+        schema
+            .as_object_mut()
+            .unwrap()
+            .extend(lengths.as_object().unwrap().clone());
+        check(schema, "has no grammar for the lengths, patterns");
+    }
+    check(
+        json!({"type": "string", "pattern": "^a{2,5}$", "maxLength": 4}),
+        "has no grammar for the lengths, patterns",
+    );
     check(
         json!({"type": "string", "pattern": "a", "maxLength": 3}),
         "has no grammar for the lengths, patterns",
@@ -140,6 +164,10 @@ fn strings_with_more_than_one_rule() {
     check(
         json!({"pattern": "a", "enum": ["a"]}),
         "const or enum together with a pattern",
+    );
+    check(
+        inner(json!({"pattern": "^(a{1,1000}){1,1000}$"})),
+        "pattern at $.properties.n has no grammar: it repeats what may go on where the next one begins",
     );
     check(
         inner(json!({"pattern": "^(?!a)$"})),
@@ -311,5 +339,33 @@ fn one_of_branches_that_may_hold_both() {
     check(
         json!({"oneOf": [{"properties": {"a": {}}, "required": ["a"]}, {"properties": {"b": {}}}]}),
         "branches 0 and 1",
+    );
+    // Without a type a branch holds for the values of all others.
+    for (a, b) in [
+        (
+            json!({"type": "null"}),
+            json!({"properties": {"a": {"type": "integer"}}, "required": ["a"]}),
+        ),
+        (json!({"maxLength": 1}), json!({"minimum": 1})),
+        (
+            json!({"type": "integer"}),
+            json!({"$ref": "#/$defs/untyped"}),
+        ),
+        (
+            json!({"type": "null"}),
+            json!({"allOf": [{"minLength": 1}, {"maxLength": 2}]}),
+        ),
+    ] {
+        let branches = json!([a, b]);
+        let schema = json!({"oneOf": branches, "$defs": {"untyped": {"minLength": 1}}});
+        check(
+            schema,
+            "$.oneOf has branches 0 and 1 that may both hold, use anyOf",
+        );
+    }
+    let within = |a: Value| json!({"type": "object", "properties": {"k": a}, "required": ["k"]});
+    check(
+        json!({"oneOf": [within(json!({"type": "null"})), within(json!({"minLength": 3}))]}),
+        "may both hold",
     );
 }

@@ -6,7 +6,7 @@ use super::super::to_grammar;
 use super::walk::Walk;
 
 /// Writes many texts of the grammar of `schema`; all satisfy it. Returns them.
-fn check(schema: Value) -> Vec<Value> {
+pub(super) fn check(schema: Value) -> Vec<Value> {
     let grammar = to_grammar(&schema).unwrap_or_else(|error| panic!("{schema}: {error}"));
     let rules = super::super::super::parse::rules(&grammar, |_| false);
     let rules = rules.unwrap_or_else(|error| panic!("{grammar}: {error}"));
@@ -32,14 +32,14 @@ fn check(schema: Value) -> Vec<Value> {
 }
 
 /// Each of `expect` is written by the grammar of `schema` sooner or later, and nothing else where it is `whole`.
-fn finds(schema: Value, expect: &[Value]) {
+pub(super) fn finds(schema: Value, expect: &[Value]) {
     let found = check(schema.clone());
     for value in expect {
         assert!(found.contains(value), "{schema} never gives {value}");
     }
 }
 
-fn gives(schema: Value, expect: &[Value]) {
+pub(super) fn gives(schema: Value, expect: &[Value]) {
     let found = check(schema.clone());
     finds(schema.clone(), expect);
     for value in found {
@@ -71,46 +71,37 @@ fn scalars_are_of_their_types() {
 }
 
 #[test]
-fn numbers_stay_within_their_bounds() {
-    let bounds = [
-        -1_000_005, -1000, -100, -99, -10, -9, -1, 0, 1, 5, 9, 10, 99, 100, 105, 1000, 4_000_017,
-    ];
-    for least in bounds {
-        for most in bounds.into_iter().filter(|most| least <= *most) {
-            for kind in ["integer", "number"] {
-                check(json!({"type": kind, "minimum": least, "maximum": most}));
-            }
-        }
-        check(json!({"type": "integer", "minimum": least}));
-        check(json!({"type": "integer", "maximum": least}));
-        check(json!({"type": "integer", "exclusiveMinimum": least, "minimum": least}));
-        check(json!({"type": "number", "minimum": least}));
-        check(json!({"type": "number", "maximum": least}));
-    }
-    check(json!({"type": "integer", "minimum": 0.5, "exclusiveMaximum": 10.5}));
-    gives(
-        json!({"type": "integer", "exclusiveMinimum": 97.0, "exclusiveMaximum": 102, "minimum": -1e300}),
-        &[json!(98), json!(99), json!(100), json!(101)],
-    );
-    gives(
-        json!({"type": "integer", "minimum": -1, "maximum": 1}),
-        &[json!(-1), json!(0), json!(1)],
-    );
-    finds(
-        json!({"type": "number", "minimum": 0, "maximum": 1}),
-        &[json!(0), json!(1)],
-    );
-}
-
-#[test]
 fn strings_have_their_lengths_formats_and_patterns() {
     check(json!({"type": "string", "minLength": 2, "maxLength": 5}));
     check(json!({"minLength": 3, "maxLength": 3}));
     check(json!({"type": "string", "minLength": 2}));
     check(json!({"type": "string", "minLength": 2500, "maxLength": 4500}));
-    for format in ["date", "time", "date-time", "uuid", "email", "ipv4"] {
+    for format in [
+        "date",
+        "time",
+        "date-time",
+        "duration",
+        "uuid",
+        "email",
+        "hostname",
+        "ipv4",
+        "ipv6",
+        "uri",
+    ] {
         check(json!({"type": "string", "format": format}));
+        // The closest lengths that are said to hold all of them do.
+        let close = |keyword: &str, lengths: &mut dyn Iterator<Item = u64>| {
+            let schemas = lengths.map(|length| json!({"format": format, keyword: length}));
+            let mut possible = schemas.filter(|schema| to_grammar(schema).is_ok());
+            possible.next().map(check)
+        };
+        close("minLength", &mut (0..300).rev());
+        close("maxLength", &mut (0..300));
     }
+    check(json!({"format": "date", "minLength": 1, "maxLength": 10}));
+    check(json!({"format": "uuid", "maxLength": 36}));
+    check(json!({"pattern": "^[a-z]{3,5}(-\\d)?$", "minLength": 3, "maxLength": 7}));
+    check(json!({"pattern": "^\\S+$", "minLength": 1}));
     for pattern in [
         "^[a-z]{3}-\\d+$",
         "^(foo|ba[rz])?$",
@@ -129,6 +120,43 @@ fn strings_have_their_lengths_formats_and_patterns() {
         check(json!({"type": "string", "pattern": pattern}));
     }
     gives(json!({"pattern": "^(a|b{2})$"}), &[json!("a"), json!("bb")]);
+}
+
+#[test]
+fn formats_without_a_rule_are_notes() {
+    for format in ["password", "binary", "color", "int32"] {
+        check(json!({"type": "string", "format": format, "maxLength": 8}));
+        check(json!({"format": format, "pattern": "^[a-f]{2}$"}));
+    }
+    check(json!({"type": "integer", "format": "int32", "maximum": 9}));
+}
+
+#[test]
+fn keywords_that_exclude_nothing_pass() {
+    let members = json!({"a": {"type": "integer", "multipleOf": 1, "maximum": 3}});
+    for names in [
+        json!(true),
+        json!({}),
+        json!({"type": "string", "title": "name"}),
+    ] {
+        check(json!({"type": "object", "properties": members, "propertyNames": names}));
+        check(json!({"propertyNames": names}));
+    }
+    check(json!({"type": ["integer", "null"], "multipleOf": 1.0}));
+    check(json!({"type": "array", "uniqueItems": false}));
+    check(json!({
+        "type": "object", "strict": true, "markdownDescription": "d", "propertyOrdering": ["a"], "properties": members
+    }));
+}
+
+#[test]
+fn values_of_an_enum_share_their_beginnings() {
+    let values = json!(["", "a", "ab", "abc", "b", "bb", 1, 12, 123, 1, [1], [1, 2], {"a": 1}, "\u{e9}", "\u{ea}"]);
+    gives(json!({"enum": values}), values.as_array().unwrap());
+    let many: Vec<Value> = (0..10_000).map(|i| json!(format!("value {i}"))).collect();
+    for value in check(json!({"enum": many})) {
+        assert!(many.contains(&value));
+    }
 }
 
 #[test]
@@ -279,6 +307,19 @@ fn all_of_is_what_all_admit() {
         &[json!({"b": 1})],
     );
     check(json!({"allOf": [{"minLength": 2}, {"maxLength": 3}, {"type": ["string", "integer"]}]}));
+    // Each keyword is about its own type only.
+    finds(
+        json!({"allOf": [{"maxLength": 0}, {"minimum": 3, "maximum": 4}, {"items": false}]}),
+        &[json!(""), json!(3), json!(4), json!([])],
+    );
+    finds(
+        json!({"allOf": [{"maxLength": 0}, {"minimum": 3, "maximum": 4}], "type": ["string", "number", "null"]}),
+        &[json!(""), json!(3), json!(4), json!(null)],
+    );
+    gives(
+        json!({"allOf": [{"enum": [1, 5, "a", "", null]}, {"maxLength": 0, "minimum": 3}]}),
+        &[json!(5), json!(""), json!(null)],
+    );
     check(json!({"allOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"type": "integer"}}}));
 }
 

@@ -1,44 +1,114 @@
 //! Ranges of numbers as digits.
 
-use super::super::node::Range;
+use super::super::range::{ONE, PLACES, Range};
 
 /// The integers of `range`, as alternatives.
 pub(super) fn integer(range: Range) -> String {
+    let (least, most) = written(range);
+    let (least, most) = (least / ONE, most / ONE);
     let mut ways = Vec::new();
-    if range.least < 0 {
-        let (least, most) = ((-range.most).max(1), -range.least);
-        ways.push(format!("\"-\" ({})", natural(least, most)));
+    if least < 0 {
+        ways.push(format!("\"-\" ({})", natural((-most).max(1), -least)));
     }
-    if range.most >= 0 {
-        ways.push(natural(range.least.max(0), range.most));
+    if most >= 0 {
+        ways.push(natural(least.max(0), most));
     }
     ways.join(" | ")
 }
 
 /// The numbers of `range`, without exponents, as alternatives.
 pub(super) fn number(range: Range) -> String {
+    let (least, most) = written(range);
     let mut ways = Vec::new();
-    if range.least < 0 {
-        let positive = decimal((-range.most).max(0), -range.least);
-        ways.push(format!("\"-\" ({positive})"));
+    if least < 0 {
+        ways.push(format!("\"-\" ({})", decimal((-most).max(0), -least)));
     }
-    if range.most >= 0 {
-        ways.push(decimal(range.least.max(0), range.most));
+    if most >= 0 {
+        ways.push(decimal(least.max(0), most));
     }
     ways.join(" | ")
 }
 
-/// From `least` to `most`: the last one has only zeros behind its point.
-fn decimal(least: i64, most: i64) -> String {
-    let last = format!("\"{most}\" zeros?");
-    match least < most {
-        true => format!("({}) fraction? | {last}", natural(least, most - 1)),
-        false => last,
+fn written(range: Range) -> (i128, i128) {
+    let written = range.written();
+    written.expect("ranges of which nothing is written are refused where they are made")
+}
+
+/// From `least` to `most`, in units of bounds.
+fn decimal(least: i128, most: i128) -> String {
+    let (mut from, to) = (least / ONE, most / ONE);
+    let (low, high) = (places(least), places(most));
+    if from == to {
+        return format!("\"{to}\"{}", behind_point(&low, Some(&high)));
     }
+    let mut ways = Vec::new();
+    if !low.is_empty() {
+        ways.push(format!("\"{from}\"{}", behind_point(&low, None)));
+        from += 1;
+    }
+    if from < to {
+        ways.push(format!("({}) fraction?", natural(from, to - 1)));
+    }
+    ways.push(format!("\"{to}\"{}", behind_point("", Some(&high))));
+    ways.join(" | ")
+}
+
+/// The digits behind the point, without zeros at their end.
+fn places(units: i128) -> String {
+    let places = format!("{:0width$}", units % ONE, width = PLACES as usize);
+    places.trim_end_matches('0').to_owned()
+}
+
+/// A point with digits from `low` to `high`, or nothing if that is as good. Without `high` there is no end.
+fn behind_point(low: &str, high: Option<&str>) -> String {
+    let mark = if low.is_empty() { "?" } else { "" };
+    let digits = fraction(low, high, PLACES as usize);
+    format!(" (\".\" ({digits})){mark}")
+}
+
+/// One digit or more, `room` at most, from `low` to `high` as places behind a point.
+fn fraction(low: &str, high: Option<&str>, room: usize) -> String {
+    match (low, high) {
+        ("", None) => return format!("[0-9]{{1,{room}}}"),
+        ("", Some("")) => return format!("\"0\"{{1,{room}}}"),
+        _ => {}
+    }
+    let first = low.bytes().next().unwrap_or(b'0');
+    let last = high.map_or(b'9', |high| high.bytes().next().unwrap_or(b'0'));
+    let low_rest = low.get(1..).unwrap_or("");
+    let high_rest = high.map(|high| high.get(1..).unwrap_or(""));
+    let then = |digit: u8, low: &str, high: Option<&str>| {
+        let more = match room - 1 {
+            0 => String::new(),
+            room => format!(" ({})", fraction(low, high, room)),
+        };
+        let is_optional = low.is_empty() && !more.is_empty();
+        let mark = if is_optional { "?" } else { "" };
+        format!("\"{}\"{more}{mark}", char::from(digit))
+    };
+    if first == last {
+        return then(first, low_rest, high_rest);
+    }
+    // Behind a digit that is not the one of a bound, the rest is free of that bound.
+    let (mut from, mut to) = (first, last);
+    let mut ways = Vec::new();
+    if !low.is_empty() {
+        ways.push(then(first, low_rest, None));
+        from += 1;
+    }
+    if high.is_some() {
+        ways.push(then(last, "", high_rest));
+        to -= 1;
+    }
+    if from <= to {
+        let (from, to) = (char::from(from), char::from(to));
+        ways.push(format!("[{from}-{to}] [0-9]{{0,{}}}", room - 1));
+    }
+    ways.join(" | ")
 }
 
 /// From `least` to `most`, without zeros in front.
-fn natural(least: i64, most: i64) -> String {
+fn natural(least: i128, most: i128) -> String {
     let (mut low, high) = (least.to_string(), most.to_string());
     let mut ways = Vec::new();
     while low.len() < high.len() {

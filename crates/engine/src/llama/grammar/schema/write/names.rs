@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::Checked;
 use super::super::class::Class;
 use super::{Writer, literal};
 
@@ -15,7 +16,7 @@ struct Tree {
 
 impl Writer {
     /// A string that is none of `listed`.
-    pub(super) fn name_but(&mut self, listed: BTreeSet<&str>) -> String {
+    pub(super) fn name_but(&mut self, listed: BTreeSet<&str>) -> Checked<String> {
         let plain = Class::plain();
         let is_plain = |c: char| plain.and(&Class::of(c)) == Class::of(c);
         let mut root = Tree::default();
@@ -27,19 +28,19 @@ impl Writer {
             }
             tree.is_listed = true;
         }
-        let rest = self.rest_of_name(&root);
-        format!("\"\\\"\" {rest} \"\\\"\"")
+        let rest = self.rest_of_name(&root)?;
+        Ok(format!("\"\\\"\" {rest} \"\\\"\""))
     }
 
     /// What may follow where `tree` was reached.
-    fn rest_of_name(&mut self, tree: &Tree) -> String {
+    fn rest_of_name(&mut self, tree: &Tree) -> Checked<String> {
         if tree.next.is_empty() && !tree.is_listed {
-            return "plain*".to_owned();
+            return Ok("plain*".to_owned());
         }
         let mut ways = Vec::new();
         let mut taken = Vec::new();
         for (&c, next) in &tree.next {
-            let rest = self.rest_of_name(next);
+            let rest = self.rest_of_name(next)?;
             ways.push(format!("{} {rest}", literal(&c.to_string())));
             taken.push((c.into(), c.into()));
         }
