@@ -54,6 +54,9 @@ pub(super) fn names_tokens(grammar: &str) -> bool {
 /// it.
 pub(super) fn check(vocab: &Vocab, grammar: &str) -> Result<()> {
     check_length("grammar", grammar)?;
+    if vocab.has_checked(grammar) {
+        return Ok(());
+    }
     let rules = parse::rules(grammar, |token| {
         vocab
             .tokenize(token, super::Special::Parse)
@@ -61,7 +64,9 @@ pub(super) fn check(vocab: &Vocab, grammar: &str) -> Result<()> {
     });
     rules
         .and_then(|rules| expand::check(&rules))
-        .map_err(|reason| Error::InvalidArgument(format!("grammar: {reason}")))
+        .map_err(|reason| Error::InvalidArgument(format!("grammar: {reason}")))?;
+    vocab.note_checked(grammar);
+    Ok(())
 }
 
 fn check_length(what: &'static str, text: &str) -> Result<()> {

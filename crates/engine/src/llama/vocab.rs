@@ -7,6 +7,7 @@ use std::ffi::CStr;
 use std::sync::{Arc, OnceLock};
 
 use llama_cpp_sys_2 as sys;
+use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
 
@@ -50,11 +51,13 @@ pub(crate) struct Vocab {
     model: Arc<Model>,
 }
 
-/// What walks over a whole vocabulary found; each is made once.
+/// What was found out about a vocabulary at some cost.
 #[derive(Debug, Default)]
 pub(super) struct Walked {
     ends: OnceLock<Vec<Token>>,
     silent: OnceLock<Vec<Token>>,
+    /// The last grammar that passed its check, which takes milliseconds: turn after turn has the same one.
+    grammar: Mutex<Option<Box<str>>>,
     /// By byte, the first token that is this byte and nothing else.
     bytes: OnceLock<Box<[Option<Token>; 256]>>,
 }
@@ -231,6 +234,16 @@ impl Vocab {
             table
         });
         bytes.iter().map(|&b| table[usize::from(b)]).collect()
+    }
+
+    /// Whether this is the last grammar that was noted.
+    pub(super) fn has_checked(&self, grammar: &str) -> bool {
+        self.model.walked.grammar.lock().as_deref() == Some(grammar)
+    }
+
+    /// Notes a grammar that is good for this vocabulary.
+    pub(super) fn note_checked(&self, grammar: &str) {
+        *self.model.walked.grammar.lock() = Some(grammar.into());
     }
 
     fn all(&self) -> impl Iterator<Item = Token> {
