@@ -1,6 +1,6 @@
 //! The end of the process while models compute.
 //!
-//! ggml keeps static data that C++ destroys at exit, under the feet of whoever computes. A host may end with turns
+//! ggml and llama.cpp keep static data that C++ destroys at exit, under the feet of whoever computes. A host may end with turns
 //! running, so computation is stopped before: our exit handler is registered after those statics exist and therefore
 //! runs before they go. A thread that was computing then stays where it is; the process ends around it. Knows nothing
 //! of jobs.
@@ -36,6 +36,24 @@ impl Drop for Computing {
         while UNDER_WAY.load(Ordering::SeqCst) {
             std::thread::park();
         }
+    }
+}
+
+/// A short call that reads static data of llama.cpp, such as a tokenizer's tables.
+pub(super) struct Reading;
+
+impl Reading {
+    /// `None` once the process is ending: the data may be gone.
+    pub(super) fn begin() -> Option<Reading> {
+        COMPUTING.fetch_add(1, Ordering::SeqCst);
+        let reading = Reading;
+        (!UNDER_WAY.load(Ordering::SeqCst)).then_some(reading)
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        COMPUTING.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

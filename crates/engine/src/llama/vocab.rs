@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
 
-use super::{Model, Token, ffi};
+use super::{Model, Token, exit, ffi};
 
 /// The longest stretch without a blank that a byte-pair vocabulary gets in one piece. Its splitter matches
 /// regular expressions recursively, so that an endless word would exhaust the stack.
@@ -108,6 +108,8 @@ impl Vocab {
             limit: i32::MAX as usize,
         };
         let len = i32::try_from(text.len()).map_err(|_| too_large())?;
+        let ending = || Error::Internal("the process is ending".to_owned());
+        let _reading = exit::Reading::begin().ok_or_else(ending)?;
         // One token per byte and a leading blank is what most texts stay below; the exact count comes back otherwise.
         let mut room = text.len() + 2;
         loop {
