@@ -39,6 +39,9 @@ pub(crate) fn json_schema_to_grammar(schema: &str) -> Result<String> {
 
 /// Whether a grammar speaks of single tokens, and not of text alone. Text that looks like it counts too.
 pub(super) fn names_tokens(grammar: &str) -> bool {
+    if !grammar.contains('<') {
+        return false;
+    }
     let has_names = Cell::new(grammar.contains("<["));
     // One that does not parse names none.
     drop(parse::rules(grammar, |_| {
