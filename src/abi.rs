@@ -197,6 +197,7 @@ fn code_of_error(error: &Error) -> wasi_nn_error {
         | Error::MemoryPressure { .. }
         | Error::QueueFull { .. }
         | Error::Cancelled
+        | Error::Replaced
         | Error::NoInput
         | Error::NoResult
         | Error::Engine(_)

@@ -3,10 +3,15 @@
 //! Owns and wires the rest: settings, the model registry, contexts, workers. Decides nothing that a policy module
 //! decides, and knows no pointers, codes or wire formats.
 
+mod changes;
 mod contexts;
+mod fleet;
 mod gate;
+mod jobs;
+mod lease;
 mod lines;
 mod load;
+mod look;
 mod metadata;
 mod monitor;
 mod naming;
@@ -14,9 +19,11 @@ mod prepare;
 mod report;
 mod serving;
 mod settings;
+mod swap;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod version;
 mod workers;
 
 use std::sync::Arc;
@@ -27,24 +34,26 @@ use std::time::Instant;
 use parking_lot::{Mutex, RwLock};
 
 pub use contexts::ContextId;
+pub use jobs::LoadId;
 pub use load::{OnProgress, Target};
 pub use report::StatusKind;
 pub use serving::GraphId;
 
 use crate::chat::{History, Session};
-use crate::config::SessionMemory;
+use crate::config::{Config, SessionMemory};
 use crate::error::{Error, Result};
 use crate::llama::{self, Special};
 use crate::logging::{self, Entered, Journal};
-use crate::models::Registry;
+use crate::models::Found;
 use crate::scheduler::{Class, SessionKey, Totals};
 use crate::spill::{self, Store};
 use contexts::{Contexts, Opened};
+use fleet::Fleet;
 use gate::{Gate, Inside};
 use lines::Eviction;
 use monitor::Monitor;
-use serving::Serving;
 use settings::Settings;
+use version::DEFAULT;
 use workers::Workers;
 
 /// Receives whole characters of an answer on the calling thread; false ends the turn.
@@ -78,7 +87,7 @@ pub struct Backend {
     id: u64,
     opened: Instant,
     settings: RwLock<Settings>,
-    registry: Arc<Registry<Serving>>,
+    fleet: Arc<Fleet>,
     /// Counts that outlive the models.
     totals: Arc<Totals>,
     contexts: Arc<Contexts>,
@@ -90,8 +99,8 @@ pub struct Backend {
     gate: Gate,
     closing: AtomicBool,
     warned_graph: AtomicBool,
-    /// Engine threads, of the current model and of those that still drain.
-    threads: Mutex<Vec<(GraphId, JoinHandle<()>)>>,
+    /// Threads of loads in the background.
+    background: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// A call that is inside a backend, with its log lines going there.
@@ -113,16 +122,16 @@ impl Backend {
         let (journal, problem) = Journal::open(&settings.config.logging, settings.directives());
         let journal = Arc::new(journal);
         logging::open(&journal);
-        let registry = Arc::new(Registry::new());
+        let fleet = Arc::new(Fleet::new());
         let contexts = Arc::new(Contexts::new());
         let store = Arc::new(Store::new(writer(&journal)));
-        let monitor = Monitor::new(registry.clone(), contexts.clone(), store.clone());
+        let monitor = Monitor::new(fleet.clone(), contexts.clone(), store.clone());
         monitor.configure(&settings.config.memory);
         let backend = Backend {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             opened: Instant::now(),
             settings: RwLock::new(settings),
-            registry,
+            fleet,
             totals: Arc::default(),
             contexts,
             store,
@@ -132,7 +141,7 @@ impl Backend {
             gate: Gate::default(),
             closing: AtomicBool::new(false),
             warned_graph: AtomicBool::new(false),
-            threads: Mutex::new(Vec::new()),
+            background: Mutex::default(),
         };
         let _entered = logging::enter(&backend.journal);
         opening.log();
@@ -157,16 +166,13 @@ impl Backend {
         }
         let _entered = logging::enter(&self.journal);
         self.closing.store(true, Ordering::Relaxed);
+        self.fleet.registry.wake();
         self.contexts.close_all();
-        if let Some(serving) = self.registry.lease() {
+        for serving in self.fleet.registry.versions() {
             serving.engine.stop();
         }
         self.gate.wait_empty();
-        drop(self.registry.claim().replace(None));
-        for (_, thread) in std::mem::take(&mut *self.threads.lock()) {
-            // An engine thread catches the panics of its steps.
-            drop(thread.join());
-        }
+        self.end_models();
         self.monitor.close();
         self.store.close();
         self.workers.close();
@@ -175,19 +181,42 @@ impl Backend {
         Ok(())
     }
 
+    /// Lets go of all models, when nobody is inside any more.
+    fn end_models(&self) {
+        for thread in std::mem::take(&mut *self.background.lock()) {
+            // A load in the background may have been the last owner of this backend.
+            if thread.thread().id() != std::thread::current().id() {
+                drop(thread.join());
+            }
+        }
+        if let Some(claim) = self.fleet.registry.claim(&|| false) {
+            for listed in self.fleet.registry.list() {
+                drop(claim.put(&listed.name, Found::Absent));
+            }
+        }
+        self.fleet.join(|_| true);
+    }
+
     /// Opens a conversation of its own. `graph`: a model version that was loaded here selects it; any other number
     /// selects the current one, because hosts pass uninitialised memory. Errors: `NoModel`; `TooManyContexts`; `MemoryPressure`.
     pub fn open_context(&self, graph: u32) -> Result<ContextId> {
         let _call = self.enter()?;
-        let lease = self.registry.lease().ok_or(Error::NoModel)?;
-        if graph != lease.graph.0 && !self.warned_graph.swap(true, Ordering::Relaxed) {
-            log::warn!(target: "session", "graph {graph} is not loaded here, using graph {}", lease.graph.0);
-        }
+        let model = match self.fleet.name_of(graph) {
+            Some(model) => model,
+            None => {
+                let model = self.fleet.current().ok_or(Error::NoModel)?;
+                if !self.warned_graph.swap(true, Ordering::Relaxed) {
+                    log::warn!(target: "session", "graph {graph} is not loaded here, using model {model}");
+                }
+                model
+            }
+        };
         let config = self.settings().config.clone();
-        let history = History::new(config.model.system_prompt.as_deref());
+        let history = self.history_of(&model, &config);
         self.forget_all(&self.contexts.clean_up(&config.backend), Eviction::Idle);
         self.monitor.admit()?;
-        let opened = self.contexts.open_anonymous(&config.backend, history)?;
+        let limits = &config.backend;
+        let opened = self.contexts.open_anonymous(limits, history, model)?;
         Ok(self.opened(&opened))
     }
 
@@ -195,7 +224,7 @@ impl Backend {
     /// than 1,024 bytes; `NoModel`; `TooManyContexts`.
     pub fn open_named_context(&self, name: &[u8]) -> Result<ContextId> {
         let _call = self.enter()?;
-        self.registry.lease().ok_or(Error::NoModel)?;
+        let model = self.fleet.current().ok_or(Error::NoModel)?;
         if name.is_empty() || name.len() > 1024 {
             return Err(Error::InvalidArgument(format!(
                 "session name has {} bytes, must have 1 to 1024",
@@ -203,12 +232,13 @@ impl Backend {
             )));
         }
         let config = self.settings().config.clone();
-        let history = History::new(config.model.system_prompt.as_deref());
+        let history = self.history_of(&model, &config);
         self.forget_all(&self.contexts.clean_up(&config.backend), Eviction::Idle);
         if !self.contexts.has_named(name) {
             self.monitor.admit()?;
         }
-        let opened = self.contexts.open_named(&config.backend, name, history)?;
+        let limits = &config.backend;
+        let opened = self.contexts.open_named(limits, name, history, model)?;
         Ok(self.opened(&opened))
     }
 
@@ -228,8 +258,9 @@ impl Backend {
     /// looked at.
     pub fn check_context(&self, context: u32) -> Result<()> {
         let _call = self.enter()?;
-        self.registry.lease().ok_or(Error::NoModel)?;
-        self.session(context).map(|_| ())
+        self.fleet.current().ok_or(Error::NoModel)?;
+        let session = self.session(context)?;
+        self.check_model(&session)
     }
 
     /// Errors: `UnknownContext`, `Reentrant`. A model is not needed.
@@ -370,11 +401,20 @@ impl Backend {
         log::log!(target: "backend", level, "{text}");
     }
 
+    /// Lets the model `graph` answer the next turns of a context, with the conversation as it is. Errors: `NoModel` for a
+    /// graph that is not loaded here.
+    pub fn use_graph(&self, context: u32, graph: u32) -> Result<()> {
+        let _call = self.enter()?;
+        let session = self.session(context)?;
+        session.set_model(self.meant(graph)?);
+        Ok(())
+    }
+
     /// Tokens in use and available. Errors: `NoModel`.
     pub fn usage(&self, context: u32) -> Result<Usage> {
         let _call = self.enter()?;
         let session = self.session(context)?;
-        let lease = self.registry.lease().ok_or(Error::NoModel)?;
+        let lease = self.short_lease(&session)?;
         let tokens = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let capacity = tokens(lease.engine.capacity());
         Ok(Usage {
@@ -393,7 +433,8 @@ impl Backend {
     /// Tokens that the current model makes of `text`: no template, no beginning-of-text token. Errors: `NoModel`.
     pub fn count_tokens(&self, text: &str) -> Result<u32> {
         let _call = self.enter()?;
-        let lease = self.registry.lease().ok_or(Error::NoModel)?;
+        let model = self.fleet.current().ok_or(Error::NoModel)?;
+        let lease = self.short_lease_of(&model)?;
         let text = text.to_owned();
         let count = self
             .workers
@@ -414,6 +455,13 @@ impl Backend {
         self.contexts.get(context)
     }
 
+    /// A new conversation with `model`, under its system prompt.
+    fn history_of(&self, model: &str, config: &Config) -> History {
+        let own = self.fleet.lineage(model).config;
+        let own = own.as_deref().filter(|_| model != DEFAULT);
+        History::new(own.unwrap_or(config).model.system_prompt.as_deref())
+    }
+
     fn opened(&self, opened: &Opened) -> ContextId {
         self.forget_all(&opened.evicted, Eviction::Limit);
         lines::opened(opened.id.0, &opened.session);
@@ -430,8 +478,8 @@ impl Backend {
 
     fn forget(&self, session: &Session) {
         self.store.forget(session.id);
-        if let Some(lease) = self.registry.lease() {
-            lease.engine.forget(SessionKey(session.id));
+        for version in self.fleet.registry.versions() {
+            version.engine.forget(SessionKey(session.id));
         }
     }
 }

@@ -24,6 +24,7 @@ mod sampling;
 mod schema;
 mod spelling;
 mod stopping;
+mod swap;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -38,6 +39,7 @@ pub use logging::{Level, Logging};
 pub use memory::{CacheStrategy, Memory, Overflow, SessionMemory};
 pub use model::{CacheType, FlashAttention, ModelSettings, Numa};
 pub use performance::{KvMode, Performance};
+pub use swap::{Compatibility, Swap, SwapMode, SwapTurns};
 pub use priority::Priority;
 pub use reference::reference;
 pub use sampling::{Bias, SamplerName, Sampling, Seed};
@@ -55,6 +57,8 @@ pub enum Door {
     Init,
     /// A load with a configuration: everything.
     Load,
+    /// A load of a model beside the backend's own: everything but what is of the whole backend.
+    Further,
     /// One call's own settings: sampling and stopping.
     Run,
 }
@@ -64,7 +68,7 @@ impl Door {
     pub fn as_str(self) -> &'static str {
         match self {
             Door::Init => "init",
-            Door::Load => "load",
+            Door::Load | Door::Further => "load",
             Door::Run => "run",
         }
     }
@@ -127,6 +131,17 @@ impl Config {
     /// cannot be honoured, in the order of the layers; nothing is refused here.
     pub fn from_layers(layers: &[(Door, &RawConfig)]) -> (Config, Vec<Finding>) {
         layers::merge(layers)
+    }
+
+    /// Takes what is of the whole backend from `other`.
+    pub fn share(&mut self, other: &Config) {
+        self.backend = other.backend.clone();
+        self.logging = other.logging.clone();
+        self.events = other.events.clone();
+        self.memory.max_memory_mb = other.memory.max_memory_mb;
+        self.memory.memory_pressure_threshold = other.memory.memory_pressure_threshold;
+        self.memory.spill_dir.clone_from(&other.memory.spill_dir);
+        self.memory.spill_max_mb = other.memory.spill_max_mb;
     }
 
     /// The settings of one call: `call` (parsed at [`Door::Run`]) over these.

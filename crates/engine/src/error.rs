@@ -88,6 +88,9 @@ pub enum Error {
     /// llama.cpp refused or failed; what it said.
     #[error("{0}")]
     Engine(String),
+    /// Another version of the model took over before the turn began; it is to be prepared for that one.
+    #[error("the model was replaced before the turn began")]
+    Replaced,
     /// The backend is being closed.
     #[error("the backend is being closed")]
     Closing,

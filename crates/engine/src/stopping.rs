@@ -60,6 +60,8 @@ pub enum Verdict {
     GrammarDeadEnd,
     /// The streaming callback asked for it.
     Callback,
+    /// Its model had to go for another one.
+    Replaced,
 }
 
 impl Verdict {
@@ -77,6 +79,7 @@ impl Verdict {
             Verdict::ContextFull => "context_full",
             Verdict::GrammarDeadEnd => "grammar_dead_end",
             Verdict::Callback => "callback",
+            Verdict::Replaced => "model_replaced",
         }
     }
 

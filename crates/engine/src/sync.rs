@@ -2,4 +2,4 @@
 //! scheduler's own (`tests/interleavings.rs`).
 
 pub use std::sync::atomic;
-pub use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+pub use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};

@@ -14,6 +14,7 @@ use crate::chat::{History, Session};
 use crate::config::BackendLimits;
 use crate::error::{Error, Result};
 use crate::handles::{Handle, Handles, Numbers};
+use crate::models::Name;
 
 /// An execution context as a host holds it: non-zero, unique in the process, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,8 +87,13 @@ impl Contexts {
             .ok_or(Error::UnknownContext(id))
     }
 
-    /// Opens an anonymous context over `history`. Errors: `TooManyContexts` at `max_concurrent`.
-    pub fn open_anonymous(&self, limits: &BackendLimits, history: History) -> Result<Opened> {
+    /// Opens an anonymous context over `history` with `model`. Errors: `TooManyContexts` at `max_concurrent`.
+    pub fn open_anonymous(
+        &self,
+        limits: &BackendLimits,
+        history: History,
+        model: Name,
+    ) -> Result<Opened> {
         // The lock makes counting and opening one step.
         let _named = self.named.lock();
         let mut evicted = Vec::new();
@@ -105,7 +111,7 @@ impl Contexts {
             self.evicted.reclaimed.fetch_add(1, Ordering::Relaxed);
             evicted.push(session);
         }
-        let session = new_session(None, history);
+        let session = new_session(None, history, model);
         let id = self.open.insert(session.clone())?;
         Ok(Opened {
             id,
@@ -114,13 +120,14 @@ impl Contexts {
         })
     }
 
-    /// Opens the named session, or attaches to it; `history` begins a new one. Errors: `TooManyContexts` at
+    /// Opens the named session, or attaches to it; `history` and `model` begin a new one. Errors: `TooManyContexts` at
     /// `max_sessions`.
     pub fn open_named(
         &self,
         limits: &BackendLimits,
         name: &[u8],
         history: History,
+        model: Name,
     ) -> Result<Opened> {
         let mut named = self.named.lock();
         let mut evicted = Vec::new();
@@ -153,7 +160,7 @@ impl Contexts {
             self.evicted.limit.fetch_add(1, Ordering::Relaxed);
             evicted.extend(self.take_named(&mut named, &victim));
         }
-        let session = new_session(Some(name.into()), history);
+        let session = new_session(Some(name.into()), history, model);
         let id = self.open.insert(session.clone())?;
         let entry = Named {
             session: session.clone(),
@@ -264,9 +271,9 @@ impl Contexts {
     }
 }
 
-fn new_session(name: Option<Box<[u8]>>, history: History) -> Arc<Session> {
+fn new_session(name: Option<Box<[u8]>>, history: History, model: Name) -> Arc<Session> {
     let id = SESSIONS.fetch_add(1, Ordering::Relaxed);
-    Arc::new(Session::new(id, name, history))
+    Arc::new(Session::new(id, name, history, model))
 }
 
 fn is_idle(session: &Session, longer_than: Duration) -> bool {
@@ -311,12 +318,12 @@ mod tests {
 
     fn named(contexts: &Contexts, limits: &BackendLimits, name: &str) -> Result<u32> {
         contexts.clean_up(limits);
-        let opened = contexts.open_named(limits, name.as_bytes(), History::new(None))?;
+        let opened = contexts.open_named(limits, name.as_bytes(), History::new(None), "m".into())?;
         Ok(opened.id.0)
     }
 
     fn anonymous(contexts: &Contexts, limits: &BackendLimits) -> Result<u32> {
-        Ok(contexts.open_anonymous(limits, History::new(None))?.id.0)
+        Ok(contexts.open_anonymous(limits, History::new(None), "m".into())?.id.0)
     }
 
     #[test]
@@ -358,12 +365,12 @@ mod tests {
         named(&contexts, &limits, "later").unwrap();
         contexts.close(detached).unwrap();
         let opened = contexts
-            .open_named(&limits, b"new", History::new(None))
+            .open_named(&limits, b"new", History::new(None), "m".into())
             .unwrap();
         assert_eq!(opened.evicted[0].name.as_deref(), Some(&b"detached"[..]));
         assert!(contexts.get(open).is_ok());
         let opened = contexts
-            .open_named(&limits, b"newer", History::new(None))
+            .open_named(&limits, b"newer", History::new(None), "m".into())
             .unwrap();
         assert_eq!(opened.evicted[0].name.as_deref(), Some(&b"open"[..]));
         assert!(contexts.get(open).is_err());

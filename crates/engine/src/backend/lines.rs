@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
+use super::changes::Change;
 use super::serving::{GraphId, Serving};
 use crate::chat::Session;
 use crate::error::Error;
+use crate::models::{Report, Verdict};
 use crate::scheduler::Outcome;
 
 /// Why clean-up ended a session.
@@ -24,6 +26,9 @@ pub fn loaded(serving: &Serving, old: Option<GraphId>) {
     log::info!(
         target: "model", tag = "MODEL",
         graph = serving.graph.0,
+        model = &*serving.version.model,
+        version = serving.version.number,
+        label = &*serving.label,
         replaces = old.map(|graph| graph.0),
         file = serving.file(),
         bytes = serving.memory().weights,
@@ -39,6 +44,43 @@ pub fn unloaded(serving: &Serving) {
     log::info!(
         target: "model", tag = "MODEL", graph = serving.graph.0, file = serving.file();
         "model unloaded"
+    );
+}
+
+/// What another version means for the conversations of `model`, before it takes over.
+pub fn compared(model: &str, report: &Report) {
+    for objection in &report.objections {
+        log::warn!(target: "model", tag = "MODEL", model, objection = objection.as_str(); "conversations lose something");
+    }
+    if log::log_enabled!(target: "model", log::Level::Debug) {
+        let differing = report.items.iter().filter(|i| i.verdict != Verdict::Same);
+        for item in differing {
+            log::debug!(
+                target: "model", tag = "MODEL",
+                model, property = item.property, now:% = item.now, next:% = item.next;
+                "versions differ"
+            );
+        }
+    }
+}
+
+/// A change of a model is over.
+pub fn changed(change: &Change) {
+    let level = match change.error {
+        Some(_) => log::Level::Warn,
+        None => log::Level::Debug,
+    };
+    log::log!(
+        target: "model", level, tag = "MODEL",
+        model = change.model.as_str(),
+        from = change.from.as_deref(),
+        to = change.to.as_deref(),
+        outcome:? = change.outcome,
+        beside = change.beside,
+        ms = change.total_ms,
+        gap_ms = change.gap_ms,
+        error = change.error.as_deref();
+        "model change"
     );
 }
 

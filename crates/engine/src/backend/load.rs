@@ -1,25 +1,20 @@
-//! Loading, replacing and unloading the model.
-//!
-//! The new model is brought up beside the old one, which serves until the switch and ends with its last turn. A load
-//! that fails leaves everything as it was.
+//! Loading, replacing and unloading models: the verbs, and the threads that do it.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::bounded;
 
-use super::naming::Known;
-use super::prepare::recipe;
-use super::serving::{GraphId, Serving};
-use super::settings::Pending;
+use super::jobs::{Job, LoadId};
+use super::serving::GraphId;
+use super::version::{DEFAULT, model_name};
 use super::workers::{STACK, panicked, spawn};
-use super::{Backend, Call, lines};
-use crate::config::Config;
+use super::{Backend, changes, lines};
 use crate::error::{Error, Result};
 use crate::logging;
-use crate::models::{self, Source};
+use crate::models::{Found, Name, Source};
 
 /// Receives the part of the weights that is read, 0 to 1, on the calling thread; false cancels the load.
 pub type OnProgress<'a> = &'a mut dyn FnMut(f32) -> bool;
@@ -36,9 +31,31 @@ pub enum Target {
 /// Bytes that begin every GGUF file.
 const MAGIC: &[u8] = b"GGUF";
 
-enum Event {
-    Progress(f32),
-    Ended(Result<GraphId>),
+/// What is to become of a model.
+#[derive(Clone)]
+pub struct Request {
+    /// Which.
+    pub model: Name,
+    /// How its next version comes.
+    pub how: How,
+}
+
+/// How the next version of a model comes.
+#[derive(Clone)]
+pub enum How {
+    /// From a file or bytes, with a configuration or that of the load before.
+    Load {
+        /// Where it lies.
+        source: Source,
+        /// The load's configuration; `None` keeps that of the load before.
+        config: Option<Vec<u8>>,
+        /// The device that the host asks for.
+        target: Option<Target>,
+    },
+    /// The version before the last one, once more.
+    RollBack,
+    /// The version that was unloaded to make room.
+    Wake,
 }
 
 impl Backend {
@@ -52,8 +69,8 @@ impl Backend {
         config: Option<&[u8]>,
         progress: Option<OnProgress<'_>>,
     ) -> Result<GraphId> {
-        let call = self.enter()?;
-        self.load(&call, &Source::File(path), config, None, progress)
+        let _call = self.enter()?;
+        self.load(file_request(DEFAULT.into(), path, config)?, progress)
     }
 
     /// Loads a model from bytes, which are copied. Errors: `InvalidEncoding` for bytes that are not GGUF; else as
@@ -64,149 +81,236 @@ impl Backend {
         config: Option<&[u8]>,
         target: Target,
     ) -> Result<GraphId> {
-        let call = self.enter()?;
+        let _call = self.enter()?;
         if !model.starts_with(MAGIC) {
             return Err(Error::InvalidEncoding(
                 "the bytes do not begin with GGUF".into(),
             ));
         }
-        self.load(&call, &Source::Bytes(model), config, Some(target), None)
+        let how = How::Load {
+            source: Source::bytes(model)?,
+            config: config.map(<[u8]>::to_vec),
+            target: Some(target),
+        };
+        let model = DEFAULT.into();
+        self.load(Request { model, how }, None)
     }
 
-    /// Frees the model once its turns have ended. Contexts stay open; their turns answer `NoModel` until the next load.
-    /// Errors: `NoModel`.
-    pub fn unload(&self) -> Result<()> {
+    /// Loads the model in `path` under the name `model`, beside all models with other names. Where there is a model of that
+    /// name already, the new one takes its place.
+    ///
+    /// What a configuration says of the whole backend is answered as a finding; the rest is as for [`Backend::load_file`].
+    /// Errors: also `InvalidArgument` for a bad name.
+    pub fn load_model(
+        &self,
+        model: &[u8],
+        path: &Path,
+        config: Option<&[u8]>,
+        progress: Option<OnProgress<'_>>,
+    ) -> Result<GraphId> {
         let _call = self.enter()?;
-        let old = self.registry.claim().replace(None).ok_or(Error::NoModel)?;
-        lines::unloaded(&old);
-        self.retire(old);
+        self.load(file_request(model_name(model)?, path, config)?, progress)
+    }
+
+    /// Puts the model in `path` in the place of `graph`, 0 being the current one. Errors: `NoModel` where there is no such
+    /// model; else as [`Backend::load_model`].
+    pub fn swap(
+        &self,
+        graph: u32,
+        path: &Path,
+        config: Option<&[u8]>,
+        progress: Option<OnProgress<'_>>,
+    ) -> Result<GraphId> {
+        let _call = self.enter()?;
+        self.load(file_request(self.meant(graph)?, path, config)?, progress)
+    }
+
+    /// Puts the version before in the place of `graph`, 0 being the current model: its file with its configuration. Errors:
+    /// `NoModel` where there is no such model; `InvalidArgument` where there is no version before, or its bytes were not
+    /// kept; else as [`Backend::load_model`].
+    pub fn roll_back(&self, graph: u32, progress: Option<OnProgress<'_>>) -> Result<GraphId> {
+        let _call = self.enter()?;
+        let request = Request {
+            model: self.meant(graph)?,
+            how: How::RollBack,
+        };
+        self.load(request, progress)
+    }
+
+    /// As [`Backend::load_model`], in the background; without a name as [`Backend::load_file`]. What is wrong with the
+    /// arguments is answered at once, everything else by [`Backend::load_state`] and [`Backend::await_load`].
+    pub fn begin_load(
+        self: &Arc<Self>,
+        model: Option<&[u8]>,
+        path: &Path,
+        config: Option<&[u8]>,
+    ) -> Result<LoadId> {
+        let _call = self.enter()?;
+        let model = model.map_or(Ok(DEFAULT.into()), model_name)?;
+        let request = file_request(model, path, config)?;
+        let job = self.fleet.loads.begin(request.model.clone(), shown(&request))?;
+        let (backend, own) = (self.clone(), job.clone());
+        let work = move || {
+            let result = match backend.enter() {
+                Ok(_call) => backend.guarded(&request, &own, &mut |_| ()),
+                Err(error) => Err(error),
+            };
+            own.end(result);
+        };
+        let thread = spawn("wasi-nn-load", &self.journal, work).inspect_err(|error| {
+            job.end(Err(error.clone()));
+        })?;
+        self.background.lock().push(thread);
+        Ok(job.id)
+    }
+
+    /// What a load that began in the background is doing, as JSON. Errors: `InvalidArgument` for an unknown one.
+    pub fn load_state(&self, load: u32) -> Result<String> {
+        let _call = self.enter()?;
+        let seen = self.fleet.loads.get(load)?.look();
+        serde_json::to_string(&seen).map_err(|e| Error::Internal(e.to_string()))
+    }
+
+    /// Cancels a load. What it would have replaced serves on. Errors: `InvalidArgument` for an unknown one.
+    pub fn cancel_load(&self, load: u32) -> Result<()> {
+        let _call = self.enter()?;
+        self.fleet.loads.get(load)?.cancel();
+        self.fleet.registry.wake();
         Ok(())
     }
 
-    fn load(
+    /// Waits for the end of a load. Errors: `Timeout`; `InvalidArgument` for an unknown one; those of the load.
+    pub fn await_load(&self, load: u32, timeout: Duration) -> Result<GraphId> {
+        let _call = self.enter()?;
+        let job = self.fleet.loads.get(load)?;
+        // Cut to slices, so that a backend that is closed does not wait for its own callers.
+        let deadline = Instant::now() + timeout;
+        loop {
+            let slice = Instant::now() + Duration::from_millis(50);
+            match job.wait(slice.min(deadline)) {
+                Err(Error::Timeout(_)) if self.closing.load(Ordering::Relaxed) => {
+                    return Err(Error::Closing);
+                }
+                Err(Error::Timeout(_)) if Instant::now() < deadline => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Frees the current model once its turns have ended. Contexts stay open; their turns answer `NoModel` until the next
+    /// load. Errors: `NoModel`.
+    pub fn unload(&self) -> Result<()> {
+        let _call = self.enter()?;
+        let model = self.fleet.current().ok_or(Error::NoModel)?;
+        self.unload_model(&model)
+    }
+
+    /// Frees the model `graph`, 0 being the current one, as [`Backend::unload`] does. Errors: `NoModel`.
+    pub fn unload_graph(&self, graph: u32) -> Result<()> {
+        let _call = self.enter()?;
+        let model = self.meant(graph)?;
+        self.unload_model(&model)
+    }
+
+    fn unload_model(&self, model: &Name) -> Result<()> {
+        let stop = || self.closing.load(Ordering::Relaxed);
+        let claim = self.fleet.registry.claim(&stop).ok_or(Error::Closing)?;
+        let label = match claim.find(model) {
+            // Another call was faster.
+            Found::Absent => return Err(Error::NoModel),
+            Found::Serving(serving) => Some(serving.label.to_string()),
+            Found::Asleep(sleeper) => Some(sleeper.label.to_string()),
+            Found::Away => None,
+        };
+        let old = claim.put(model, Found::Absent);
+        drop(claim);
+        self.fleet.changes.add(changes::Change {
+            from: label,
+            ..changes::Change::of(model, changes::Ended::Unloaded)
+        });
+        self.fleet.forget_model(model);
+        if let Some(old) = old {
+            lines::unloaded(&old);
+            self.fleet.let_go(old);
+        }
+        Ok(())
+    }
+
+    /// The model that `graph` stands for, 0 being the current one. Errors: `NoModel`.
+    pub(super) fn meant(&self, graph: u32) -> Result<Name> {
+        let model = match graph {
+            0 => self.fleet.current(),
+            graph => self.fleet.name_of(graph),
+        };
+        model.ok_or(Error::NoModel)
+    }
+
+    /// Does a load on a thread with our stack, and hears of its progress on this one.
+    pub(super) fn load(
         &self,
-        _call: &Call<'_>,
-        source: &Source<'_>,
-        config: Option<&[u8]>,
-        target: Option<Target>,
+        request: Request,
         mut progress: Option<OnProgress<'_>>,
     ) -> Result<GraphId> {
-        let cancelled = AtomicBool::new(false);
-        let (events, inbox) = bounded(64);
+        let job = &self.fleet.loads.begin(request.model.clone(), shown(&request))?;
+        let (parts, inbox) = bounded(64);
         std::thread::scope(|scope| {
-            let (cancelled, events) = (&cancelled, events);
-            std::thread::Builder::new()
+            let request = &request;
+            let work = std::thread::Builder::new()
                 .name("wasi-nn-load".into())
                 .stack_size(STACK)
                 .spawn_scoped(scope, move || {
                     let _entered = logging::enter(&self.journal);
-                    let load = || self.bring_up(source, config, target, &events, cancelled);
-                    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(load))
-                        .unwrap_or_else(|panic| Err(panicked(&*panic)));
-                    // The caller waits for exactly this.
-                    drop(events.send(Event::Ended(ended)));
+                    // A caller that is slow to look sees fewer steps.
+                    let mut report = |part| {
+                        let _ = parts.try_send(part);
+                    };
+                    let result = self.guarded(request, job, &mut report);
+                    job.end(result.clone());
+                    result
                 })
-                .map_err(|e| Error::Engine(format!("no thread for the load: {e}")))?;
-            for event in inbox {
-                match event {
-                    Event::Ended(result) => return result,
-                    Event::Progress(part) => {
-                        if let Some(report) = progress.as_mut()
-                            && !report(part)
-                        {
-                            cancelled.store(true, Ordering::Relaxed);
-                            // Whoever has cancelled is not asked again.
-                            progress = None;
-                        }
-                    }
+                .map_err(|e| Error::Engine(format!("no thread for the load: {e}")))
+                .inspect_err(|error| job.end(Err(error.clone())))?;
+            for part in inbox {
+                if let Some(report) = progress.as_mut()
+                    && !report(part)
+                {
+                    job.cancel();
+                    // Whoever has cancelled is not asked again.
+                    progress = None;
                 }
             }
-            Err(Error::Internal("the load ended without a result".into()))
+            work.join()
+                .unwrap_or_else(|panic| Err(panicked(&*panic)))
         })
     }
 
-    fn bring_up(
+    /// Does a load, and makes an error of a panic in it.
+    fn guarded(
         &self,
-        source: &Source<'_>,
-        text: Option<&[u8]>,
-        target: Option<Target>,
-        events: &Sender<Event>,
-        cancelled: &AtomicBool,
+        request: &Request,
+        job: &Job,
+        report: &mut dyn FnMut(f32),
     ) -> Result<GraphId> {
-        let claim = self.registry.claim();
-        let (mut pending, ignored) = self.settings().pend(text)?;
-        if let Some(ignored) = ignored {
-            log::warn!(target: "config", "{ignored}");
-        }
-        pending.note(self)?;
-        let model = &mut Arc::make_mut(&mut pending.config).model;
-        if target == Some(Target::Cpu) {
-            model.n_gpu_layers.get_or_insert(0);
-        }
-        let config = pending.config.clone();
-        let stop = || cancelled.load(Ordering::Relaxed) || self.closing.load(Ordering::Relaxed);
-        let mut report = |part: f32| {
-            // A caller that is slow to look sees fewer steps.
-            drop(events.try_send(Event::Progress(part)));
-            !stop()
-        };
-        let brought = models::bring_up(source, &config, &mut report)?;
-        if stop() {
-            return Err(Error::Load("load cancelled".into()));
-        }
-        check_rules(&config, &brought)?;
-        let spawn_engine = |work| spawn("wasi-nn-engine", &self.journal, work);
-        let (serving, thread) = Serving::start(
-            brought,
-            config,
-            self.totals.clone(),
-            self.store.clone(),
-            &spawn_engine,
-        )?;
-        let graph = serving.graph;
-        self.threads.lock().extend(thread.map(|t| (graph, t)));
-        self.apply(pending);
-        let serving = Arc::new(serving);
-        let old = claim.replace(Some(serving.clone()));
-        lines::loaded(&serving, old.as_ref().map(|old| old.graph));
-        drop(serving);
-        if let Some(old) = old {
-            self.retire(old);
-        }
-        self.monitor.begin(&self.journal);
-        Ok(graph)
-    }
-
-    fn apply(&self, pending: Pending) {
-        self.settings_mut().apply(pending);
-        self.reopen_log();
-        let memory = self.settings().config.memory.clone();
-        self.monitor.configure(&memory);
-    }
-
-    /// Lets go of a version that is not current any more. Without turns on it its memory is free on return; otherwise
-    /// its thread ends with the last of them and is joined at the next occasion.
-    fn retire(&self, old: Arc<Serving>) {
-        let graph = old.graph;
-        let is_idle = Arc::into_inner(old).is_some();
-        let mut threads = self.threads.lock();
-        let is_over =
-            |(g, t): &mut (GraphId, JoinHandle<()>)| (is_idle && *g == graph) || t.is_finished();
-        let over: Vec<_> = threads.extract_if(.., is_over).collect();
-        drop(threads);
-        for (_, thread) in over {
-            // An engine thread catches the panics of its steps.
-            drop(thread.join());
-        }
+        let work = || self.change(request, job, report);
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+            .unwrap_or_else(|panic| Err(panicked(&*panic)))
     }
 }
 
-/// A grammar, schema or stop pattern of the configuration that does not compile fails the load and not every turn, and
-/// so does, under `strict`, a token that the model lacks.
-fn check_rules(config: &Config, brought: &models::Brought) -> Result<()> {
-    let (settings, _) = config.for_call(None);
-    let vocab = brought.weights.vocab();
-    let terms = Known::default().terms(&settings, &vocab)?;
-    let context = brought.plan.session_tokens as usize;
-    recipe(&settings, &terms, &vocab, context).map(|_| ())
+fn file_request(model: Name, path: &Path, config: Option<&[u8]>) -> Result<Request> {
+    let how = How::Load {
+        source: Source::file(path)?,
+        config: config.map(<[u8]>::to_vec),
+        target: None,
+    };
+    Ok(Request { model, how })
+}
+
+/// The file of a request, for those who look at the load.
+fn shown(request: &Request) -> Arc<str> {
+    match &request.how {
+        How::Load { source, .. } => source.shown().into(),
+        How::RollBack => "the version before".into(),
+        How::Wake => "the version that was unloaded".into(),
+    }
 }

@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex};
 use serde_json::{Value, json};
 
 use super::contexts::Contexts;
-use super::serving::{Memory, Serving};
+use super::fleet::Fleet;
 use super::workers::spawn;
 use crate::config;
 use crate::error::{Error, Result};
@@ -22,7 +22,6 @@ use crate::machine;
 use crate::memory::Level;
 use crate::memory::pressure::{Pressure, Share};
 use crate::metrics::{Counter, Gauge};
-use crate::models::Registry;
 use crate::spill::{Limits, Store};
 
 /// The name of the budget that was asked for.
@@ -40,7 +39,7 @@ pub struct Monitor {
 
 /// What is watched, and what came of it.
 struct Watch {
-    registry: Arc<Registry<Serving>>,
+    fleet: Arc<Fleet>,
     contexts: Arc<Contexts>,
     store: Arc<Store>,
     config: Mutex<config::Memory>,
@@ -66,7 +65,7 @@ struct Relief {
 impl Monitor {
     /// Nothing is watched yet.
     pub fn new(
-        registry: Arc<Registry<Serving>>,
+        fleet: Arc<Fleet>,
         contexts: Arc<Contexts>,
         store: Arc<Store>,
     ) -> Monitor {
@@ -75,7 +74,7 @@ impl Monitor {
             watch: Arc::new(Watch {
                 pressure: Mutex::new(Pressure::new(config.memory_pressure_threshold)),
                 config: Mutex::new(config),
-                registry,
+                fleet,
                 contexts,
                 store,
                 available: Gauge::default(),
@@ -237,8 +236,11 @@ impl Watch {
         if level < Level::Trim || !is_new {
             return;
         }
-        let has_model = self.registry.look(|serving| serving.engine.relieve(level));
-        if has_model.is_some() {
+        let versions = self.fleet.registry.versions();
+        for version in &versions {
+            version.engine.relieve(level);
+        }
+        if !versions.is_empty() {
             match level {
                 Level::Trim => self.relief.trims.count(),
                 _ => self.relief.drops.count(),
@@ -297,13 +299,9 @@ impl Watch {
         std::iter::once(own).chain(outside).collect()
     }
 
-    /// Bytes of cells and compute buffers.
+    /// Bytes of cells and compute buffers of all models.
     fn fixed_bytes(&self) -> u64 {
-        let memory = self.registry.look(|serving| {
-            let Memory { cache, compute, .. } = serving.memory();
-            cache + compute + serving.engine.stats().spare_bytes.get()
-        });
-        memory.unwrap_or(0)
+        self.fleet.buffer_bytes(None)
     }
 
     fn history_bytes(&self) -> u64 {

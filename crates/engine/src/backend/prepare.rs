@@ -67,7 +67,7 @@ pub fn prepare(
         let prompt = ledger::prompt(
             &serving.template,
             &serving.vocab,
-            serving.graph.0,
+            serving.vocabulary,
             &mut messages,
         )?;
         let sizes = prompt.sizes(&messages);

@@ -32,7 +32,7 @@ impl Backend {
     /// A status document as JSON. Never waits for the engine thread; without a model its numbers are 0.
     pub fn status(&self, kind: StatusKind) -> Result<String> {
         let _call = self.enter()?;
-        let lease = self.registry.lease();
+        let lease = self.current_version();
         let lease = lease.as_deref();
         let config = self.settings().config.clone();
         let document = match kind {
@@ -46,6 +46,14 @@ impl Backend {
             }
         };
         Ok(document.to_string())
+    }
+
+    /// The version of the current model, if it serves.
+    fn current_version(&self) -> Option<Arc<Serving>> {
+        let model = self.fleet.current()?;
+        let listed = self.fleet.registry.list();
+        let own = listed.into_iter().find(|l| l.name == model)?;
+        own.found.serving()
     }
 
     fn queue(&self, lease: Option<&Serving>, config: &Config) -> Value {

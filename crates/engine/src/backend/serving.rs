@@ -6,12 +6,13 @@ use std::thread::JoinHandle;
 use serde_json::{Value, json};
 
 use super::naming::Known;
-use crate::chat::{Template, template::SpecialTexts};
+use super::version::{Version, vocabulary_key};
+use crate::chat::{Message, Role, Template, template::SpecialTexts};
 use crate::config::{BackendLimits, Config};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::handles::{Handle, Numbers};
 use crate::llama::{Model, Token, Vocab};
-use crate::models::Brought;
+use crate::models::{Brought, Profile};
 use crate::scheduler::{Engine, Keeping, Limits, Spawn, Start, Totals};
 use crate::spill::Store;
 
@@ -27,10 +28,27 @@ impl Handle for GraphId {
 
 static NUMBERS: Numbers = Numbers::new();
 
+impl GraphId {
+    /// One that was never given. Errors: `Engine` once all were.
+    pub fn next() -> Result<GraphId> {
+        Ok(GraphId(NUMBERS.next()?))
+    }
+}
+
 /// A model version in service. A share of it is a lease: it ends with the last turn that runs on it.
 pub struct Serving {
     /// Its number.
     pub graph: GraphId,
+    /// Which version it is.
+    pub version: Version,
+    /// What it is called.
+    pub label: Arc<str>,
+    /// What it is, for comparison with others.
+    pub profile: Profile,
+    /// Tells its file from all others.
+    pub identity: u64,
+    /// Equal for equal vocabularies.
+    pub vocabulary: u64,
     /// The settings that it was loaded with.
     pub config: Arc<Config>,
     /// Its chat template.
@@ -42,7 +60,6 @@ pub struct Serving {
     /// Its engine thread.
     pub engine: Engine,
     weights: Arc<Model>,
-    file: String,
     report: Value,
     memory: Memory,
 }
@@ -63,15 +80,18 @@ pub struct Memory {
 }
 
 impl Serving {
-    /// Puts a model into service. The thread is the caller's to join.
+    /// Puts a model into service as `version`. The thread is the caller's to join.
+    ///
+    /// `strict`: a template that cannot render a conversation is an error, and not a warning. Errors: `Load` then.
     pub fn start(
         brought: Brought,
-        config: Arc<Config>,
+        version: Version,
+        strict: bool,
         totals: Arc<Totals>,
         store: Arc<Store>,
         spawn: Spawn<'_>,
     ) -> Result<(Serving, Option<JoinHandle<()>>)> {
-        let graph = GraphId(NUMBERS.next()?);
+        let config = version.config.clone();
         let weights = brought.weights;
         let vocab = weights.vocab();
         let (template, warning) = Template::new(
@@ -79,6 +99,12 @@ impl Serving {
             weights.chat_template(None).as_deref(),
             special_texts(&vocab),
         )?;
+        let refusal = template.render(&rehearsal()).err();
+        if let Some(error) = refusal.as_ref().filter(|_| strict) {
+            let text = format!("its chat template cannot render a conversation: {error}");
+            return Err(Error::Load(text));
+        }
+        let warning = warning.or(refusal.map(|e| format!("chat template: {e}")));
         if let Some(warning) = &warning {
             log::warn!(target: "model", "{warning}");
         }
@@ -145,14 +171,18 @@ impl Serving {
         )?;
         let thread = engine.take_thread();
         let serving = Serving {
-            graph,
+            graph: version.graph,
+            version,
+            label: brought.label.into(),
+            vocabulary: vocabulary_key(&brought.profile),
+            profile: brought.profile,
+            identity: brought.identity,
             config,
             template,
             vocab,
             known: Known::default(),
             engine,
             weights,
-            file: brought.file,
             report,
             memory,
         };
@@ -161,14 +191,14 @@ impl Serving {
 
     /// The file that it was loaded from.
     pub fn file(&self) -> &str {
-        &self.file
+        self.version.origin.source.shown()
     }
 
     /// The name in the model's metadata, or its file.
     pub fn name(&self) -> String {
         self.weights
             .meta("general.name")
-            .unwrap_or_else(|| self.file.clone())
+            .unwrap_or_else(|| self.file().to_owned())
     }
 
     /// What is known about the model, for its status document.
@@ -191,6 +221,12 @@ pub fn limits(backend: &BackendLimits) -> Limits {
         fair: backend.fair_scheduling_enabled,
         sweep_expired: backend.auto_queue_cleanup,
     }
+}
+
+/// A conversation of two turns, as every template must render it.
+fn rehearsal() -> Vec<Message> {
+    let said = [(Role::User, "a"), (Role::Assistant, "b"), (Role::User, "c")];
+    said.map(|(role, text)| Message::new(role, text)).into()
 }
 
 fn special_texts(vocab: &Vocab) -> SpecialTexts {

@@ -16,8 +16,8 @@ use crate::logging::{self, Directives};
 pub struct Settings {
     /// What the layers came to.
     pub config: Arc<Config>,
-    init: Option<RawConfig>,
-    load: Option<RawConfig>,
+    init: Option<Arc<RawConfig>>,
+    load: Option<Arc<RawConfig>>,
     arguments: Option<ArgumentsMode>,
     /// What is logged as long as nobody says.
     directives: Option<Directives>,
@@ -36,11 +36,21 @@ const MOST_LOGGED: usize = 1000;
 /// What opening has to say once there is a log to say it in.
 pub struct Opening(Vec<String>, Vec<Finding>);
 
+/// The text of a load's configuration.
+pub enum Text<'a> {
+    /// A new one.
+    New(&'a [u8]),
+    /// That of the backend's load before.
+    Kept,
+    /// That of an earlier load.
+    Again(Option<Arc<RawConfig>>),
+}
+
 /// A load's configuration, checked and not in force yet.
 pub struct Pending {
     /// What it comes to.
     pub config: Arc<Config>,
-    load: Option<RawConfig>,
+    load: Option<Arc<RawConfig>>,
     /// Its text says something of the log.
     sets_log: bool,
     findings: Vec<Finding>,
@@ -80,7 +90,7 @@ impl Settings {
         let settings = Settings {
             strict_at_init: config.strict,
             config: Arc::new(config),
-            init,
+            init: init.map(Arc::new),
             load: None,
             arguments,
             directives,
@@ -89,41 +99,6 @@ impl Settings {
             findings: findings.clone(),
         };
         Ok((settings, Opening(lines, findings)))
-    }
-
-    /// Checks a load's configuration over the init one; without a text the load before stays in force. The second value
-    /// says why a text is no configuration.
-    pub fn pend(&self, text: Option<&[u8]>) -> Result<(Pending, Option<String>)> {
-        let mut ignored = None;
-        let load = match text.filter(|text| !text.is_empty()) {
-            None => self.load.clone(),
-            Some(text) => match RawConfig::parse(Door::Load, text) {
-                Ok(raw) => Some(raw),
-                Err(reason) if self.strict_at_init => {
-                    return Err(Error::InvalidArgument(format!("load config: {reason}")));
-                }
-                Err(reason) => {
-                    ignored = Some(format!("load config ignored, using defaults: {reason}"));
-                    None
-                }
-            },
-        };
-        let init = self.init.iter().map(|raw| (Door::Init, raw));
-        let layers: Vec<_> = init
-            .chain(load.iter().map(|raw| (Door::Load, raw)))
-            .collect();
-        let (config, findings) = Config::from_layers(&layers);
-        // A load answers for what it brought; what init brought was answered there.
-        let brought = |f: &&Finding| f.door != Door::Init || f.code == Code::NoCompile;
-        refuse(findings.iter().filter(brought), config.strict)?;
-        let is_new = text.is_some_and(|text| !text.is_empty());
-        let pending = Pending {
-            config: Arc::new(config),
-            sets_log: is_new && load.as_ref().is_some_and(sets_log),
-            load,
-            findings,
-        };
-        Ok((pending, ignored))
     }
 
     /// Puts a checked load configuration in force.
@@ -139,7 +114,8 @@ impl Settings {
 
     /// What is logged, where no configuration says anything of it.
     pub fn directives(&self) -> Option<&Directives> {
-        let is_said = self.log_is_changed || self.init.iter().chain(&self.load).any(sets_log);
+        let mut texts = self.init.iter().chain(&self.load);
+        let is_said = self.log_is_changed || texts.any(|text| sets_log(text));
         self.directives.as_ref().filter(|_| !is_said)
     }
 
@@ -161,8 +137,13 @@ impl Settings {
 }
 
 impl Pending {
+    /// The load's own text.
+    pub fn load(&self) -> Option<Arc<RawConfig>> {
+        self.load.clone()
+    }
+
     /// Logs what was found, each door and path once.
-    pub fn note(&self, backend: &Backend) -> Result<()> {
+    fn note(&self, backend: &Backend) -> Result<()> {
         // What `strict` refuses was refused when it was read.
         backend.note_findings(&self.findings, false)
     }
@@ -182,6 +163,70 @@ impl Backend {
     /// The settings in force.
     pub(super) fn settings(&self) -> RwLockReadGuard<'_, Settings> {
         self.settings.read()
+    }
+
+    /// Checks a load's configuration over the init one, and logs what was found. `is_further`: the load is of a model
+    /// beside the backend's own, which has the settings of the whole backend as they are.
+    ///
+    /// Errors: `InvalidArgument` for what does not compile, and for a finding under `strict`.
+    pub(super) fn pend(&self, text: Text<'_>, is_further: bool) -> Result<Pending> {
+        // Copied out: a long text is read and checked without keeping anybody from the settings.
+        let (init, kept, strict_at_init, now) = {
+            let settings = self.settings();
+            (
+                settings.init.clone(),
+                settings.load.clone(),
+                settings.strict_at_init,
+                settings.config.clone(),
+            )
+        };
+        let is_new = matches!(text, Text::New(_));
+        let door = match is_further {
+            true => Door::Further,
+            false => Door::Load,
+        };
+        let load = match text {
+            Text::Kept => kept,
+            Text::Again(load) => load,
+            Text::New(text) => match RawConfig::parse(door, text) {
+                Ok(raw) => Some(Arc::new(raw)),
+                Err(reason) if strict_at_init => {
+                    return Err(Error::InvalidArgument(format!("load config: {reason}")));
+                }
+                Err(reason) => {
+                    log::warn!(target: "config", "load config ignored, using defaults: {reason}");
+                    None
+                }
+            },
+        };
+        let layers: Vec<_> = init
+            .iter()
+            .map(|raw| (Door::Init, &**raw))
+            .chain(load.iter().map(|raw| (door, &**raw)))
+            .collect();
+        let (mut config, findings) = Config::from_layers(&layers);
+        // A load answers for what it brought; what init brought was answered there.
+        let brought = |f: &&Finding| f.door != Door::Init || f.code == Code::NoCompile;
+        refuse(findings.iter().filter(brought), config.strict)?;
+        if is_further {
+            config.share(&now);
+        }
+        let pending = Pending {
+            config: Arc::new(config),
+            sets_log: is_new && load.as_ref().is_some_and(|load| sets_log(load)),
+            load,
+            findings,
+        };
+        pending.note(self)?;
+        Ok(pending)
+    }
+
+    /// Puts a load's configuration in force.
+    pub(super) fn apply(&self, pending: Pending) {
+        self.settings_mut().apply(pending);
+        self.reopen_log();
+        let memory = self.settings().config.memory.clone();
+        self.monitor.configure(&memory);
     }
 
     pub(super) fn settings_mut(&self) -> RwLockWriteGuard<'_, Settings> {

@@ -40,15 +40,22 @@ impl Backend {
     ) -> Result<Arc<str>> {
         let _inside = self.enter()?;
         let session = self.session(context)?;
-        let lease = self.registry.lease().ok_or(Error::NoModel)?;
         let mode = match on_piece {
             // The streaming call is new, so its configuration is always meant.
             Some(_) => ArgumentsMode::Eight,
             None => self.arguments_mode(),
         };
-        let settings = self.call_settings(&lease, mode, call)?;
-        drop(lease);
-        let turn = self.turn(context, &session, text, settings, on_piece);
+        self.check_model(&session)?;
+        let asked = Asked {
+            submitted: Instant::now(),
+            text: text.into(),
+            mode,
+            call: match mode {
+                ArgumentsMode::Six => None,
+                ArgumentsMode::Auto | ArgumentsMode::Eight => call(),
+            },
+        };
+        let turn = self.turn(context, &session, &asked, on_piece);
         if let Err(error) = &turn {
             lines::failed(context, &session, error);
         }
@@ -59,8 +66,10 @@ impl Backend {
     pub fn compute(&self, context: u32) -> Result<()> {
         let input = {
             let _inside = self.enter()?;
-            self.registry.lease().ok_or(Error::NoModel)?;
-            self.session(context)?.input().ok_or(Error::NoInput)?
+            self.fleet.current().ok_or(Error::NoModel)?;
+            let session = self.session(context)?;
+            self.check_model(&session)?;
+            session.input().ok_or(Error::NoInput)?
         };
         self.run(context, input, &mut || None, None).map(|_| ())
     }
@@ -69,73 +78,60 @@ impl Backend {
         &self,
         context: u32,
         session: &Arc<Session>,
-        text: String,
-        settings: CallSettings,
-        on_piece: Option<OnPiece<'_>>,
+        asked: &Asked,
+        mut on_piece: Option<OnPiece<'_>>,
     ) -> Result<Arc<str>> {
-        let submitted = Instant::now();
-        let deadline = submitted + self.settings().config.backend.default_task_timeout;
+        let deadline = asked.submitted + self.settings().config.backend.default_task_timeout;
         let cancelled = Arc::new(AtomicBool::new(false));
         let _turn = session
             .begin(&cancelled)
             .ok_or(Error::UnknownContext(context))?;
+        // What is wrong with the call's own configuration is answered at once, not after the turns before.
+        let lease = self.lease(session, deadline, &cancelled)?;
+        let mut settings = self.call_settings(&lease, asked)?;
+        let mut graph = lease.graph;
+        drop(lease);
         let place = session.turnstile.join();
         if !place.enter(deadline, || cancelled.load(Ordering::Relaxed)) {
             return Err(match cancelled.load(Ordering::Relaxed) {
                 true => Error::Cancelled,
-                false => waited(submitted.elapsed()),
+                false => waited(asked.submitted.elapsed()),
             });
         }
-        // The lease is taken here, not earlier: a turn that waited for its predecessor runs on the current model.
-        let lease = self.registry.lease().ok_or(Error::NoModel)?;
-        let history = session.history();
-        let prepared = {
-            let (lease, settings) = (lease.clone(), settings.clone());
-            let own = *session.memory.lock();
-            let (store, key) = (self.store.clone(), lease.engine.key(SessionKey(session.id)));
-            self.workers.run(move || {
-                if !settings.sampling.deterministic {
-                    // What was kept in a file is read here, so that the engine thread need not wait for it.
-                    store.stage(key);
-                }
-                prepare(&lease, history, &text, &settings, &own)
-            })?
-        };
-        let run = Run {
-            backend: self.id,
-            context,
-            lease: &lease,
-            session,
-        };
-        let (conversation, ready) = prepared;
-        let outcome = match settings.token_limit() {
-            TokenLimit::AtMost(0) => nothing(&ready),
-            _ => {
-                let how = How {
-                    deadline,
-                    cancelled,
-                    class: run.class(&settings),
-                    deterministic: settings.sampling.deterministic,
-                    stream: on_piece.is_some(),
-                };
-                run.on_engine(&submit(&run, ready, how)?, on_piece)?
+        loop {
+            // The lease is taken here, not earlier: a turn that waited for its predecessor runs on the current model.
+            let lease = self.lease(session, deadline, &cancelled)?;
+            if graph != lease.graph {
+                settings = self.call_settings(&lease, asked)?;
+                graph = lease.graph;
             }
-        };
-        Ok(run.commit(conversation, outcome))
+            let run = Run {
+                backend: self,
+                context,
+                lease: &lease,
+                session,
+            };
+            let how = How {
+                since: asked.submitted,
+                deadline,
+                cancelled: cancelled.clone(),
+                class: run.class(&settings),
+                deterministic: settings.sampling.deterministic,
+                stream: on_piece.is_some(),
+            };
+            let on_piece = on_piece.as_mut().map(|on_piece| &mut **on_piece as OnPiece<'_>);
+            match run.attempt(&asked.text, &settings, how, on_piece) {
+                // The next lease is of the version that took over, or says that there is none.
+                Err(Error::Replaced) => {}
+                result => return result,
+            }
+        }
     }
 
     /// The settings of one call, from arguments 7 and 8 where they are a configuration.
-    fn call_settings(
-        &self,
-        lease: &Serving,
-        mode: ArgumentsMode,
-        call: &mut dyn FnMut() -> Option<Vec<u8>>,
-    ) -> Result<CallSettings> {
-        let bytes = match mode {
-            ArgumentsMode::Six => None,
-            ArgumentsMode::Auto | ArgumentsMode::Eight => call(),
-        };
-        let Some(mut bytes) = bytes else {
+    fn call_settings(&self, lease: &Serving, asked: &Asked) -> Result<CallSettings> {
+        let mode = asked.mode;
+        let Some(mut bytes) = asked.call.clone() else {
             return Ok(lease.config.for_call(None).0);
         };
         if mode == ArgumentsMode::Eight {
@@ -183,9 +179,18 @@ fn read_call(
     }
 }
 
-/// A turn under way.
+/// What a host asked for.
+struct Asked {
+    submitted: Instant,
+    text: Arc<str>,
+    mode: ArgumentsMode,
+    /// What may be the call's own configuration.
+    call: Option<Vec<u8>>,
+}
+
+/// A turn under way on one version of the model.
 struct Run<'a> {
-    backend: u64,
+    backend: &'a Backend,
     context: u32,
     lease: &'a Arc<Serving>,
     session: &'a Session,
@@ -193,6 +198,7 @@ struct Run<'a> {
 
 /// How a turn is to be run.
 struct How {
+    since: Instant,
     deadline: Instant,
     cancelled: Arc<AtomicBool>,
     class: Class,
@@ -201,6 +207,37 @@ struct How {
 }
 
 impl Run<'_> {
+    /// Prepares the turn, runs it and commits it. Errors: `Replaced` where another version took over before it began.
+    fn attempt(
+        &self,
+        text: &Arc<str>,
+        settings: &CallSettings,
+        how: How,
+        on_piece: Option<OnPiece<'_>>,
+    ) -> Result<Arc<str>> {
+        let history = self.session.history();
+        let (conversation, ready) = {
+            let (lease, settings, text) = (self.lease.clone(), settings.clone(), text.clone());
+            let own = *self.session.memory.lock();
+            let (store, key) = (
+                self.backend.store.clone(),
+                lease.engine.key(SessionKey(self.session.id)),
+            );
+            self.backend.workers.run(move || {
+                if !settings.sampling.deterministic {
+                    // What was kept in a file is read here, so that the engine thread need not wait for it.
+                    store.stage(key);
+                }
+                prepare(&lease, history, &text, &settings, &own)
+            })?
+        };
+        let outcome = match settings.token_limit() {
+            TokenLimit::AtMost(0) => nothing(&ready),
+            _ => self.on_engine(&submit(self, ready, how)?, on_piece)?,
+        };
+        Ok(self.commit(conversation, outcome))
+    }
+
     /// How urgent the turn is: the call's word, the context's, or the configuration's.
     fn class(&self, settings: &CallSettings) -> Class {
         let own = Class::from_number(self.session.priority.load(Ordering::Relaxed));
@@ -265,7 +302,7 @@ impl Run<'_> {
                 let _ = CALLBACKS.try_with(|c| c.borrow_mut().pop());
             }
         }
-        let _ = CALLBACKS.try_with(|c| c.borrow_mut().push((self.backend, self.context)));
+        let _ = CALLBACKS.try_with(|c| c.borrow_mut().push((self.backend.id, self.context)));
         let _leave = Leave;
         call()
     }
@@ -283,7 +320,7 @@ impl Run<'_> {
                 content: text.clone(),
                 // An answer that was cut inside a token is tokenised anew when it is needed.
                 tokens: (outcome.token_bytes == text.len()).then(|| ContentTokens {
-                    graph: self.lease.graph.0,
+                    vocabulary: self.lease.vocabulary,
                     tokens: outcome.tokens.as_slice().into(),
                 }),
             },
@@ -332,6 +369,7 @@ fn submit(run: &Run<'_>, prepared: Ready, how: How) -> Result<Submitted> {
             presence: run.session.presence.clone(),
             ..prepared.past
         },
+        since: how.since,
         cancelled: how.cancelled,
     })?;
     Ok(Submitted {

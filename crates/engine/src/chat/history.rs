@@ -40,11 +40,11 @@ pub struct Message {
     pub tokens: Option<ContentTokens>,
 }
 
-/// Tokens that a model version made of a text, or sampled as it.
+/// Tokens that a model made of a text, or sampled as it.
 #[derive(Debug, Clone)]
 pub struct ContentTokens {
-    /// The graph number of the model version that they belong to.
-    pub graph: u32,
+    /// The number of the vocabulary that they belong to.
+    pub vocabulary: u64,
     /// The tokens, whose text is the content.
     pub tokens: Arc<[Token]>,
 }

@@ -1,7 +1,7 @@
 //! Rendered messages to tokens, with the border of every message known.
 //!
 //! Content is tokenised with special texts off, template text with them on. A message whose tokens are known for this
-//! model version is not tokenised again; an answer keeps the tokens that were sampled.
+//! vocabulary is not tokenised again; an answer keeps the tokens that were sampled.
 
 use super::history::{ContentTokens, Message, Role};
 use super::template::{Segment, Template};
@@ -30,13 +30,13 @@ pub struct Sizes {
     pub new: usize,
 }
 
-/// Tokenises `messages` for the model version `graph` and notes in each message the tokens of its content.
+/// Tokenises `messages` for the vocabulary with the number `vocabulary` and notes in each message the tokens of its content.
 ///
 /// Errors: `Engine` when the template refuses the messages or the vocabulary the text.
 pub fn prompt(
     template: &Template,
     vocab: &Vocab,
-    graph: u32,
+    vocabulary: u64,
     messages: &mut [Message],
 ) -> Result<Prompt> {
     let segments = template.render(messages)?;
@@ -50,7 +50,7 @@ pub fn prompt(
                 let message = &mut messages[index];
                 let is_whole = *text == *message.content;
                 match &message.tokens {
-                    Some(known) if is_whole && known.graph == graph => {
+                    Some(known) if is_whole && known.vocabulary == vocabulary => {
                         line.known(&known.tokens, text)
                     }
                     _ => {
@@ -58,7 +58,7 @@ pub fn prompt(
                         line.text(text, Special::Plain)?;
                         if is_whole {
                             message.tokens = Some(ContentTokens {
-                                graph,
+                                vocabulary,
                                 tokens: line.tokens[from..].into(),
                             });
                         }
@@ -273,9 +273,9 @@ mod tests {
         let mut messages = [Message::new(Role::User, "hello there")];
         let first = prompt(&template, &vocab, 1, &mut messages).unwrap();
         let known = messages[0].tokens.clone().unwrap();
-        assert_eq!(known.graph, 1);
+        assert_eq!(known.vocabulary, 1);
         messages[0].tokens = Some(ContentTokens {
-            graph: 1,
+            vocabulary: 1,
             tokens: [Token(7)].into(),
         });
         let marked = prompt(&template, &vocab, 1, &mut messages).unwrap();

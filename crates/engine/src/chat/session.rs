@@ -33,6 +33,8 @@ pub struct Session {
     pub presence: Arc<Presence>,
     /// Its own rules for what gives way when it outgrows its context.
     pub memory: Mutex<SessionMemory>,
+    /// The model that answers its next turns, by name.
+    model: Mutex<Arc<str>>,
     state: Mutex<State>,
 }
 
@@ -74,8 +76,8 @@ pub struct Activity {
 }
 
 impl Session {
-    /// A new conversation over `history`.
-    pub fn new(id: u64, name: Option<Box<[u8]>>, history: History) -> Session {
+    /// A new conversation over `history` with the model of that name.
+    pub fn new(id: u64, name: Option<Box<[u8]>>, history: History, model: Arc<str>) -> Session {
         Session {
             id,
             name,
@@ -84,6 +86,7 @@ impl Session {
             client: AtomicU64::new(id),
             presence: Arc::default(),
             memory: Mutex::default(),
+            model: Mutex::new(model),
             state: Mutex::new(State {
                 history,
                 input: None,
@@ -94,6 +97,16 @@ impl Session {
                 last_used: Instant::now(),
             }),
         }
+    }
+
+    /// The model that answers its next turns.
+    pub fn model(&self) -> Arc<str> {
+        self.model.lock().clone()
+    }
+
+    /// Lets another model answer its next turns.
+    pub fn set_model(&self, model: Arc<str>) {
+        *self.model.lock() = model;
     }
 
     /// A copy of the conversation; messages are shared.
@@ -219,7 +232,7 @@ mod tests {
     use super::*;
 
     fn session() -> Session {
-        Session::new(1, None, History::new(None))
+        Session::new(1, None, History::new(None), "m".into())
     }
 
     #[test]

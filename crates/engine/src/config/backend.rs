@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::key::{Ints, Key, Kind, Section};
 use super::reading::Reading;
+use super::swap::{self, Swap};
 use super::value::{Wrong, integer, type_of};
 
 /// Limits on contexts, the queue and output buffers.
@@ -36,6 +37,8 @@ pub struct BackendLimits {
     pub run_inference_args: ArgumentsMode,
     /// Upper bound on every output capacity, in bytes; `None`: no bound.
     pub max_output_bytes: Option<usize>,
+    /// How models share memory and take each other's place.
+    pub swap: Swap,
 }
 
 impl Default for BackendLimits {
@@ -54,6 +57,7 @@ impl Default for BackendLimits {
             auto_queue_cleanup: true,
             run_inference_args: ArgumentsMode::Auto,
             max_output_bytes: None,
+            swap: Swap::default(),
         }
     }
 }
@@ -86,7 +90,7 @@ pub(super) static SECTION: Section = Section {
     name: "backend",
     aliases: &[],
     about: "Limits on contexts, the queue and output buffers.",
-    lists: &[KEYS],
+    lists: &[KEYS, swap::KEYS],
 };
 
 static KEYS: &[Key] = &[

@@ -49,7 +49,7 @@ impl RawConfig {
         }
         let text = match door {
             Door::Run => text.strip_suffix(b"\0").unwrap_or(text),
-            Door::Init | Door::Load => until_nul(text),
+            Door::Init | Door::Load | Door::Further => until_nul(text),
         };
         let text = std::str::from_utf8(text).map_err(|error| format!("not UTF-8: {error}"))?;
         let end = end_of_root(text)?;

@@ -80,6 +80,21 @@ pub(super) fn for_call(loaded: &Config, call: Option<&RawConfig>) -> (CallSettin
     (settings, findings)
 }
 
+/// Whether a setting is of the whole backend and not of one model.
+pub(super) fn is_of_backend((section, key): Setting) -> bool {
+    const OF_MEMORY: [&str; 4] = [
+        "max_memory_mb",
+        "memory_pressure_threshold",
+        "spill_dir",
+        "spill_max_mb",
+    ];
+    match section {
+        "backend" | "logging" | "events" => true,
+        "memory" => OF_MEMORY.contains(&key),
+        _ => false,
+    }
+}
+
 /// What a text, or part of one, may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -244,7 +259,7 @@ impl<'c> Pass<'c> {
             self.answer_each(Code::NoEffect, &written, key, "known, has no effect here");
             return;
         }
-        if let Some(said) = self.refusal(key, &origin.path) {
+        if let Some(said) = self.refusal(setting, key, &origin.path) {
             self.answer_each(Code::WrongDoor, &written, key, said);
             return;
         }
@@ -285,8 +300,11 @@ impl<'c> Pass<'c> {
     }
 
     /// Why this text may not set `key`.
-    fn refusal(&self, key: &Key, path: &str) -> Option<&'static str> {
+    fn refusal(&self, setting: Setting, key: &Key, path: &str) -> Option<&'static str> {
         match (key.doors, self.form) {
+            _ if self.door == Door::Further && is_of_backend(setting) => {
+                Some("of the whole backend, not settable for a further model")
+            }
             // The flag of a call's base would be one of the load that it stands in.
             (Doors::All, Form::Call) if key.name == "strict" && self.door != Door::Run => {
                 path.contains('.').then_some("only settable at the root")

@@ -41,6 +41,8 @@ pub struct ModelSettings {
     pub numa: Numa,
     /// Template text or built-in name; `None`: the model's own.
     pub chat_template: Option<String>,
+    /// What this version of the model is called; `None`: after its name and content.
+    pub version: Option<String>,
     /// New. System message of the sessions opened afterwards, at most 256 KiB.
     pub system_prompt: Option<String>,
 }
@@ -67,6 +69,7 @@ impl Default for ModelSettings {
             flash_attn: FlashAttention::Auto,
             numa: Numa::Off,
             chat_template: None,
+            version: None,
             system_prompt: None,
         }
     }

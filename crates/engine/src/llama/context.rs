@@ -3,12 +3,12 @@
 //! Owns the `llama_context` pointer, its threadpool and a share of its model, and frees them in that order. One thread
 //! at a time. Knows no sessions: it is told which tokens to decode and which cells to drop.
 
+mod create;
 mod memory;
 mod params;
 mod state;
 
 use std::ffi::c_void;
-use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -19,8 +19,10 @@ use crate::error::{Error, Result};
 use super::batch::{Batch, Limits};
 use super::exit;
 use super::threads::Pool;
-use super::{Model, SeqId, ThreadCounts, Token, capacity, ffi, log, runtime};
+use super::{Model, SeqId, ThreadCounts, Token, capacity, ffi, log};
+use create::Raw;
 
+pub(crate) use create::measure;
 pub(crate) use memory::Removal;
 pub(crate) use params::{ContextParams, FlashAttention, KvType};
 
@@ -91,9 +93,9 @@ impl Drop for Asking<'_> {
 
 /// The KV cells and compute threads of one model. `Send`, not `Sync`.
 pub(crate) struct Context {
-    raw: NonNull<sys::llama_context>,
+    /// First in the order of fields: it is freed before what it uses.
+    raw: Raw,
     abort: Box<Abort>,
-    /// After `raw` in drop order by `Drop`, which frees the context first.
     pool: Pool,
     model: Arc<Model>,
     limits: Limits,
@@ -123,46 +125,12 @@ impl Context {
     /// Errors: `InvalidArgument` for a number out of range; `Unsupported` for encoders and models that do not generate;
     /// `Load` for memory that is not there and for combinations that the model refuses.
     pub(crate) fn new(model: Arc<Model>, params: &ContextParams) -> Result<Context> {
-        runtime::init();
-        params.check()?;
-        check_kind(&model)?;
-        capacity::check(&model, params)?;
+        if model.is_outline() {
+            let text = "a model without its tensors cannot compute";
+            return Err(Error::Internal(text.into()));
+        }
+        let raw = Raw::new(&model, params)?;
         let pool = Pool::new(params.threads, params.poll)?;
-        let n_batch = params.n_batch.min(params.n_ctx);
-        let n_outputs = match params.n_outputs_max {
-            0 => n_batch,
-            count => count.min(n_batch),
-        };
-        // SAFETY: no arguments; returns a struct by value.
-        let mut raw_params = unsafe { sys::llama_context_default_params() };
-        raw_params.n_ctx = params.n_ctx;
-        raw_params.n_batch = n_batch;
-        raw_params.n_ubatch = params.n_ubatch.min(n_batch);
-        raw_params.n_seq_max = params.n_seq_max;
-        // llama.cpp asserts that the output buffer, which it sizes by sequences, is within this bound.
-        raw_params.n_outputs_max = n_outputs.max(params.n_seq_max);
-        raw_params.n_threads = signed(params.threads.decode);
-        raw_params.n_threads_batch = signed(params.threads.batch);
-        raw_params.type_k = params.type_k.raw();
-        raw_params.type_v = params.type_v.raw();
-        raw_params.flash_attn_type = match params.flash_attention {
-            FlashAttention::Auto => sys::LLAMA_FLASH_ATTN_TYPE_AUTO,
-            FlashAttention::On => sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
-            FlashAttention::Off => sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
-        };
-        raw_params.kv_unified = params.kv_unified;
-        let mut raw = std::ptr::null_mut();
-        let (made, lines) = log::capture(|| {
-            ffi::guarded(|err, cap| {
-                // SAFETY: the model outlives the context, which holds an `Arc` of it; `raw` is written on success only.
-                unsafe { ffi::engine_context_new(model.as_ptr(), &raw_params, &mut raw, err, cap) }
-            })
-        });
-        made.map_err(|fault| Error::Load(format!("no context: {}", fault.during("creation"))))?;
-        let raw = NonNull::new(raw).ok_or_else(|| {
-            let reason = log::reason(&lines).unwrap_or_else(|| "llama.cpp gave no reason".into());
-            Error::Load(format!("no context: {reason}"))
-        })?;
         let mut context = Context {
             raw,
             abort: Box::default(),
@@ -170,7 +138,7 @@ impl Context {
             limits: Limits {
                 context: next_number(),
                 n_batch: 0,
-                n_outputs,
+                n_outputs: params.outputs(),
                 n_seq_max: params.n_seq_max,
                 n_tokens: model.vocab_size() as usize,
             },
@@ -426,13 +394,6 @@ impl Drop for Context {
     fn drop(&mut self) {
         // SAFETY: the context is valid; it must not touch the pool any more when it is freed.
         unsafe { sys::llama_detach_threadpool(self.as_ptr()) };
-        let freed = ffi::guarded(|err, cap| {
-            // SAFETY: `self` owns the pointer; pool, abort flag and model are dropped after this.
-            unsafe { ffi::engine_context_free(self.as_ptr(), err, cap) }
-        });
-        if let Err(fault) = freed {
-            ::log::error!(target: "engine", "{}", fault.during("free context"));
-        }
     }
 }
 

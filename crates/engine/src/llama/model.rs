@@ -39,6 +39,8 @@ pub(crate) struct ModelParams {
 pub(crate) struct Model {
     raw: NonNull<sys::llama_model>,
     n_gpu_layers: u32,
+    /// Its tensors have no memory: it can be asked, and cannot compute.
+    is_outline: bool,
     /// What a walk over the whole vocabulary found, once somebody asked.
     pub(super) walked: Walked,
 }
@@ -69,6 +71,22 @@ impl Model {
         params: &ModelParams,
         progress: &mut dyn FnMut(f32) -> bool,
     ) -> Result<Model> {
+        Model::open(path, params, false, progress)
+    }
+
+    /// Reads everything but the tensors of the model at `path`: metadata, vocabulary, and what memory it would take.
+    ///
+    /// Errors: as `load`.
+    pub(crate) fn outline(path: &Path, params: &ModelParams) -> Result<Model> {
+        Model::open(path, params, true, &mut |_| true)
+    }
+
+    fn open(
+        path: &Path,
+        params: &ModelParams,
+        is_outline: bool,
+        progress: &mut dyn FnMut(f32) -> bool,
+    ) -> Result<Model> {
         runtime::init();
         gguf::check(path)?;
         let shown = path.display();
@@ -85,7 +103,9 @@ impl Model {
         raw_params.n_gpu_layers = params.n_gpu_layers.unwrap_or(-1);
         raw_params.main_gpu = params.main_gpu;
         raw_params.tensor_split = split.as_ref().map_or(std::ptr::null(), |s| s.as_ptr());
+        raw_params.no_alloc = is_outline;
         raw_params.load_mode = match (params.use_mmap, params.use_mlock) {
+            _ if is_outline => sys::LLAMA_LOAD_MODE_NONE,
             (true, true) => sys::LLAMA_LOAD_MODE_MMAP_MLOCK,
             (true, false) => sys::LLAMA_LOAD_MODE_MMAP,
             (false, true) => sys::LLAMA_LOAD_MODE_MLOCK,
@@ -104,6 +124,7 @@ impl Model {
         let model = NonNull::new(raw).map(|raw| Model {
             raw,
             n_gpu_layers: 0,
+            is_outline,
             walked: Walked::default(),
         });
         if progress.panicked {
@@ -148,6 +169,11 @@ impl Model {
         file.write_all(bytes).map_err(failed)?;
         let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
         Ok((file.into(), path))
+    }
+
+    /// Whether it was read without its tensors.
+    pub(super) fn is_outline(&self) -> bool {
+        self.is_outline
     }
 
     /// The model's vocabulary.

@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::profile::short;
 use crate::error::{Error, Result};
 
 /// Samples of a file's content. They tell files apart whose times were set back by hand.
@@ -18,9 +19,35 @@ const SAMPLE_BYTES: usize = 4096;
 pub fn of(files: &[PathBuf]) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
     for file in files {
-        part_of(file, &mut hasher).map_err(|e| Error::Load(format!("{}: {e}", file.display())))?;
+        part_of(file, &mut hasher).map_err(|e| failed(file, &e))?;
     }
     Ok(hasher.finish())
+}
+
+/// A hash of the sizes and samples of `files`: a copy has the same. Errors: as for [`of`].
+pub fn content(files: &[PathBuf]) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    for path in files {
+        let mut read = || {
+            let file = File::open(path)?;
+            let length = file.metadata()?.len();
+            hasher.update(&length.to_le_bytes());
+            samples(&file, length, |sample| {
+                hasher.update(sample);
+            })
+        };
+        read().map_err(|e| failed(path, &e))?;
+    }
+    Ok(short(&hasher.finalize()))
+}
+
+/// The bytes of all `files`. Errors: as for [`of`].
+pub fn bytes(files: &[PathBuf]) -> Result<u64> {
+    let length = |path: &PathBuf| {
+        let facts = std::fs::metadata(path).map_err(|e| failed(path, &e))?;
+        Ok(facts.len())
+    };
+    files.iter().map(length).sum()
 }
 
 /// A number that no file has, with all but certainty, and that is given once.
@@ -42,12 +69,20 @@ fn part_of(path: &Path, hasher: &mut DefaultHasher) -> std::io::Result<()> {
         facts.ctime_nsec(),
     )
         .hash(hasher);
+    samples(&file, facts.len(), |sample| sample.hash(hasher))
+}
+
+fn samples(file: &File, length: u64, mut take: impl FnMut(&[u8])) -> std::io::Result<()> {
     let mut sample = vec![0; SAMPLE_BYTES];
     for n in 0..SAMPLES {
-        let count = file.read_at(&mut sample, facts.len() / SAMPLES * n)?;
-        sample[..count].hash(hasher);
+        let count = file.read_at(&mut sample, length / SAMPLES * n)?;
+        take(&sample[..count]);
     }
     Ok(())
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Error {
+    Error::Load(format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]

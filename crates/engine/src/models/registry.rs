@@ -1,105 +1,316 @@
-//! Which version of the model is current.
+//! Which models there are, and which version of each serves.
 //!
-//! A lease is a share of the current version: whoever holds one keeps that version alive, and a replaced version ends
-//! with its last lease. One load at a time; nobody holds a lock while loading.
+//! A lease is a share of the version that serves: whoever holds one keeps that version alive, and a replaced version ends
+//! with its last lease. One change at a time; nobody holds a lock while loading. Generic over the version and over what
+//! brings one back that was put to sleep.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 
-/// The current version of something that is replaced while in use. Any thread.
+/// A model's name: what a host calls it, whichever version serves.
+pub type Name = std::sync::Arc<str>;
+
+/// How long who waits for a version goes without looking whether it is still to wait.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What a name stands for.
 #[derive(Debug)]
-pub struct Registry<T> {
-    current: RwLock<Option<Arc<T>>>,
-    loading: Mutex<bool>,
-    loaded: Condvar,
+pub enum Found<T, S> {
+    /// This version serves.
+    Serving(Arc<T>),
+    /// The next version is on its way, and none serves until then.
+    Away,
+    /// Its memory was needed for others; this brings it back.
+    Asleep(Arc<S>),
+    /// There is no such model.
+    Absent,
 }
 
-/// The right to load; dropping it lets the next one in.
-#[derive(Debug)]
-pub struct Claim<'a, T> {
-    registry: &'a Registry<T>,
+/// Why a wait for a version ended without one.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unserved {
+    /// So many wait already.
+    Full(usize),
+    /// The deadline passed.
+    Late,
+    /// Whoever waits was told to give up.
+    GivenUp,
 }
 
-impl<T> Registry<T> {
-    /// Without a current version.
-    pub fn new() -> Registry<T> {
+/// A model as a list shows it.
+#[derive(Debug)]
+pub struct Listed<T, S> {
+    /// Its name.
+    pub name: Name,
+    /// What serves it.
+    pub found: Found<T, S>,
+    /// When a version of it was asked for last.
+    pub used: Instant,
+}
+
+/// The models of one backend. Any thread.
+#[derive(Debug)]
+pub struct Registry<T, S> {
+    state: Mutex<State<T, S>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State<T, S> {
+    models: BTreeMap<Name, Entry<T, S>>,
+    /// Replaced versions that still have leases.
+    draining: Vec<(Name, Weak<T>)>,
+    /// Somebody has the right to change things.
+    claimed: bool,
+    /// Versions that were ever put in service.
+    puts: u64,
+}
+
+#[derive(Debug)]
+struct Entry<T, S> {
+    found: Found<T, S>,
+    used: Instant,
+    /// `puts` when its version was put in service.
+    put: u64,
+    /// How many wait for its next version.
+    waiting: usize,
+}
+
+/// The right to change what serves; dropping it lets the next one in.
+#[derive(Debug)]
+pub struct Claim<'a, T, S> {
+    registry: &'a Registry<T, S>,
+}
+
+impl<T, S> Registry<T, S> {
+    /// Without a model.
+    pub fn new() -> Registry<T, S> {
         Registry {
-            current: RwLock::new(None),
-            loading: Mutex::new(false),
-            loaded: Condvar::new(),
+            state: Mutex::new(State {
+                models: BTreeMap::new(),
+                draining: Vec::new(),
+                claimed: false,
+                puts: 0,
+            }),
+            changed: Condvar::new(),
         }
     }
 
-    /// A share of the current version, for one turn.
-    pub fn lease(&self) -> Option<Arc<T>> {
-        self.current.read().clone()
-    }
-
-    /// Looks at the current version without a share of it: a replacement waits for `look`, which must be short.
-    pub fn look<R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
-        self.current.read().as_deref().map(look)
-    }
-
-    /// Waits until no other load runs, and keeps others out until the claim is dropped.
-    pub fn claim(&self) -> Claim<'_, T> {
-        let mut loading = self.loading.lock();
-        while *loading {
-            self.loaded.wait(&mut loading);
-        }
-        *loading = true;
-        Claim { registry: self }
-    }
-}
-
-impl<T> Claim<'_, T> {
-    /// Makes `next` current; new leases are of it. Gives the version before.
-    pub fn replace(&self, next: Option<Arc<T>>) -> Option<Arc<T>> {
-        std::mem::replace(&mut *self.registry.current.write(), next)
-    }
-}
-
-impl<T> Drop for Claim<'_, T> {
-    fn drop(&mut self) {
-        *self.registry.loading.lock() = false;
-        self.registry.loaded.notify_one();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    #[test]
-    fn a_lease_outlives_the_swap_and_the_old_version_ends_with_it() {
-        let registry = Registry::new();
-        registry.claim().replace(Some(Arc::new("a")));
-        let lease = registry.lease().unwrap();
-        let old = registry.claim().replace(Some(Arc::new("b"))).unwrap();
-        assert_eq!((*lease, *registry.lease().unwrap()), ("a", "b"));
-        let weak = Arc::downgrade(&old);
-        drop(old);
-        assert!(weak.upgrade().is_some());
-        drop(lease);
-        assert!(weak.upgrade().is_none());
-    }
-
-    #[test]
-    fn loads_run_one_at_a_time() {
-        let registry: Registry<u32> = Registry::new();
-        let inside = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for n in 0..8 {
-                let (registry, inside) = (&registry, &inside);
-                scope.spawn(move || {
-                    let claim = registry.claim();
-                    assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
-                    claim.replace(Some(Arc::new(n)));
-                    inside.fetch_sub(1, Ordering::SeqCst);
-                });
+    /// What `name` stands for now. To ask is to use it.
+    pub fn find(&self, name: &str) -> Found<T, S> {
+        match self.lock().models.get_mut(name) {
+            None => Found::Absent,
+            Some(entry) => {
+                entry.used = Instant::now();
+                entry.found.clone()
             }
+        }
+    }
+
+    /// As `find`, but waits while the next version is on its way: until `deadline`, and as one of `most` at most.
+    /// `gives_up` is asked from time to time.
+    pub fn wait(
+        &self,
+        name: &str,
+        most: usize,
+        deadline: Instant,
+        gives_up: &dyn Fn() -> bool,
+    ) -> Result<Found<T, S>, Unserved> {
+        let mut state = self.lock();
+        let mut is_counted = false;
+        let result = loop {
+            let Some(entry) = state.models.get_mut(name) else {
+                return Ok(Found::Absent);
+            };
+            entry.used = Instant::now();
+            if !matches!(entry.found, Found::Away) {
+                break Ok(entry.found.clone());
+            }
+            if !is_counted {
+                if entry.waiting >= most {
+                    return Err(Unserved::Full(entry.waiting));
+                }
+                entry.waiting += 1;
+                is_counted = true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if gives_up() {
+                break Err(Unserved::GivenUp);
+            } else if left.is_zero() {
+                break Err(Unserved::Late);
+            }
+            state = self.pause(state, left.min(LOOK));
+        };
+        if is_counted && let Some(entry) = state.models.get_mut(name) {
+            // A model that was removed and came again meanwhile counts anew.
+            entry.waiting = entry.waiting.saturating_sub(1);
+        }
+        result
+    }
+
+    /// The model that is meant where none is named: `preferred` if there is one, else the one that came last.
+    pub fn current(&self, preferred: &str) -> Option<Name> {
+        let state = self.lock();
+        let named = state.models.get_key_value(preferred);
+        let latest = || state.models.iter().max_by_key(|(_, entry)| entry.put);
+        named.or_else(latest).map(|(name, _)| name.clone())
+    }
+
+    /// All models, by name.
+    pub fn list(&self) -> Vec<Listed<T, S>> {
+        let state = self.lock();
+        let listed = state.models.iter().map(|(name, entry)| Listed {
+            name: name.clone(),
+            found: entry.found.clone(),
+            used: entry.used,
         });
-        assert!(registry.lease().is_some());
+        listed.collect()
+    }
+
+    /// Replaced versions that still have leases, with the model's name.
+    pub fn draining(&self) -> Vec<(Name, Arc<T>)> {
+        let mut state = self.lock();
+        state.draining.retain(|(_, weak)| weak.strong_count() > 0);
+        let versions = state.draining.iter();
+        versions
+            .filter_map(|(name, weak)| Some((name.clone(), weak.upgrade()?)))
+            .collect()
+    }
+
+    /// Every version that is alive: those that serve, then those that drain.
+    pub fn versions(&self) -> Vec<Arc<T>> {
+        let serving = self.list().into_iter().filter_map(|l| l.found.serving());
+        let draining = self.draining().into_iter().map(|(_, version)| version);
+        serving.chain(draining).collect()
+    }
+
+    /// Waits until nobody else changes things, and keeps others out until the claim is dropped. `None`: it was to give
+    /// up first.
+    pub fn claim(&self, gives_up: &dyn Fn() -> bool) -> Option<Claim<'_, T, S>> {
+        let mut state = self.lock();
+        while state.claimed {
+            if gives_up() {
+                return None;
+            }
+            state = self.pause(state, LOOK);
+        }
+        state.claimed = true;
+        Some(Claim { registry: self })
+    }
+
+    /// Lets those who wait look whether they are still to.
+    pub fn wake(&self) {
+        // Under the lock, so that nobody is between its look and its wait.
+        let _state = self.lock();
+        self.changed.notify_all();
+    }
+
+    fn pause<'a>(
+        &self,
+        state: MutexGuard<'a, State<T, S>>,
+        time: Duration,
+    ) -> MutexGuard<'a, State<T, S>> {
+        match self.changed.wait_timeout(state, time) {
+            Ok((state, _)) => state,
+            Err(poisoned) => poisoned.into_inner().0,
+        }
+    }
+
+    /// Every critical section leaves the state valid wherever it may unwind.
+    fn lock(&self) -> MutexGuard<'_, State<T, S>> {
+        match self.state.lock() {
+            Ok(state) => state,
+            Err(poisoned) => poisoned.into_inner(),
+        }
+    }
+}
+
+impl<T, S> Claim<'_, T, S> {
+    /// What `name` stands for, without using it.
+    pub fn find(&self, name: &str) -> Found<T, S> {
+        let state = self.registry.lock();
+        let entry = state.models.get(name);
+        entry.map_or(Found::Absent, |entry| entry.found.clone())
+    }
+
+    /// Puts `next` in the place of `name`; `Absent` removes it. Gives the version that served, which drains.
+    pub fn put(&self, name: &Name, next: Found<T, S>) -> Option<Arc<T>> {
+        let mut state = self.registry.lock();
+        state.puts += u64::from(matches!(next, Found::Serving(_)));
+        let put = state.puts;
+        let old = match next {
+            Found::Absent => state.models.remove(name).map(|entry| entry.found),
+            next => match state.models.get_mut(name) {
+                Some(entry) => {
+                    if matches!(next, Found::Serving(_)) {
+                        entry.put = put;
+                    }
+                    Some(std::mem::replace(&mut entry.found, next))
+                }
+                None => {
+                    let entry = Entry {
+                        found: next,
+                        used: Instant::now(),
+                        put,
+                        waiting: 0,
+                    };
+                    state.models.insert(name.clone(), entry);
+                    None
+                }
+            },
+        };
+        let old = old.and_then(Found::serving);
+        if let Some(old) = &old {
+            state.draining.retain(|(_, weak)| weak.strong_count() > 0);
+            state.draining.push((name.clone(), Arc::downgrade(old)));
+        }
+        drop(state);
+        self.registry.changed.notify_all();
+        old
+    }
+
+    /// Puts `name` to sleep if nobody has a lease on it, and gives its version.
+    pub fn put_to_sleep(&self, name: &Name, asleep: impl FnOnce(&T) -> S) -> Option<Arc<T>> {
+        let mut state = self.registry.lock();
+        let entry = state.models.get_mut(name)?;
+        let Found::Serving(version) = &entry.found else {
+            return None;
+        };
+        // New leases are given under this lock only.
+        if Arc::strong_count(version) > 1 {
+            return None;
+        }
+        let asleep = Found::Asleep(Arc::new(asleep(version)));
+        std::mem::replace(&mut entry.found, asleep).serving()
+    }
+}
+
+impl<T, S> Drop for Claim<'_, T, S> {
+    fn drop(&mut self) {
+        self.registry.lock().claimed = false;
+        self.registry.changed.notify_all();
+    }
+}
+
+impl<T, S> Found<T, S> {
+    /// The version, if one serves.
+    pub fn serving(self) -> Option<Arc<T>> {
+        match self {
+            Found::Serving(version) => Some(version),
+            _ => None,
+        }
+    }
+}
+
+impl<T, S> Clone for Found<T, S> {
+    fn clone(&self) -> Self {
+        match self {
+            Found::Serving(version) => Found::Serving(version.clone()),
+            Found::Away => Found::Away,
+            Found::Asleep(asleep) => Found::Asleep(asleep.clone()),
+            Found::Absent => Found::Absent,
+        }
     }
 }

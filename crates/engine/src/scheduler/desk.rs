@@ -97,6 +97,7 @@ impl Desk {
                 match error {
                     Error::Cancelled => totals.cancelled.count(),
                     Error::Timeout(_) => totals.expired.count(),
+                    Error::Replaced => totals.moved.count(),
                     _ => totals.failed.count(),
                 }
                 ended.work.fail(error);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -108,14 +108,14 @@ impl Engine {
     }
 
     /// Hands a turn in. Errors: `QueueFull`; `InvalidArgument` for a prompt that is empty, longer than the context or
-    /// holds a token that the model does not have; `Closing` when the thread has ended.
+    /// holds a token that the model does not have; `Replaced` once it retires; `Closing` when it was stopped.
     pub fn submit(&self, turn: Turn) -> Result<Ticket> {
         self.check(&turn.tokens)?;
         let (answer, ticket) = channel(turn.cancelled.clone());
         let job = |place| {
             Command::Submit(Box::new(Job {
+                submitted: turn.since,
                 turn,
-                submitted: Instant::now(),
                 place: Some(place),
                 answer,
             }))
@@ -125,7 +125,8 @@ impl Engine {
                 self.stats.totals.queued.count();
                 Ok(ticket)
             }
-            Err(Refusal::Closed) => Err(Error::Closing),
+            Err(Refusal::Closed) if self.halt.load(Ordering::Relaxed) => Err(Error::Closing),
+            Err(Refusal::Closed) => Err(Error::Replaced),
             Err(Refusal::Full(unanswered)) => {
                 self.stats.totals.rejected.count();
                 Err(Error::QueueFull {
@@ -163,6 +164,18 @@ impl Engine {
     /// Tokens that one session may use.
     pub fn capacity(&self) -> usize {
         self.capacity
+    }
+
+    /// Takes no turn any more. Those that no step has worked for are answered with `Replaced`, and with `requeue` those
+    /// that run and whose callers have none of their text. The thread does the others, keeps the cells of idle
+    /// conversations for later, and ends.
+    pub fn retire(&self, requeue: bool) {
+        self.intake.leave_with(Command::Retire { requeue });
+    }
+
+    /// After `retire`: what still runs is answered now, with `Replaced` or with the text that it has.
+    pub fn cut(&self) {
+        self.intake.tell(Command::Cut);
     }
 
     /// Tells the thread to answer everything with `Cancelled`; the step that is running is cut short.

@@ -102,6 +102,19 @@ impl<C> Intake<C> {
         self.advance(Phase::Left);
     }
 
+    /// As `leave`, after one more command: nothing is let in behind it.
+    pub fn leave_with(&self, command: C) {
+        let mut state = self.lock();
+        if state.phase == Phase::Open {
+            state.phase = Phase::Left;
+        }
+        if state.phase != Phase::Closed {
+            state.commands.push(command);
+        }
+        drop(state);
+        self.arrived.notify_one();
+    }
+
     /// Tells the thread to answer everything and end.
     pub fn stop(&self) {
         self.advance(Phase::Stopping);

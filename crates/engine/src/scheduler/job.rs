@@ -60,6 +60,8 @@ pub struct Turn {
     pub keep_cache: bool,
     /// What the turn knows of its conversation.
     pub past: Past,
+    /// When its caller first handed it in, to whichever version of the model.
+    pub since: Instant,
     /// Ends the turn when set, from any thread.
     pub cancelled: Arc<AtomicBool>,
 }

@@ -161,20 +161,20 @@ impl Lane {
         self.context.pause_threads();
     }
 
-    /// Takes out the running turns that `end` has an error for and adds them to `ended`.
+    /// Takes out the running turns that `end` has an end for and adds them to `ended`.
     pub(super) fn end(
         &mut self,
         now: Instant,
-        mut end: impl FnMut(&Work) -> Option<Error>,
+        mut end: impl FnMut(&Work) -> Option<Result<Verdict>>,
         ended: &mut Vec<Ended>,
     ) {
         let mut at = 0;
         while at < self.slots.len() {
             match end(&self.slots[at].work) {
                 None => at += 1,
-                Some(error) => {
+                Some(how) => {
                     let keep = self.slots[at].work.job.turn.keep_cache;
-                    ended.push(self.leave(at, keep, Err(error), now));
+                    ended.push(self.leave(at, keep, how, now));
                 }
             }
         }

@@ -11,9 +11,11 @@ use super::job::{Job, SessionKey};
 use super::lane::{Ended, Refusal};
 use super::lanes::{Lanes, Which};
 use super::queue::{Now, Rotation};
+use super::work::Work;
 use crate::error::Error;
 use crate::llama::Vocab;
 use crate::memory::Level;
+use crate::stopping::Verdict;
 
 /// What callers tell the engine thread.
 pub(super) enum Command {
@@ -22,6 +24,10 @@ pub(super) enum Command {
     Forget(SessionKey),
     /// Memory is short: idle cells are given up.
     Relieve(Level),
+    /// Another version has taken over: turns that may begin anew there are handed back.
+    Retire { requeue: bool },
+    /// It has waited long enough for the others.
+    Cut,
 }
 
 /// Everything that an engine thread owns.
@@ -58,7 +64,7 @@ impl Loop {
     fn step(&mut self, now: Now) {
         self.desk.sweep(now);
         for lane in self.lanes.all() {
-            lane.end(now.time, |work| over(work, now.time), &mut self.ended);
+            lane.end(now.time, |work| over(work, now.time).map(Err), &mut self.ended);
         }
         self.answer();
         self.secure(now);
@@ -111,6 +117,13 @@ impl Loop {
                 Command::Submit(job) => self.desk.enqueue(*job, self.step),
                 Command::Forget(session) => self.lanes.all().for_each(|lane| lane.forget(session)),
                 Command::Relieve(level) => self.lanes.relieve(level, Instant::now()),
+                Command::Retire { requeue } => {
+                    self.hand_back(|work| !work.has_begun() || requeue && !work.has_told());
+                }
+                Command::Cut => {
+                    self.hand_back(|work| !work.has_told());
+                    self.end_all(Verdict::Replaced);
+                }
             }
         }
         phase
@@ -213,6 +226,31 @@ impl Loop {
         }
     }
 
+    /// Answers turns so that they begin anew on another version.
+    fn hand_back(&mut self, which: impl Fn(&Work) -> bool) {
+        for work in self.desk.queue.remove(|work| which(work)) {
+            self.desk.stats.totals.moved.count();
+            work.fail(Error::Replaced);
+        }
+        let end = |work: &Work| which(work).then_some(Err(Error::Replaced));
+        for lane in self.lanes.all() {
+            lane.end(Instant::now(), end, &mut self.ended);
+        }
+        self.answer();
+    }
+
+    /// Answers all turns with the text that they have.
+    fn end_all(&mut self, verdict: Verdict) {
+        for work in self.desk.queue.remove(|_| true) {
+            self.desk.stats.totals.done.count();
+            work.finish(verdict.clone(), Instant::now());
+        }
+        for lane in self.lanes.all() {
+            lane.end(Instant::now(), |_| Some(Ok(verdict.clone())), &mut self.ended);
+        }
+        self.answer();
+    }
+
     fn recover(&mut self, panic: &(dyn std::any::Any + Send)) {
         let text = panic
             .downcast_ref::<&str>()
@@ -260,7 +298,7 @@ impl Drop for Loop {
             work.fail(Error::Cancelled);
         }
         for lane in self.lanes.all() {
-            lane.end(Instant::now(), |_| Some(Error::Cancelled), &mut self.ended);
+            lane.end(Instant::now(), |_| Some(Err(Error::Cancelled)), &mut self.ended);
         }
         self.answer();
         if !self.halt.load(Ordering::Relaxed) {

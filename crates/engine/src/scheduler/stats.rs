@@ -24,6 +24,8 @@ pub struct Totals {
     pub expired: Counter,
     /// Jobs that were cancelled.
     pub cancelled: Counter,
+    /// Jobs handed back because another version of the model took over; each is accepted there again.
+    pub moved: Counter,
     /// Longest wait in the queue, in microseconds.
     pub longest_wait_us: Gauge,
     /// How fast turns went, with every model.

@@ -38,6 +38,8 @@ pub(super) struct Work {
     /// How often old turns gave way to its answer, and how many.
     shifts: usize,
     turns_dropped: usize,
+    /// Its caller has some of its text.
+    told: bool,
 }
 
 /// When what happened.
@@ -73,6 +75,7 @@ impl Work {
             held: Duration::ZERO,
             shifts: 0,
             turns_dropped: 0,
+            told: false,
             job,
         }
     }
@@ -97,6 +100,11 @@ impl Work {
     /// Whether a step has worked for it.
     pub(super) fn has_begun(&self) -> bool {
         self.clock.first_step.is_some()
+    }
+
+    /// Whether its caller has received some of its text.
+    pub(super) fn has_told(&self) -> bool {
+        self.told
     }
 
     /// It got a slot whose cells hold the first `cached` of its tokens. The first time, the penalties learn the
@@ -371,8 +379,9 @@ impl Work {
         }
     }
 
-    fn send_text(&self, text: String) {
+    fn send_text(&mut self, text: String) {
         if self.job.turn.stream {
+            self.told = true;
             self.send(Piece::Text {
                 text,
                 completion_tokens: self.completion(),

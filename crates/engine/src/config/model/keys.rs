@@ -219,6 +219,17 @@ static KEYS: &[Key] = &[
     )
     .about("Template text or built-in name. Unless written: the model's own."),
     Key::text(
+        "version",
+        256,
+        |config| config.model.version.as_deref(),
+        |config, text| config.model.version = text,
+    )
+    .at_load_only()
+    .about(
+        "What this version of the model is called in status and log. Unless written: \
+         its name and a hash of its content.",
+    ),
+    Key::text(
         "system_prompt",
         MAX_SYSTEM_PROMPT,
         |config| config.model.system_prompt.as_deref(),

@@ -272,22 +272,7 @@ impl Context {
 
     /// The bytes that weights, cells and scratch space take, on all devices together.
     pub(crate) fn memory(&self) -> MemoryBreakdown {
-        let mut bytes = [0_u64; 3];
-        let told = ffi::guarded(|err, cap| {
-            // SAFETY: the context is valid and `bytes` has the three values that are written on success.
-            unsafe { ffi::engine_memory_breakdown(self.as_ptr(), bytes.as_mut_ptr(), err, cap) }
-        });
-        let measured = told.is_ok();
-        if !measured {
-            bytes = [self.model.size_bytes(), self.estimated_cell_bytes, 0];
-        }
-        let [model, context, compute] = bytes;
-        MemoryBreakdown {
-            model,
-            context,
-            compute,
-            measured,
-        }
+        MemoryBreakdown::of(self.raw.memory(), &self.model, self.estimated_cell_bytes)
     }
 
     fn raw_memory(&self) -> sys::llama_memory_t {

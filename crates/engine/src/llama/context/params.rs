@@ -119,6 +119,15 @@ pub(crate) struct ContextParams {
 }
 
 impl ContextParams {
+    /// Entries of one batch that may ask for logits.
+    pub(super) fn outputs(&self) -> u32 {
+        let n_batch = self.n_batch.min(self.n_ctx);
+        match self.n_outputs_max {
+            0 => n_batch,
+            count => count.min(n_batch),
+        }
+    }
+
     pub(super) fn check(&self) -> Result<()> {
         let most_sequences = runtime::max_sequences();
         for (name, value, high) in [

@@ -52,7 +52,7 @@ impl Bench {
         let (config, findings) = Config::from_layers(&[(Door::Init, &raw)]);
         assert_eq!(findings, []);
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/pocket-a.gguf");
-        let brought = bring_up(&Source::File(&path), &config, &mut |_| true).unwrap();
+        let brought = bring_up(&Source::file(&path).unwrap(), &config, 0, &mut |_| true).unwrap();
         let lane = Lane::new(Setup {
             context: brought.context,
             parallel: 2,
@@ -108,6 +108,7 @@ impl Bench {
             },
             keep_cache: true,
             past: Past::default(),
+            since: time,
             cancelled: cancelled.clone(),
         };
         let ask = Ask {
@@ -134,7 +135,7 @@ impl Bench {
     fn step(&mut self) -> Vec<Ended> {
         let now = Instant::now();
         let mut ended = Vec::new();
-        self.lane.end(now, |work| desk::over(work, now), &mut ended);
+        self.lane.end(now, |work| desk::over(work, now).map(Err), &mut ended);
         ended.extend(self.evaluate());
         ended
     }

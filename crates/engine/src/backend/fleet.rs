@@ -1,0 +1,194 @@
+//! The models of a backend, with everything that belongs to them: versions, threads, loads, what became of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::changes::Changes;
+use super::jobs::Loads;
+use super::serving::{GraphId, Serving};
+use super::version::{DEFAULT, Origin, Sleeper};
+use crate::config::{Config, RawConfig};
+use crate::models::{self, Bytes, Found, Name, Tenant};
+
+/// Names of models that are gone, and whose past is remembered.
+const MOST_LINEAGES: usize = 1024;
+
+/// How long a version without turns may be held by those who only look.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Which models there are.
+pub type Registry = models::Registry<Serving, Sleeper>;
+
+/// See the file's head. Any thread.
+pub struct Fleet {
+    /// Which version serves which model.
+    pub registry: Registry,
+    /// Loads under way.
+    pub loads: Loads,
+    /// What became of the models.
+    pub changes: Changes,
+    /// Engine threads, of versions that serve and of those that drain.
+    threads: Mutex<Vec<(GraphId, JoinHandle<()>)>>,
+    lineages: Mutex<HashMap<Name, Lineage>>,
+    opened: Instant,
+}
+
+/// The past of one model.
+#[derive(Clone, Default)]
+pub struct Lineage {
+    /// Versions that it had.
+    pub versions: u64,
+    /// The last one.
+    pub last: Option<Arc<Origin>>,
+    /// The one before.
+    pub before: Option<Arc<Origin>>,
+    /// The settings of the last one.
+    pub config: Option<Arc<Config>>,
+}
+
+impl Lineage {
+    /// The configuration of the last load.
+    pub fn load(&self) -> Option<Arc<RawConfig>> {
+        self.last.as_ref().and_then(|origin| origin.load.clone())
+    }
+}
+
+impl Fleet {
+    /// Without models.
+    pub fn new() -> Fleet {
+        Fleet {
+            registry: Registry::new(),
+            loads: Loads::default(),
+            changes: Changes::default(),
+            threads: Mutex::default(),
+            lineages: Mutex::default(),
+            opened: Instant::now(),
+        }
+    }
+
+    /// The model that is meant where none is named.
+    pub fn current(&self) -> Option<Name> {
+        self.registry.current(DEFAULT)
+    }
+
+    /// The model of a version that serves, or that sleeps.
+    pub fn name_of(&self, graph: u32) -> Option<Name> {
+        let listed = self.registry.list();
+        let is_it = |found: &Found<Serving, Sleeper>| match found {
+            Found::Serving(serving) => serving.graph.0 == graph,
+            Found::Asleep(sleeper) => sleeper.version.graph.0 == graph,
+            Found::Away | Found::Absent => false,
+        };
+        listed.into_iter().find(|l| is_it(&l.found)).map(|l| l.name)
+    }
+
+    /// The past of a model.
+    pub fn lineage(&self, model: &str) -> Lineage {
+        let lineages = self.lineages.lock();
+        lineages.get(model).cloned().unwrap_or_default()
+    }
+
+    /// A version came: the next number is the one after its own.
+    pub fn note(&self, serving: &Serving) {
+        let version = &serving.version;
+        let mut lineages = self.lineages.lock();
+        let lineage = lineages.entry(version.model.clone()).or_default();
+        lineage.versions = lineage.versions.max(version.number);
+        lineage.config = Some(version.config.clone());
+        let is_last = |last: &Arc<Origin>| Arc::ptr_eq(last, &version.origin);
+        if !lineage.last.as_ref().is_some_and(is_last) {
+            let before = lineage.last.replace(version.origin.clone());
+            // Copied bytes would take as much memory as the model did.
+            lineage.before = before.filter(|origin| origin.source.is_file());
+        }
+    }
+
+    /// A model is gone. Its past is remembered as long as there is room, and that of plain loads always.
+    pub fn forget_model(&self, model: &str) {
+        let mut lineages = self.lineages.lock();
+        if lineages.len() > MOST_LINEAGES && model != DEFAULT {
+            lineages.remove(model);
+        }
+    }
+
+    /// What is in memory, for the policy that makes room.
+    pub fn tenants(&self) -> Vec<Tenant> {
+        let tenant = |serving: &Arc<Serving>, leased: bool, used: Duration| {
+            let memory = serving.memory();
+            Tenant {
+                name: serving.version.model.clone(),
+                file: serving.identity,
+                bytes: Bytes {
+                    weights: memory.weights,
+                    own: memory.cache + memory.compute + serving.engine.stats().spare_bytes.get(),
+                },
+                leased,
+                used: used.as_nanos() as u64,
+            }
+        };
+        let mut tenants = Vec::new();
+        for listed in self.registry.list() {
+            if let Found::Serving(serving) = &listed.found {
+                // The registry's share and this one. Copied bytes stay in memory whether they are used or not.
+                let is_file = serving.version.origin.source.is_file();
+                let leased = !is_file || Arc::strong_count(serving) > 2;
+                let used = listed.used.saturating_duration_since(self.opened);
+                tenants.push(tenant(serving, leased, used));
+            }
+        }
+        for (_, serving) in self.registry.draining() {
+            tenants.push(tenant(&serving, true, Duration::ZERO));
+        }
+        tenants
+    }
+
+    /// Bytes of cells and compute buffers, of all models but `except`.
+    pub fn buffer_bytes(&self, except: Option<&str>) -> u64 {
+        let tenants = self.tenants().into_iter();
+        let others = tenants.filter(|t| Some(&*t.name) != except);
+        others.map(|t| t.bytes.own).sum()
+    }
+
+    /// Keeps a thread until it is over.
+    pub fn keep_thread(&self, graph: GraphId, thread: Option<JoinHandle<()>>) {
+        self.threads.lock().extend(thread.map(|t| (graph, t)));
+    }
+
+    /// Lets go of a version that serves no more. Without turns on it its memory is free on return; otherwise its thread
+    /// ends with the last of them and is joined at the next occasion.
+    pub fn let_go(&self, old: Arc<Serving>) {
+        let graph = old.graph;
+        let left = Arc::downgrade(&old);
+        drop(old);
+        // A look at the status holds a version for a moment.
+        let until = Instant::now() + LOOK;
+        while left.strong_count() > 0 && Instant::now() < until {
+            std::thread::sleep(LOOK / 50);
+        }
+        let is_idle = left.strong_count() == 0;
+        self.join(|g| is_idle && g == graph);
+    }
+
+    /// Whether the thread of a version has ended.
+    pub fn is_over(&self, graph: GraphId) -> bool {
+        let threads = self.threads.lock();
+        threads.iter().all(|(g, t)| *g != graph || t.is_finished())
+    }
+
+    /// Waits for the threads of the versions `which`, and for those that have ended.
+    pub fn join(&self, which: impl Fn(GraphId) -> bool) {
+        let mut threads = self.threads.lock();
+        let over: Vec<_> = threads
+            .extract_if(.., |(graph, thread)| which(*graph) || thread.is_finished())
+            .collect();
+        drop(threads);
+        for (_, thread) in over {
+            // An engine thread catches the panics of its steps.
+            drop(thread.join());
+        }
+    }
+}

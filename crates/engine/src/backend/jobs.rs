@@ -1,0 +1,197 @@
+//! Loads under way, and those that ended last: what a host asks about a load that runs in the background.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+use serde::Serialize;
+
+use super::serving::GraphId;
+use crate::error::{Error, Result};
+use crate::handles::{Handle, Numbers};
+use crate::models::Name;
+
+/// Loads that ended and are still told about.
+const MOST_ENDED: usize = 32;
+
+/// A load as a host knows it: non-zero, unique in the process, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LoadId(pub u32);
+
+impl Handle for LoadId {
+    fn from_number(number: u32) -> LoadId {
+        LoadId(number)
+    }
+}
+
+static NUMBERS: Numbers = Numbers::new();
+
+/// What a load is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum Phase {
+    /// Another load runs.
+    Waiting,
+    /// The file is looked at.
+    Reading,
+    /// The version before finishes its turns, because there is no room for both.
+    Draining,
+    /// Weights come into memory, and the model computes a token.
+    Loading,
+    /// It is over.
+    Ended,
+}
+
+const PHASES: [Phase; 5] = [
+    Phase::Waiting,
+    Phase::Reading,
+    Phase::Draining,
+    Phase::Loading,
+    Phase::Ended,
+];
+
+/// One load. Any thread.
+pub struct Job {
+    /// Its number.
+    pub id: LoadId,
+    /// The model that it is for.
+    pub model: Name,
+    /// Its file as it was given.
+    pub file: Arc<str>,
+    phase: AtomicU8,
+    /// Of the weights, in thousandths.
+    progress: AtomicU32,
+    cancelled: AtomicBool,
+    result: Mutex<Option<Result<GraphId>>>,
+    ended: Condvar,
+}
+
+/// What a load is doing, for a document.
+#[derive(Debug, Clone, Serialize)]
+pub struct Seen {
+    /// Its number.
+    pub load: u32,
+    /// The model that it is for.
+    pub model: String,
+    /// Its file as it was given.
+    pub file: String,
+    /// What it is doing.
+    pub phase: Phase,
+    /// The part of the weights that is read, 0 to 1.
+    pub progress: f64,
+    /// Once it succeeded: the model's handle.
+    pub graph: Option<u32>,
+    /// Once it failed: why.
+    pub error: Option<String>,
+}
+
+impl Job {
+    /// Says what it does now.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// Says how much of the weights is read, 0 to 1.
+    pub fn advance(&self, part: f32) {
+        let thousandths = (part.clamp(0.0, 1.0) * 1000.0) as u32;
+        self.progress.store(thousandths, Ordering::Relaxed);
+    }
+
+    /// Lets it end without effect, as soon as it looks.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is to end.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// It is over.
+    pub fn end(&self, result: Result<GraphId>) {
+        let mut place = self.result.lock();
+        *place = Some(result);
+        self.enter(Phase::Ended);
+        drop(place);
+        self.ended.notify_all();
+    }
+
+    /// Waits for its end until `deadline`. Errors: those of the load; `Timeout`.
+    pub fn wait(&self, deadline: Instant) -> Result<GraphId> {
+        let mut result = self.result.lock();
+        loop {
+            if let Some(result) = &*result {
+                return result.clone();
+            }
+            if self.ended.wait_until(&mut result, deadline).timed_out() && result.is_none() {
+                let load = self.id.0;
+                return Err(Error::Timeout(format!("load {load} has not ended yet")));
+            }
+        }
+    }
+
+    /// What it is doing.
+    pub fn look(&self) -> Seen {
+        let result = self.result.lock().clone();
+        let phase = self.phase.load(Ordering::Relaxed);
+        Seen {
+            load: self.id.0,
+            model: self.model.to_string(),
+            file: self.file.to_string(),
+            phase: PHASES[usize::from(phase).min(PHASES.len() - 1)],
+            progress: f64::from(self.progress.load(Ordering::Relaxed)) / 1000.0,
+            graph: match &result {
+                Some(Ok(graph)) => Some(graph.0),
+                _ => None,
+            },
+            error: match result {
+                Some(Err(error)) => Some(error.to_string()),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// The loads of one backend. Any thread.
+#[derive(Default)]
+pub struct Loads(Mutex<BTreeMap<LoadId, Arc<Job>>>);
+
+impl Loads {
+    /// A load that begins.
+    pub fn begin(&self, model: Name, file: Arc<str>) -> Result<Arc<Job>> {
+        let id = LoadId(NUMBERS.next()?);
+        let job = Arc::new(Job {
+            id,
+            model,
+            file,
+            phase: AtomicU8::new(Phase::Waiting as u8),
+            progress: AtomicU32::new(0),
+            cancelled: AtomicBool::new(false),
+            result: Mutex::new(None),
+            ended: Condvar::new(),
+        });
+        let mut loads = self.0.lock();
+        let ended = |job: &Arc<Job>| job.result.lock().is_some();
+        let over: Vec<LoadId> = loads.values().filter(|j| ended(j)).map(|j| j.id).collect();
+        for id in over.iter().take((over.len() + 1).saturating_sub(MOST_ENDED)) {
+            loads.remove(id);
+        }
+        loads.insert(id, job.clone());
+        Ok(job)
+    }
+
+    /// The load `id`. Errors: `InvalidArgument` where it is unknown, or ended long ago.
+    pub fn get(&self, id: u32) -> Result<Arc<Job>> {
+        let job = self.0.lock().get(&LoadId(id)).cloned();
+        job.ok_or_else(|| Error::InvalidArgument(format!("load {id} is unknown")))
+    }
+
+    /// All of them, oldest first.
+    pub fn list(&self) -> Vec<Seen> {
+        let jobs: Vec<Arc<Job>> = self.0.lock().values().cloned().collect();
+        jobs.iter().map(|job| job.look()).collect()
+    }
+}

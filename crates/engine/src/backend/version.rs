@@ -1,0 +1,92 @@
+//! What a version of a model is beside what serves it: where it came from, and what brings it back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use super::serving::{GraphId, Serving};
+use crate::config::{Config, RawConfig};
+use crate::error::{Error, Result};
+use crate::models::{Name, Profile, Source};
+
+/// The model of plain loads, which name none.
+pub const DEFAULT: &str = "default";
+
+/// Longest name of a model in bytes.
+const MOST_NAME_BYTES: usize = 256;
+
+/// A version of a model. Cheap to clone.
+#[derive(Clone)]
+pub struct Version {
+    /// Its model.
+    pub model: Name,
+    /// The handle that hosts know it by.
+    pub graph: GraphId,
+    /// Counts the versions of its model from 1.
+    pub number: u64,
+    /// Where it came from.
+    pub origin: Arc<Origin>,
+    /// The settings that it was loaded with.
+    pub config: Arc<Config>,
+}
+
+/// What it takes to load a version again.
+pub struct Origin {
+    /// Its file.
+    pub source: Source,
+    /// The load's own configuration.
+    pub load: Option<Arc<RawConfig>>,
+}
+
+/// A version whose memory was given to others.
+pub struct Sleeper {
+    /// Which.
+    pub version: Version,
+    /// The version's label.
+    pub label: Arc<str>,
+    /// What it is.
+    pub profile: Profile,
+    /// The last time that it could not be brought back, and why.
+    pub failed: Mutex<Option<(Instant, Error)>>,
+}
+
+impl Sleeper {
+    /// Of a version that serves until now.
+    pub fn of(serving: &Serving) -> Sleeper {
+        Sleeper {
+            version: serving.version.clone(),
+            label: serving.label.clone(),
+            profile: serving.profile.clone(),
+            failed: Mutex::default(),
+        }
+    }
+
+    /// Errors: the failure of an attempt that began after `since`, so that who waited for it need not try again.
+    pub fn check(&self, since: Instant) -> Result<()> {
+        match &*self.failed.lock() {
+            Some((at, error)) if *at >= since => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A model's name from outside. Errors: `InvalidArgument` for one that is empty, longer than 256 bytes, no UTF-8 or with
+/// control characters.
+pub fn model_name(bytes: &[u8]) -> Result<Name> {
+    let refused = |why: &str| Err(Error::InvalidArgument(format!("model name: {why}")));
+    match std::str::from_utf8(bytes) {
+        Err(_) => refused("is not UTF-8"),
+        Ok(_) if bytes.is_empty() || bytes.len() > MOST_NAME_BYTES => refused(&format!(
+            "has {} bytes, must have 1 to {MOST_NAME_BYTES}",
+            bytes.len()
+        )),
+        Ok(name) if name.chars().any(char::is_control) => refused("has control characters"),
+        Ok(name) => Ok(name.into()),
+    }
+}
+
+/// A number that is equal for equal vocabularies: tokens of one are those of the other.
+pub fn vocabulary_key(profile: &Profile) -> u64 {
+    u64::from_str_radix(&profile.vocabulary.hash, 16).unwrap_or(0)
+}

@@ -1,0 +1,186 @@
+//! The sizes of a model's execution memory: what was asked for, what the model allows, and what there is room for.
+
+use super::profile::kv_bytes_per_token;
+use crate::config::{self, Config, KvMode};
+use crate::llama::{self, ContextParams, FlashAttention, KvType, Model, ModelParams, ThreadCounts};
+use crate::{machine, memory};
+
+/// Slots up to which one shared pool of cells decodes as fast as separate ones (engine benchmark).
+const UNIFIED_SLOTS: u32 = 8;
+
+/// ggml's workers spin between graph nodes for so many rounds of 131,072; the host's cores are not ours.
+const POLL: u32 = 5;
+
+/// Weights up to which one core computes as fast as several.
+const ONE_CORE_BYTES: u64 = 8 << 20;
+
+/// Sizes decided at load.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Tokens that one session may use.
+    pub session_tokens: u32,
+    /// Turns decoded together.
+    pub parallel: u32,
+    /// One pool for all sequences, or an equal part for each.
+    pub unified: bool,
+    /// Why.
+    pub layout_reason: &'static str,
+    /// Decode and prefill threads.
+    pub threads: ThreadCounts,
+}
+
+/// Decides about `weights` under `config`. `taken`: bytes of the memory budget that other models have. `notes` receives in
+/// words what is not as it was asked for.
+pub fn plan(config: &Config, weights: &Model, taken: u64, notes: &mut Vec<String>) -> Plan {
+    let trained = weights.n_ctx_train();
+    let session_tokens = match config.model.ctx_size {
+        0 => trained,
+        wanted if wanted > trained && trained > 0 => {
+            notes.push(format!(
+                "model.ctx_size: {wanted} is more than the model was trained for, using {trained}"
+            ));
+            trained
+        }
+        wanted => wanted,
+    };
+    let parallel = match config.performance.batch_processing {
+        false => 1,
+        true => config
+            .performance
+            .n_parallel
+            .min(llama::runtime::max_sequences())
+            // Every running answer needs a place in every batch.
+            .min(config.model.batch_size),
+    };
+    let bytes_per_token = kv_bytes_per_token(weights, kv_types(&config.model));
+    let all = u64::from(session_tokens) * u64::from(parallel);
+    let is_short = all.saturating_mul(bytes_per_token) > cell_bytes(config, taken);
+    let wanted = config.performance.kv_pool_tokens;
+    let (unified, layout_reason) = match config.performance.kv_mode {
+        KvMode::Unified => (true, "kv_mode"),
+        KvMode::Split => (false, "kv_mode"),
+        KvMode::Auto if parallel <= UNIFIED_SLOTS => (true, "few slots"),
+        KvMode::Auto if wanted > 0 && u64::from(wanted) < all => (true, "kv_pool_tokens"),
+        KvMode::Auto if is_short => (true, "memory"),
+        KvMode::Auto => (false, "many slots"),
+    };
+    Plan {
+        session_tokens,
+        parallel,
+        unified,
+        layout_reason,
+        threads: threads(&config.model, weights.size_bytes()),
+    }
+}
+
+/// Decode and prefill threads: as configured, at most what the machine has; by default one per physical core.
+///
+/// A model whose weights fit into one core's cache computes for less time between two barriers than the barrier takes,
+/// and on a busy machine its threads wait for each other's time slices: it gets one thread.
+fn threads(model: &config::ModelSettings, weights_bytes: u64) -> ThreadCounts {
+    let cores = match weights_bytes {
+        ..=ONE_CORE_BYTES => 1,
+        _ => llama::runtime::physical_cores(),
+    };
+    let machine = std::thread::available_parallelism().map_or(cores, |n| n.get() as u32);
+    let count = |wanted: u32, default: u32| match wanted {
+        0 => default,
+        n => n.min(machine.max(cores)),
+    };
+    let decode = count(model.threads, cores);
+    ThreadCounts {
+        decode,
+        batch: count(model.threads_batch, decode),
+    }
+}
+
+/// The execution context of `weights` by that plan, with fewer cells where the memory does not allow all.
+pub fn context_params(
+    config: &Config,
+    weights: &Model,
+    plan: &Plan,
+    taken: u64,
+    notes: &mut Vec<String>,
+) -> ContextParams {
+    let m = &config.model;
+    let all = plan.session_tokens.saturating_mul(plan.parallel);
+    let bytes_per_token = kv_bytes_per_token(weights, kv_types(m));
+    let n_ctx = match plan.unified {
+        // Equal parts cannot be smaller than a session.
+        false => all,
+        true => memory::pool_tokens(&memory::PoolDemand {
+            session_tokens: plan.session_tokens,
+            slots: plan.parallel,
+            wanted: config.performance.kv_pool_tokens,
+            bytes_per_token,
+            bytes: cell_bytes(config, taken),
+        }),
+    };
+    if n_ctx < all {
+        notes.push(format!(
+            "{n_ctx} KV cells for {} turns of {} tokens: some may have to wait for others",
+            plan.parallel, plan.session_tokens
+        ));
+    }
+    if !plan.unified && config.performance.kv_pool_tokens > 0 {
+        notes.push("performance.kv_pool_tokens: no effect with a split cache".into());
+    }
+    let n_batch = m.batch_size.min(n_ctx);
+    let [key_type, value_type] = kv_types(m);
+    ContextParams {
+        n_ctx,
+        n_batch,
+        n_ubatch: m.ubatch_size.min(n_batch),
+        n_seq_max: plan.parallel,
+        n_outputs_max: plan.parallel,
+        threads: plan.threads,
+        poll: POLL,
+        type_k: key_type,
+        type_v: value_type,
+        flash_attention: match m.flash_attn {
+            config::FlashAttention::Auto => FlashAttention::Auto,
+            config::FlashAttention::On => FlashAttention::On,
+            config::FlashAttention::Off => FlashAttention::Off,
+        },
+        kv_unified: plan.unified,
+    }
+}
+
+/// How the weights are brought into memory.
+pub fn model_params(model: &config::ModelSettings) -> ModelParams {
+    ModelParams {
+        n_gpu_layers: model.n_gpu_layers,
+        main_gpu: model.main_gpu,
+        tensor_split: model.tensor_split.clone(),
+        use_mmap: model.use_mmap,
+        use_mlock: model.use_mlock,
+    }
+}
+
+/// The types of cached keys and values.
+pub fn kv_types(settings: &config::ModelSettings) -> [KvType; 2] {
+    [settings.cache_type_k, settings.cache_type_v].map(kv_type)
+}
+
+fn kv_type(name: config::CacheType) -> KvType {
+    match name {
+        config::CacheType::F32 => KvType::F32,
+        config::CacheType::F16 => KvType::F16,
+        config::CacheType::Bf16 => KvType::Bf16,
+        config::CacheType::Q8_0 => KvType::Q8_0,
+        config::CacheType::Q5_0 => KvType::Q5_0,
+        config::CacheType::Q5_1 => KvType::Q5_1,
+        config::CacheType::Q4_0 => KvType::Q4_0,
+        config::CacheType::Q4_1 => KvType::Q4_1,
+        config::CacheType::Iq4Nl => KvType::Iq4Nl,
+    }
+}
+
+/// Bytes that KV cells may take beside those that other models have `taken`: half of what is configured or there, the other half is for what they leave behind.
+fn cell_bytes(config: &Config, taken: u64) -> u64 {
+    let available = machine::available().unwrap_or(u64::MAX) / 2;
+    match u64::from(config.memory.max_memory_mb) << 20 {
+        0 => available,
+        limit => available.min(limit.saturating_sub(taken) / 2),
+    }
+}

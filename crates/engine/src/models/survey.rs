@@ -1,0 +1,57 @@
+//! What a file would be as a model, found out without its tensors.
+
+use super::identity;
+use super::label::label;
+use super::profile::{Profile, Sizes, Vocabulary};
+use super::room::Bytes;
+use super::shape::{self, context_params, model_params};
+use super::source::Source;
+use super::weights;
+use crate::config::Config;
+use crate::error::Result;
+use crate::llama::{Model, context, gguf};
+use std::sync::Arc;
+
+/// A file that was looked at.
+pub struct Survey {
+    /// What the model is.
+    pub profile: Profile,
+    /// The label that the version would have.
+    pub label: String,
+    /// Tells its file from all others.
+    pub identity: u64,
+    /// What it takes.
+    pub bytes: Bytes,
+    /// Its weights are in memory.
+    pub is_loaded: bool,
+}
+
+/// Looks at `source` as `bring_up` would load it under `config`. Errors: `Load` with the reason.
+pub fn survey(source: &Source, config: &Config, taken: u64) -> Result<Survey> {
+    let files = gguf::check(source.path())?;
+    let identity = identity::of(&files)?;
+    let params = model_params(&config.model);
+    let outline = Arc::new(Model::outline(source.path(), &params)?);
+    let mut notes = Vec::new();
+    let plan = shape::plan(config, &outline, taken, &mut notes);
+    let shape = context_params(config, &outline, &plan, taken, &mut notes);
+    let memory = context::measure(&outline, &shape)?;
+    let sizes = Sizes {
+        session_tokens: plan.session_tokens,
+        disk_bytes: identity::bytes(&files)?,
+        memory: [memory.model, memory.context, memory.compute],
+        cache_types: [shape.type_k, shape.type_v],
+    };
+    let vocabulary = Vocabulary::of(&outline.vocab());
+    let template = config.model.chat_template.as_deref();
+    Ok(Survey {
+        profile: Profile::of(&outline, vocabulary, template, &sizes),
+        label: label(config, &outline, source, &files)?,
+        identity,
+        bytes: Bytes {
+            weights: memory.model,
+            own: memory.context + memory.compute,
+        },
+        is_loaded: weights::are_loaded(identity, &params),
+    })
+}
