@@ -17,7 +17,7 @@ mod weights;
 pub use compat::{Report, Verdict, compare};
 pub use load::{Brought, bring_up};
 pub use profile::Profile;
-pub use registry::{Claim, Found, Name, Registry, Unserved};
+pub use registry::{Claim, Found, Listed, Name, Registry, Unserved};
 pub use room::{Budget, Bytes, Newcomer, Tenant, Way, way};
 pub use source::Source;
 pub use survey::survey;

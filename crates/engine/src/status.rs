@@ -2,8 +2,13 @@
 //!
 //! Totals count since the backend was opened; the rest is of the current model, and 0 without one.
 
+mod models;
+
 use std::time::Duration;
 
+
+
+pub use models::{Draining, Model, State};
 use serde_json::{Map, Value, json};
 
 use crate::metrics::Histogram;

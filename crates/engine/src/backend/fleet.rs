@@ -12,6 +12,7 @@ use super::jobs::Loads;
 use super::serving::{GraphId, Serving};
 use super::version::{DEFAULT, Origin, Sleeper};
 use crate::config::{Config, RawConfig};
+use crate::llama;
 use crate::models::{self, Bytes, Found, Name, Tenant};
 
 /// Names of models that are gone, and whose past is remembered.
@@ -186,9 +187,13 @@ impl Fleet {
             .extract_if(.., |(graph, thread)| which(*graph) || thread.is_finished())
             .collect();
         drop(threads);
+        if over.is_empty() {
+            return;
+        }
         for (_, thread) in over {
             // An engine thread catches the panics of its steps.
             drop(thread.join());
         }
+        llama::runtime::give_back_memory();
     }
 }

@@ -5,11 +5,13 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
-use super::contexts::Listed;
+use super::contexts;
 use super::serving::{Memory, Serving, limits};
+use super::version::Sleeper;
 use super::{Backend, turn, workers};
 use crate::config::Config;
 use crate::error::Result;
+use crate::models::{Found, Listed};
 use crate::scheduler::Class;
 use crate::{llama, status};
 
@@ -85,7 +87,7 @@ impl Backend {
     fn sessions(&self, config: &Config) -> Value {
         let mut listed = self.contexts.list();
         listed.sort_by_key(|l| l.session.id);
-        let count = |test: fn(&Listed) -> bool| listed.iter().filter(|l| test(l)).count();
+        let count = |test: fn(&contexts::Listed) -> bool| listed.iter().filter(|l| test(l)).count();
         let evicted = self.contexts.evictions();
         json!({
             "max_concurrent": config.backend.max_concurrent,
@@ -118,6 +120,9 @@ impl Backend {
             document["graph"] = serving.graph.0.into();
             merge(&mut document, serving.report().clone());
         }
+        document["models"] = json!(self.models());
+        document["changes"] = json!(self.fleet.changes.list());
+        document["loads"] = json!(self.fleet.loads.list());
         document["llama_cpp"] = llama::runtime::version().into();
         document["config_effective"] = config.to_json();
         document["config_notes"] = self.settings().notes();
@@ -125,7 +130,75 @@ impl Backend {
     }
 }
 
-fn session(listed: &Listed, config: &Config) -> Value {
+impl Backend {
+    /// Every model, by name.
+    fn models(&self) -> Vec<status::Model> {
+        let sessions = self.contexts.list();
+        let draining = self.fleet.registry.draining();
+        let listed = self.fleet.registry.list().into_iter();
+        let model = |l: Listed<Serving, Sleeper>| {
+            let own = sessions.iter().filter(|s| s.session.model() == l.name);
+            let olds = draining.iter().filter(|(name, _)| *name == l.name);
+            let mut model = status::Model {
+                name: l.name.to_string(),
+                state: status::State::Swapping,
+                version: None,
+                label: None,
+                graph: None,
+                file: None,
+                leases: 0,
+                weights_bytes: 0,
+                buffer_bytes: 0,
+                load_time_ms: None,
+                idle_ms: status::millis(l.used.elapsed()),
+                sessions: own.count(),
+                waiting: l.waiting as u64,
+                running: 0,
+                draining: olds.map(|(_, old)| draining_version(old)).collect(),
+            };
+            let version = match &l.found {
+                Found::Serving(serving) => {
+                    let (memory, stats) = (serving.memory(), serving.engine.stats());
+                    model.state = status::State::Serving;
+                    // The registry's share and this one.
+                    model.leases = Arc::strong_count(serving).saturating_sub(2);
+                    model.weights_bytes = memory.weights;
+                    model.buffer_bytes = memory.cache + memory.compute + stats.spare_bytes.get();
+                    model.load_time_ms = serving.report()["load_time_ms"].as_u64();
+                    model.waiting += stats.waiting_total();
+                    model.running = stats.running.get();
+                    Some((&serving.version, &serving.label))
+                }
+                Found::Asleep(sleeper) => {
+                    model.state = status::State::Asleep;
+                    Some((&sleeper.version, &sleeper.label))
+                }
+                Found::Away | Found::Absent => None,
+            };
+            if let Some((version, label)) = version {
+                model.version = Some(version.number);
+                model.label = Some(label.to_string());
+                model.graph = Some(version.graph.0);
+                model.file = Some(version.origin.source.shown().to_owned());
+            }
+            model
+        };
+        listed.map(model).collect()
+    }
+}
+
+fn draining_version(old: &Arc<Serving>) -> status::Draining {
+    status::Draining {
+        graph: old.graph.0,
+        version: old.version.number,
+        label: old.label.to_string(),
+        // Without this one.
+        leases: Arc::strong_count(old).saturating_sub(1),
+        running: old.engine.stats().running.get(),
+    }
+}
+
+fn session(listed: &contexts::Listed, config: &Config) -> Value {
     let session = &listed.session;
     let activity = session.activity();
     let name = session.name.as_ref();

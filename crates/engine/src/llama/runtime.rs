@@ -126,3 +126,13 @@ mod unit {
         assert!(max_sequences() >= 1);
     }
 }
+
+/// Gives freed memory back to the system. After the first large buffer is freed, glibc keeps later ones of that size in
+/// its arenas: a process that swaps models would grow with every version.
+pub(crate) fn give_back_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: takes no pointers, may be called from any thread at any time, and locks what it walks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

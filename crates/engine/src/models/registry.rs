@@ -48,6 +48,8 @@ pub struct Listed<T, S> {
     pub found: Found<T, S>,
     /// When a version of it was asked for last.
     pub used: Instant,
+    /// How many wait for its next version.
+    pub waiting: usize,
 }
 
 /// The models of one backend. Any thread.
@@ -165,6 +167,7 @@ impl<T, S> Registry<T, S> {
             name: name.clone(),
             found: entry.found.clone(),
             used: entry.used,
+            waiting: entry.waiting,
         });
         listed.collect()
     }

@@ -26,7 +26,7 @@ static SHELVES: Lazy<Mutex<HashMap<Key, Shelf>>> = Lazy::new(Mutex::default);
 
 /// The weights of the file at `path` that `identity` tells from all others: those that are in memory, or loaded now.
 ///
-/// `progress` as for `Model::load`; while somebody else loads them it is asked with 0.
+/// `progress` as for `Model::load`; while somebody else loads them it is asked with 0, and for those in memory with 1.
 pub fn load(
     path: &Path,
     identity: u64,
@@ -37,12 +37,15 @@ pub fn load(
     let mut weights = loop {
         match shelf.try_lock_for(LOOK) {
             Some(weights) => break weights,
-            None if !progress(0.0) => return Err(Error::Load("load cancelled".into())),
+            None if !progress(0.0) => return Err(cancelled()),
             None => {}
         }
     };
     if let Some(shared) = weights.upgrade() {
-        return Ok(shared);
+        return match progress(1.0) {
+            true => Ok(shared),
+            false => Err(cancelled()),
+        };
     }
     let loaded = Arc::new(Model::load(path, params, progress)?);
     *weights = Arc::downgrade(&loaded);
@@ -60,6 +63,10 @@ pub fn are_loaded(identity: u64, params: &ModelParams) -> bool {
             .try_lock()
             .is_some_and(|weights| weights.strong_count() > 0)
     })
+}
+
+fn cancelled() -> Error {
+    Error::Load("load cancelled".into())
 }
 
 fn shelf(identity: u64, params: &ModelParams) -> Shelf {

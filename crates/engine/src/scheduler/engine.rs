@@ -120,21 +120,25 @@ impl Engine {
                 answer,
             }))
         };
-        match self.intake.submit(self.reject_at + self.parallel, job) {
+        let refusal = match self.intake.submit(self.reject_at + self.parallel, job) {
             Ok(()) => {
                 self.stats.totals.queued.count();
-                Ok(ticket)
+                return Ok(ticket);
             }
-            Err(Refusal::Closed) if self.halt.load(Ordering::Relaxed) => Err(Error::Closing),
-            Err(Refusal::Closed) => Err(Error::Replaced),
-            Err(Refusal::Full(unanswered)) => {
+            Err(refusal) => refusal,
+        };
+        ticket.void();
+        Err(match refusal {
+            Refusal::Closed if self.halt.load(Ordering::Relaxed) => Error::Closing,
+            Refusal::Closed => Error::Replaced,
+            Refusal::Full(unanswered) => {
                 self.stats.totals.rejected.count();
-                Err(Error::QueueFull {
+                Error::QueueFull {
                     waiting: unanswered - self.parallel,
                     limit: self.reject_at,
-                })
+                }
             }
-        }
+        })
     }
 
     /// What the cells of a conversation are kept under when they leave the context.

@@ -1,5 +1,6 @@
 //! A turn prepared for the engine thread, and the caller's half of it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -166,18 +167,20 @@ pub struct Timings {
     pub sampling: Duration,
 }
 
-/// The caller's half of a job. Dropping it cancels the job.
+/// The caller's half of a job. Dropping it before the last piece cancels the job.
 pub struct Ticket {
     answer: Reader<Piece>,
     cancelled: Arc<AtomicBool>,
+    is_answered: Cell<bool>,
 }
 
-/// The two ends of a job's answer. `cancelled` is set when the ticket is dropped, or by anyone who wants the job to end.
+/// The two ends of a job's answer. `cancelled` is set when the ticket is dropped early, or by anyone who wants the job to end.
 pub(super) fn channel(cancelled: Arc<AtomicBool>) -> (Writer<Piece>, Ticket) {
     let (answer, reader) = pipe();
     let ticket = Ticket {
         answer: reader,
         cancelled,
+        is_answered: Cell::new(false),
     };
     (answer, ticket)
 }
@@ -186,15 +189,30 @@ impl Ticket {
     /// Waits for the next piece. Errors: `Internal` if the engine thread ended without an answer.
     pub fn next(&self) -> Result<Piece> {
         // The engine answers every job; a silent end is only possible when its thread died.
-        self.answer
+        let piece = self
+            .answer
             .next()
-            .ok_or_else(|| Error::Internal("the engine thread ended".into()))
+            .ok_or_else(|| Error::Internal("the engine thread ended".into()))?;
+        if matches!(piece, Piece::Done(_) | Piece::Failed(_)) {
+            self.is_answered.set(true);
+        }
+        Ok(piece)
+    }
+}
+
+impl Ticket {
+    /// The job was not accepted: there is nothing to cancel.
+    pub(super) fn void(self) {
+        self.is_answered.set(true);
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.cancelled.store(true, Ordering::Relaxed);
+        // The flag is the turn's, which may go on with another job.
+        if !self.is_answered.get() {
+            self.cancelled.store(true, Ordering::Relaxed);
+        }
     }
 }
 
