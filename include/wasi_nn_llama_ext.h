@@ -241,6 +241,157 @@ wasi_nn_error wasi_nn_set_logging(void *ctx,
                                   const char *config,
                                   uint32_t len);
 
+/**
+ * Loads a model under a name, beside the models with other names. load_by_name and the like are about the model called
+ * "default". Where there is a model of that name, the new one takes its place as load does it.
+ *
+ * name, name_len: UTF-8 up to its first NUL or name_len bytes, 1 to 256 of them. filename, filename_len, config, config_len:
+ * as for load_by_name_with_config; without a config the settings of that model's load before are kept. What a config says
+ * of the whole backend (sections backend, logging and events) is not taken. callback, user_data: as for
+ * wasi_nn_load_by_name_with_progress.
+ *
+ * g: receives the number of the model, if not NULL. Pass it to init_execution_context or wasi_nn_use_graph.
+ *
+ * Answers: as load_by_name_with_config; invalid_argument also for a bad name; runtime_error also if the model does not fit
+ * into backend.max_model_memory_mb. Models that no turn uses are unloaded to make room and come back when they are used.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_load_model(void *ctx,
+                                 const char *name,
+                                 uint32_t name_len,
+                                 const char *filename,
+                                 uint32_t filename_len,
+                                 const char *config,
+                                 uint32_t config_len,
+                                 wasi_nn_progress_callback callback,
+                                 void *user_data,
+                                 graph *g);
+
+/**
+ * Puts the model of a file in the place of another one. Open contexts keep their conversations and go on with the new
+ * model from their next turn on; running turns end on the old one.
+ *
+ * g: the model to replace, 0 for the current one. filename, filename_len, config, config_len, callback, user_data: as for
+ * wasi_nn_load_model. new_g: receives the number of the new model, if not NULL; g is dead then.
+ *
+ * The backend's configuration says what happens on the way: swap_mode whether both are in memory at once, swap_turns and
+ * swap_drain_ms what becomes of running turns, swap_compatibility whether a model that has less to offer is refused.
+ * However the call ends, a model serves afterwards and no conversation has lost anything.
+ *
+ * Answers: as wasi_nn_load_model; invalid_argument also for a g that is not loaded here.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_swap_model(void *ctx,
+                                 graph g,
+                                 const char *filename,
+                                 uint32_t filename_len,
+                                 const char *config,
+                                 uint32_t config_len,
+                                 wasi_nn_progress_callback callback,
+                                 void *user_data,
+                                 graph *new_g);
+
+/**
+ * Puts the version before in the place of a model: the file that it was loaded from, with the configuration that it had.
+ * Twice, it undoes itself.
+ *
+ * g: the model, 0 for the current one. new_g: receives the number of the model that is back, if not NULL.
+ *
+ * Answers: as wasi_nn_swap_model; invalid_argument also where there is no version before, or it was loaded from memory.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_roll_back_model(void *ctx,
+                                      graph g,
+                                      graph *new_g);
+
+/**
+ * Tells what would change if the model of a file took another one's place, without loading it: a JSON object with what
+ * it is, the bytes that it needs, and property by property how it compares.
+ *
+ * g, filename, filename_len, config, config_len: as for wasi_nn_swap_model. buffer, size: as for wasi_nn_get_history.
+ *
+ * Answers: as wasi_nn_swap_model; too_large.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_compare_model(void *ctx,
+                                    graph g,
+                                    const char *filename,
+                                    uint32_t filename_len,
+                                    const char *config,
+                                    uint32_t config_len,
+                                    char *buffer,
+                                    uint32_t *size);
+
+/**
+ * Frees one model once its turns have ended, as wasi_nn_unload_model does with the current one.
+ *
+ * g: the model, 0 for the current one.
+ *
+ * Answers: invalid_argument for a bad ctx or a g that is not loaded here.
+ */
+WASI_NN_API wasi_nn_error wasi_nn_unload_graph(void *ctx, graph g);
+
+/**
+ * Lets another model answer a context from its next turn on, with the conversation as it is.
+ *
+ * g: the model, 0 for the current one.
+ *
+ * Answers: invalid_argument for a bad ctx or context or a g that is not loaded here.
+ */
+WASI_NN_API wasi_nn_error wasi_nn_use_graph(void *ctx, graph_execution_context exec_ctx, graph g);
+
+/**
+ * Begins to load a model and returns at once.
+ *
+ * name, name_len, filename, filename_len, config, config_len: as for wasi_nn_load_model; with a name that is NULL the model
+ * is the one that load_by_name loads. load: receives the number of the load, for the functions below.
+ *
+ * Answers: invalid_argument for bad arguments. What is wrong with the file is told by wasi_nn_await_load.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_begin_load(void *ctx,
+                                 const char *name,
+                                 uint32_t name_len,
+                                 const char *filename,
+                                 uint32_t filename_len,
+                                 const char *config,
+                                 uint32_t config_len,
+                                 uint32_t *load);
+
+/**
+ * Writes what a load is doing, as a JSON object with phase, progress from 0 to 1, and in the end graph or error.
+ *
+ * buffer, size: as for wasi_nn_get_history.
+ *
+ * Answers: invalid_argument for a bad ctx, buffer or size, or a load that is unknown or ended long ago; too_large.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_get_load(void *ctx,
+                               uint32_t load,
+                               char *buffer,
+                               uint32_t *size);
+
+/**
+ * Waits for the end of a load.
+ *
+ * timeout_ms: for how long at most; 0 looks once. g: receives the number of the model, if not NULL.
+ *
+ * Answers: what the load came to, as wasi_nn_load_model; timeout if it has not ended; invalid_argument also for a load that
+ * is unknown or ended long ago.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_await_load(void *ctx,
+                                 uint32_t load,
+                                 uint32_t timeout_ms,
+                                 graph *g);
+
+/**
+ * Cancels a load. What it would have replaced goes on serving. After its end it has no effect.
+ *
+ * Answers: invalid_argument for a bad ctx, or a load that is unknown or ended long ago.
+ */
+WASI_NN_API wasi_nn_error wasi_nn_cancel_load(void *ctx, uint32_t load);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

@@ -7,6 +7,9 @@
     reason = "the names are those of the C interface"
 )]
 
+/// cbindgen:ignore
+mod models;
+
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::catch_unwind;
 
@@ -177,20 +180,33 @@ pub unsafe extern "C" fn wasi_nn_get_history(
 ) -> wasi_nn_error {
     answer("wasi_nn_get_history", ctx, move || {
         let backend = registry::backend(ctx)?;
-        // SAFETY: size is the caller's place for a number.
-        let size = unsafe { boundary::out(size, "size") }?;
-        // SAFETY: buffer is the caller's.
-        let buffer = unsafe { text_buffer(buffer, size.present) }?;
-        match buffer.put_whole(&backend.history(exec_ctx)?) {
-            Ok(written) => Ok(size.set(written as u32)?),
-            Err(fault) => {
-                if let Fault::BufferTooSmall { needed, .. } = fault {
-                    size.set(needed as u32)?;
-                }
-                Err(fault.into())
-            }
-        }
+        // SAFETY: buffer and size are the caller's.
+        unsafe { put_text(buffer, size, || Ok(backend.history(exec_ctx)?)) }
     })
+}
+
+/// Writes a text as `wasi_nn_get_history` says.
+///
+/// # Safety
+/// `buffer` and `size` are the caller's.
+unsafe fn put_text(
+    buffer: *mut c_char,
+    size: *mut u32,
+    text: impl FnOnce() -> Result<String, Failure>,
+) -> Result<(), Failure> {
+    // SAFETY: as the caller says.
+    let size = unsafe { boundary::out(size, "size") }?;
+    // SAFETY: as the caller says.
+    let buffer = unsafe { text_buffer(buffer, size.present) }?;
+    match buffer.put_whole(&text()?) {
+        Ok(written) => Ok(size.set(written as u32)?),
+        Err(fault) => {
+            if let Fault::BufferTooSmall { needed, .. } = fault {
+                size.set(needed as u32)?;
+            }
+            Err(fault.into())
+        }
+    }
 }
 
 /// Frees the model. Contexts stay open; their turns answer invalid_argument until a model is loaded again.

@@ -39,12 +39,12 @@ pub use logging::{Level, Logging};
 pub use memory::{CacheStrategy, Memory, Overflow, SessionMemory};
 pub use model::{CacheType, FlashAttention, ModelSettings, Numa};
 pub use performance::{KvMode, Performance};
-pub use swap::{Compatibility, Swap, SwapMode, SwapTurns};
 pub use priority::Priority;
 pub use reference::reference;
 pub use sampling::{Bias, SamplerName, Sampling, Seed};
 pub use schema::schema;
 pub use stopping::{Stopping, Trigger};
+pub use swap::{Compatibility, Swap, SwapMode, SwapTurns};
 pub use value::{TokenLimit, TokenRef};
 
 use key::{Key, Kind, Section};

@@ -6,8 +6,6 @@ mod models;
 
 use std::time::Duration;
 
-
-
 pub use models::{Draining, Model, State};
 use serde_json::{Map, Value, json};
 

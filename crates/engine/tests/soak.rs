@@ -76,7 +76,9 @@ fn fifty_swaps_under_load_fail_no_turn_lose_no_memory_and_leak_nothing() {
             let answer = say(backend, c, "What is your name?").unwrap();
             assert!(answer.contains(own), "swap {swap}: {answer}");
             let before = turns.load(Ordering::Relaxed);
-            until("streams go on", || turns.load(Ordering::Relaxed) > before + 8);
+            until("streams go on", || {
+                turns.load(Ordering::Relaxed) > before + 8
+            });
             // The same model each time.
             if swap % 10 == 5 || swap + 1 == SWAPS {
                 quiet.store(true, Ordering::Relaxed);
@@ -95,8 +97,14 @@ fn fifty_swaps_under_load_fail_no_turn_lose_no_memory_and_leak_nothing() {
     }
     let changes = status(backend, StatusKind::Model)["changes"].clone();
     let swapped = changes.as_array().unwrap().iter();
-    assert!(swapped.clone().all(|c| c["outcome"] == "swapped"), "{changes}");
-    assert_eq!(status(backend, StatusKind::Model)["models"][0]["version"], SWAPS + 1);
+    assert!(
+        swapped.clone().all(|c| c["outcome"] == "swapped"),
+        "{changes}"
+    );
+    assert_eq!(
+        status(backend, StatusKind::Model)["models"][0]["version"],
+        SWAPS + 1
+    );
     let (early, late) = (bytes[0], bytes[bytes.len() - 1]);
     assert!(
         late as f64 <= early as f64 * 1.05,

@@ -318,12 +318,16 @@ mod tests {
 
     fn named(contexts: &Contexts, limits: &BackendLimits, name: &str) -> Result<u32> {
         contexts.clean_up(limits);
-        let opened = contexts.open_named(limits, name.as_bytes(), History::new(None), "m".into())?;
+        let opened =
+            contexts.open_named(limits, name.as_bytes(), History::new(None), "m".into())?;
         Ok(opened.id.0)
     }
 
     fn anonymous(contexts: &Contexts, limits: &BackendLimits) -> Result<u32> {
-        Ok(contexts.open_anonymous(limits, History::new(None), "m".into())?.id.0)
+        Ok(contexts
+            .open_anonymous(limits, History::new(None), "m".into())?
+            .id
+            .0)
     }
 
     #[test]

@@ -176,7 +176,10 @@ impl Loads {
         let mut loads = self.0.lock();
         let ended = |job: &Arc<Job>| job.result.lock().is_some();
         let over: Vec<LoadId> = loads.values().filter(|j| ended(j)).map(|j| j.id).collect();
-        for id in over.iter().take((over.len() + 1).saturating_sub(MOST_ENDED)) {
+        for id in over
+            .iter()
+            .take((over.len() + 1).saturating_sub(MOST_ENDED))
+        {
             loads.remove(id);
         }
         loads.insert(id, job.clone());

@@ -34,8 +34,7 @@ impl Backend {
     ) -> Result<Arc<Serving>> {
         let begun = Instant::now();
         let most = self.settings().config.backend.queue_reject_threshold as usize;
-        let gives_up =
-            || cancelled.load(Ordering::Relaxed) || self.closing.load(Ordering::Relaxed);
+        let gives_up = || cancelled.load(Ordering::Relaxed) || self.closing.load(Ordering::Relaxed);
         loop {
             let found = self.fleet.registry.wait(model, most, deadline, &gives_up);
             match found {

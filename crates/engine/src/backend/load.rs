@@ -148,7 +148,10 @@ impl Backend {
         let _call = self.enter()?;
         let model = model.map_or(Ok(DEFAULT.into()), model_name)?;
         let request = file_request(model, path, config)?;
-        let job = self.fleet.loads.begin(request.model.clone(), shown(&request))?;
+        let job = self
+            .fleet
+            .loads
+            .begin(request.model.clone(), shown(&request))?;
         let (backend, own) = (self.clone(), job.clone());
         let work = move || {
             let result = match backend.enter() {
@@ -251,7 +254,10 @@ impl Backend {
         request: Request,
         mut progress: Option<OnProgress<'_>>,
     ) -> Result<GraphId> {
-        let job = &self.fleet.loads.begin(request.model.clone(), shown(&request))?;
+        let job = &self
+            .fleet
+            .loads
+            .begin(request.model.clone(), shown(&request))?;
         let (parts, inbox) = bounded(64);
         std::thread::scope(|scope| {
             let request = &request;
@@ -279,8 +285,7 @@ impl Backend {
                     progress = None;
                 }
             }
-            work.join()
-                .unwrap_or_else(|panic| Err(panicked(&*panic)))
+            work.join().unwrap_or_else(|panic| Err(panicked(&*panic)))
         })
     }
 

@@ -64,11 +64,7 @@ struct Relief {
 
 impl Monitor {
     /// Nothing is watched yet.
-    pub fn new(
-        fleet: Arc<Fleet>,
-        contexts: Arc<Contexts>,
-        store: Arc<Store>,
-    ) -> Monitor {
+    pub fn new(fleet: Arc<Fleet>, contexts: Arc<Contexts>, store: Arc<Store>) -> Monitor {
         let config = config::Memory::default();
         Monitor {
             watch: Arc::new(Watch {

@@ -147,9 +147,20 @@ impl Swap<'_> {
                         "model {model} has no version before this one that could come back"
                     ))
                 })?;
-                (before.source.clone(), Text::Again(before.load.clone()), None)
+                (
+                    before.source.clone(),
+                    Text::Again(before.load.clone()),
+                    None,
+                )
             }
-            (How::Load { source, config, target }, _) => {
+            (
+                How::Load {
+                    source,
+                    config,
+                    target,
+                },
+                _,
+            ) => {
                 let text = match config.as_deref().filter(|text| !text.is_empty()) {
                     Some(text) => Text::New(text),
                     None if &*self.model == DEFAULT => Text::Kept,
@@ -230,7 +241,13 @@ impl Swap<'_> {
     }
 
     fn no_room(&self, needed: u64) -> Error {
-        let limit = self.backend.settings().config.backend.swap.max_model_memory_mb;
+        let limit = self
+            .backend
+            .settings()
+            .config
+            .backend
+            .swap
+            .max_model_memory_mb;
         Error::Load(format!(
             "the model needs {} MiB, backend.max_model_memory_mb is {limit} and nothing else can be unloaded",
             needed.div_ceil(1 << 20)
@@ -327,7 +344,8 @@ impl Swap<'_> {
             // Whoever has cancelled the load wants this one all the more.
             match self.start(&before.version, false, &mut |_| true) {
                 Ok(serving) => {
-                    self.claim.put(&self.model, Found::Serving(Arc::new(serving)));
+                    self.claim
+                        .put(&self.model, Found::Serving(Arc::new(serving)));
                     self.record.outcome = Ended::Restored;
                     return error;
                 }
@@ -373,8 +391,7 @@ impl Swap<'_> {
     ) -> Result<Serving> {
         let backend = self.backend;
         let taken = self.fleet.buffer_bytes(Some(&self.model));
-        let brought =
-            models::bring_up(&version.origin.source, &version.config, taken, progress)?;
+        let brought = models::bring_up(&version.origin.source, &version.config, taken, progress)?;
         check_rules(&version.config, &brought)?;
         let spawn_engine = |work| spawn("wasi-nn-engine", &backend.journal, work);
         let (serving, thread) = Serving::start(

@@ -119,7 +119,9 @@ impl Backend {
                 deterministic: settings.sampling.deterministic,
                 stream: on_piece.is_some(),
             };
-            let on_piece = on_piece.as_mut().map(|on_piece| &mut **on_piece as OnPiece<'_>);
+            let on_piece = on_piece
+                .as_mut()
+                .map(|on_piece| &mut **on_piece as OnPiece<'_>);
             match run.attempt(&asked.text, &settings, how, on_piece) {
                 // The next lease is of the version that took over, or says that there is none.
                 Err(Error::Replaced) => {}

@@ -61,8 +61,10 @@ pub enum SwapTurns {
 }
 
 impl Word for SwapTurns {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("finish", SwapTurns::Finish), ("requeue", SwapTurns::Requeue)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("finish", SwapTurns::Finish),
+        ("requeue", SwapTurns::Requeue),
+    ];
 }
 
 /// What happens where conversations lose something by the next version.
@@ -75,8 +77,10 @@ pub enum Compatibility {
 }
 
 impl Word for Compatibility {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("warn", Compatibility::Warn), ("refuse", Compatibility::Refuse)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("warn", Compatibility::Warn),
+        ("refuse", Compatibility::Refuse),
+    ];
 }
 
 /// 16 TiB in MiB.

@@ -97,14 +97,22 @@ pub fn compare(now: &Profile, next: &Profile, lengths: &[usize]) -> Report {
         able("own_template", a.template.is_some(), b.template.is_some()),
         able("tools", a.tools, b.tools),
         plain("disk_bytes", json!(a.disk_bytes), json!(b.disk_bytes)),
-        plain("weights_bytes", json!(a.weights_bytes), json!(b.weights_bytes)),
+        plain(
+            "weights_bytes",
+            json!(a.weights_bytes),
+            json!(b.weights_bytes),
+        ),
         plain("buffer_bytes", json!(a.buffer_bytes), json!(b.buffer_bytes)),
         plain(
             "kv_bytes_per_token",
             json!(a.kv_bytes_per_token),
             json!(b.kv_bytes_per_token),
         ),
-        plain("sliding_window", json!(a.sliding_window), json!(b.sliding_window)),
+        plain(
+            "sliding_window",
+            json!(a.sliding_window),
+            json!(b.sliding_window),
+        ),
         plain("recurrent", json!(a.recurrent), json!(b.recurrent)),
     ];
     let room = next.session_tokens as usize;

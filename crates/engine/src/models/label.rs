@@ -22,5 +22,9 @@ pub fn label(config: &Config, model: &Model, source: &Source, files: &[PathBuf])
     let name = said("general.name").unwrap_or_else(file);
     let version = said("general.version").map(|v| format!(" {v}"));
     let hash = identity::content(files)?;
-    Ok(format!("{name}{}@{}", version.unwrap_or_default(), &hash[..8]))
+    Ok(format!(
+        "{name}{}@{}",
+        version.unwrap_or_default(),
+        &hash[..8]
+    ))
 }

@@ -36,7 +36,8 @@ pub struct Brought {
     /// How long it took.
     pub load_time: Duration,
     /// Values that were adapted to the model, in words.
-    pub notes: Vec<String>,}
+    pub notes: Vec<String>,
+}
 
 /// Loads `source` under `config`, creates its context and decodes one token in it.
 ///
@@ -170,4 +171,3 @@ fn probe(weights: &Arc<Model>, context: &mut Context) -> Result<()> {
         false => Err(failed("its logits are not finite")),
     }
 }
-

@@ -70,7 +70,10 @@ impl Vocabulary {
             let text = vocab.token_text(token);
             hasher.update(&(text.len() as u64).to_le_bytes());
             hasher.update(text.as_bytes());
-            hasher.update(&[u8::from(vocab.is_control(token)), u8::from(vocab.is_eog(token))]);
+            hasher.update(&[
+                u8::from(vocab.is_control(token)),
+                u8::from(vocab.is_eog(token)),
+            ]);
         }
         let special = [vocab.bos(), vocab.eos()].map(|token| token.map(|t| t.0));
         hasher.update(format!("{special:?}").as_bytes());
@@ -97,7 +100,12 @@ pub struct Sizes {
 
 impl Profile {
     /// Of a model, whose tensors may be absent. `template`: what the configuration sets.
-    pub fn of(model: &Model, vocabulary: Vocabulary, template: Option<&str>, sizes: &Sizes) -> Profile {
+    pub fn of(
+        model: &Model,
+        vocabulary: Vocabulary,
+        template: Option<&str>,
+        sizes: &Sizes,
+    ) -> Profile {
         let own = model.chat_template(None);
         let template = template.or(own.as_deref());
         let [weights, cells, compute] = sizes.memory;

@@ -218,7 +218,12 @@ mod tests {
             Way::Refused(100)
         );
         assert_eq!(
-            way(&newcomer("a", 2, 100, 0), &tenants, limit(199), SwapMode::Beside),
+            way(
+                &newcomer("a", 2, 100, 0),
+                &tenants,
+                limit(199),
+                SwapMode::Beside
+            ),
             Way::Refused(100)
         );
     }

@@ -25,7 +25,9 @@ pub(super) enum Command {
     /// Memory is short: idle cells are given up.
     Relieve(Level),
     /// Another version has taken over: turns that may begin anew there are handed back.
-    Retire { requeue: bool },
+    Retire {
+        requeue: bool,
+    },
     /// It has waited long enough for the others.
     Cut,
 }
@@ -64,7 +66,11 @@ impl Loop {
     fn step(&mut self, now: Now) {
         self.desk.sweep(now);
         for lane in self.lanes.all() {
-            lane.end(now.time, |work| over(work, now.time).map(Err), &mut self.ended);
+            lane.end(
+                now.time,
+                |work| over(work, now.time).map(Err),
+                &mut self.ended,
+            );
         }
         self.answer();
         self.secure(now);
@@ -246,7 +252,11 @@ impl Loop {
             work.finish(verdict.clone(), Instant::now());
         }
         for lane in self.lanes.all() {
-            lane.end(Instant::now(), |_| Some(Ok(verdict.clone())), &mut self.ended);
+            lane.end(
+                Instant::now(),
+                |_| Some(Ok(verdict.clone())),
+                &mut self.ended,
+            );
         }
         self.answer();
     }
@@ -298,7 +308,11 @@ impl Drop for Loop {
             work.fail(Error::Cancelled);
         }
         for lane in self.lanes.all() {
-            lane.end(Instant::now(), |_| Some(Err(Error::Cancelled)), &mut self.ended);
+            lane.end(
+                Instant::now(),
+                |_| Some(Err(Error::Cancelled)),
+                &mut self.ended,
+            );
         }
         self.answer();
         if !self.halt.load(Ordering::Relaxed) {

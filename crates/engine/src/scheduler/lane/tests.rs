@@ -135,7 +135,8 @@ impl Bench {
     fn step(&mut self) -> Vec<Ended> {
         let now = Instant::now();
         let mut ended = Vec::new();
-        self.lane.end(now, |work| desk::over(work, now).map(Err), &mut ended);
+        self.lane
+            .end(now, |work| desk::over(work, now).map(Err), &mut ended);
         ended.extend(self.evaluate());
         ended
     }
