@@ -3,6 +3,7 @@
 //! Owns and wires the rest: settings, the model registry, contexts, workers. Decides nothing that a policy module
 //! decides, and knows no pointers, codes or wire formats.
 
+mod aliases;
 mod contexts;
 mod gate;
 mod lines;
@@ -39,6 +40,7 @@ use crate::logging::{self, Entered, Journal};
 use crate::models::Registry;
 use crate::scheduler::{Class, SessionKey, Totals};
 use crate::spill::{self, Store};
+use aliases::Aliases;
 use contexts::{Contexts, Opened};
 use gate::{Gate, Inside};
 use lines::Eviction;
@@ -78,12 +80,15 @@ pub struct Backend {
     id: u64,
     opened: Instant,
     settings: RwLock<Settings>,
+    /// One change of the settings at a time; who only reads them does not wait for it.
+    changes: Mutex<()>,
     registry: Arc<Registry<Serving>>,
     /// Counts that outlive the models.
     totals: Arc<Totals>,
     contexts: Arc<Contexts>,
     /// Cells of idle conversations, across the models.
     store: Arc<Store>,
+    aliases: Aliases,
     monitor: Monitor,
     workers: Workers,
     journal: Arc<Journal>,
@@ -122,10 +127,12 @@ impl Backend {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             opened: Instant::now(),
             settings: RwLock::new(settings),
+            changes: Mutex::new(()),
             registry,
             totals: Arc::default(),
             contexts,
             store,
+            aliases: Aliases::new(),
             monitor,
             workers: Workers::new(journal.clone()),
             journal,

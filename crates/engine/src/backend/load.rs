@@ -134,7 +134,7 @@ impl Backend {
         cancelled: &AtomicBool,
     ) -> Result<GraphId> {
         let claim = self.registry.claim();
-        let (mut pending, ignored) = self.settings().pend(text)?;
+        let (mut pending, ignored) = self.pend(text)?;
         if let Some(ignored) = ignored {
             log::warn!(target: "config", "{ignored}");
         }
@@ -178,7 +178,7 @@ impl Backend {
     }
 
     fn apply(&self, pending: Pending) {
-        self.settings_mut().apply(pending);
+        self.put_in_force(pending);
         self.reopen_log();
         let memory = self.settings().config.memory.clone();
         self.monitor.configure(&memory);

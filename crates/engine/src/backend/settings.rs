@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::{RawValue, Value, to_raw_value};
 
 use super::workers::apart;
 use super::{Backend, Options};
@@ -16,18 +17,34 @@ use crate::logging::{self, Directives};
 pub struct Settings {
     /// What the layers came to.
     pub config: Arc<Config>,
-    init: Option<RawConfig>,
-    load: Option<RawConfig>,
+    shown: Shown,
+    base: Base,
     arguments: Option<ArgumentsMode>,
     /// What is logged as long as nobody says.
     directives: Option<Directives>,
     /// The log was changed at run time, over init and load.
     log_is_changed: bool,
-    /// `strict` was given at init.
-    strict_at_init: bool,
-    findings: Vec<Finding>,
     /// Doors and paths that were logged.
     logged: HashSet<(Door, String)>,
+}
+
+/// The texts that a load's configuration is laid over.
+#[derive(Clone)]
+pub struct Base {
+    init: Option<Arc<RawConfig>>,
+    load: Option<Arc<RawConfig>>,
+    /// `strict` was given at init.
+    strict_at_init: bool,
+}
+
+/// The settings in force as the MODEL status has them. Written once for each change, on a thread with enough stack: they
+/// may be long, and nested as deep as a schema is.
+#[derive(Clone)]
+pub struct Shown {
+    /// Every setting with its value.
+    pub config: Arc<RawValue>,
+    /// What was found wrong with the configurations.
+    pub notes: Arc<RawValue>,
 }
 
 /// Findings that are logged in a backend's life. Calls may name any number of unknown keys.
@@ -40,7 +57,7 @@ pub struct Opening(Vec<String>, Vec<Finding>);
 pub struct Pending {
     /// What it comes to.
     pub config: Arc<Config>,
-    load: Option<RawConfig>,
+    load: Option<Arc<RawConfig>>,
     /// Its text says something of the log.
     sets_log: bool,
     findings: Vec<Finding>,
@@ -78,27 +95,54 @@ impl Settings {
         let refusable = findings.iter().filter(|f| f.code != Code::NoCompile);
         refuse(refusable, config.strict)?;
         let settings = Settings {
-            strict_at_init: config.strict,
+            shown: Shown {
+                config: shown_config(&config),
+                notes: shown_notes(&findings),
+            },
+            base: Base {
+                init: init.map(Arc::new),
+                load: None,
+                strict_at_init: config.strict,
+            },
             config: Arc::new(config),
-            init,
-            load: None,
             arguments,
             directives,
             log_is_changed: false,
             logged: findings.iter().map(key).collect(),
-            findings: findings.clone(),
         };
         Ok((settings, Opening(lines, findings)))
     }
 
+    /// The settings in force as the MODEL status has them.
+    pub fn shown(&self) -> &Shown {
+        &self.shown
+    }
+
+    /// Exchanges what is in force for `pending`, which then holds what was.
+    fn exchange(&mut self, pending: &mut Pending, shown: &mut Shown) {
+        self.log_is_changed &= !pending.sets_log;
+        std::mem::swap(&mut self.config, &mut pending.config);
+        std::mem::swap(&mut self.base.load, &mut pending.load);
+        std::mem::swap(&mut self.shown, shown);
+    }
+
+    /// What is logged, where no configuration says anything of it.
+    pub fn directives(&self) -> Option<&Directives> {
+        let texts = self.base.init.iter().chain(&self.base.load);
+        let is_said = self.log_is_changed || texts.into_iter().any(|text| sets_log(text));
+        self.directives.as_ref().filter(|_| !is_said)
+    }
+}
+
+impl Base {
     /// Checks a load's configuration over the init one; without a text the load before stays in force. The second value
     /// says why a text is no configuration.
-    pub fn pend(&self, text: Option<&[u8]>) -> Result<(Pending, Option<String>)> {
+    fn pend(&self, text: Option<&[u8]>) -> Result<(Pending, Option<String>)> {
         let mut ignored = None;
         let load = match text.filter(|text| !text.is_empty()) {
             None => self.load.clone(),
             Some(text) => match RawConfig::parse(Door::Load, text) {
-                Ok(raw) => Some(raw),
+                Ok(raw) => Some(Arc::new(raw)),
                 Err(reason) if self.strict_at_init => {
                     return Err(Error::InvalidArgument(format!("load config: {reason}")));
                 }
@@ -108,9 +152,9 @@ impl Settings {
                 }
             },
         };
-        let init = self.init.iter().map(|raw| (Door::Init, raw));
+        let init = self.init.iter().map(|raw| (Door::Init, &**raw));
         let layers: Vec<_> = init
-            .chain(load.iter().map(|raw| (Door::Load, raw)))
+            .chain(load.iter().map(|raw| (Door::Load, &**raw)))
             .collect();
         let (config, findings) = Config::from_layers(&layers);
         // A load answers for what it brought; what init brought was answered there.
@@ -119,44 +163,11 @@ impl Settings {
         let is_new = text.is_some_and(|text| !text.is_empty());
         let pending = Pending {
             config: Arc::new(config),
-            sets_log: is_new && load.as_ref().is_some_and(sets_log),
+            sets_log: is_new && load.as_deref().is_some_and(sets_log),
             load,
             findings,
         };
         Ok((pending, ignored))
-    }
-
-    /// Puts a checked load configuration in force.
-    pub fn apply(&mut self, mut pending: Pending) {
-        self.log_is_changed &= !pending.sets_log;
-        if self.log_is_changed {
-            Arc::make_mut(&mut pending.config).logging = self.config.logging.clone();
-        }
-        self.config = pending.config;
-        self.load = pending.load;
-        self.findings = pending.findings;
-    }
-
-    /// What is logged, where no configuration says anything of it.
-    pub fn directives(&self) -> Option<&Directives> {
-        let is_said = self.log_is_changed || self.init.iter().chain(&self.load).any(sets_log);
-        self.directives.as_ref().filter(|_| !is_said)
-    }
-
-    /// Puts the keys of `text`, which has only those of the log, in force over those that are.
-    fn change_log(&mut self, text: &RawConfig) -> Result<()> {
-        let now = json!({"logging": self.config.to_json()["logging"]}).to_string();
-        let now = RawConfig::parse(Door::Load, now.as_bytes()).map_err(Error::Internal)?;
-        // Absent values are null in the lower layer and refused there, which leaves them absent.
-        let (config, _) = Config::from_layers(&[(Door::Load, &now), (Door::Load, text)]);
-        Arc::make_mut(&mut self.config).logging = config.logging;
-        self.log_is_changed |= sets_log(text);
-        Ok(())
-    }
-
-    /// Everything that was found, as JSON.
-    pub fn notes(&self) -> Value {
-        self.findings.iter().map(Finding::to_json).collect()
     }
 }
 
@@ -188,6 +199,48 @@ impl Backend {
         self.settings.write()
     }
 
+    /// Checks a load's configuration over what is in force. The second value says why a text is no configuration.
+    /// Errors: `InvalidArgument` for what `strict` or a rule that does not compile refuses.
+    pub(super) fn pend(&self, text: Option<&[u8]>) -> Result<(Pending, Option<String>)> {
+        // Read without the lock: while a long text is, nobody waits for it.
+        let base = self.settings().base.clone();
+        base.pend(text)
+    }
+
+    /// Puts a checked load configuration in force.
+    pub(super) fn put_in_force(&self, mut pending: Pending) {
+        let _change = self.changes.lock();
+        let settings = self.settings();
+        let is_kept = settings.log_is_changed && !pending.sets_log;
+        let kept = is_kept.then(|| settings.config.logging.clone());
+        drop(settings);
+        if let Some(logging) = kept {
+            Arc::make_mut(&mut pending.config).logging = logging;
+        }
+        let mut shown = Shown {
+            config: shown_config(&pending.config),
+            notes: shown_notes(&pending.findings),
+        };
+        self.settings_mut().exchange(&mut pending, &mut shown);
+    }
+
+    /// Puts the keys of `text`, which has only those of the log, in force over those that are.
+    fn change_log(&self, text: &RawConfig) -> Result<()> {
+        let _change = self.changes.lock();
+        let mut config = self.settings().config.clone();
+        let now = json!({"logging": config.to_json()["logging"]}).to_string();
+        let now = RawConfig::parse(Door::Load, now.as_bytes()).map_err(Error::Internal)?;
+        // Absent values are null in the lower layer and refused there, which leaves them absent.
+        let (changed, _) = Config::from_layers(&[(Door::Load, &now), (Door::Load, text)]);
+        Arc::make_mut(&mut config).logging = changed.logging;
+        let shown = shown_config(&config);
+        let mut settings = self.settings_mut();
+        settings.config = config;
+        settings.shown.config = shown;
+        settings.log_is_changed |= sets_log(text);
+        Ok(())
+    }
+
     /// Changes what is logged, where and how, from now on until a load says something of it. `text`: the keys of the
     /// section `logging` as a JSON object, perhaps inside `{"logging": ...}`; a key that is left out stays as it is.
     /// Errors: `InvalidArgument` if the text is none, or naming the first finding under `strict`: then nothing changes.
@@ -202,7 +255,7 @@ impl Backend {
             let (_, findings) = Config::from_layers(&[(Door::Load, &keys)]);
             let strict = self.settings().config.strict;
             self.note_findings(&findings, strict)?;
-            self.settings_mut().change_log(&keys)
+            self.change_log(&keys)
         })?;
         self.reopen_log();
         drop(call);
@@ -211,12 +264,13 @@ impl Backend {
 
     /// Lets the log follow the settings in force.
     pub(super) fn reopen_log(&self) {
+        // One after the other, so that of two changes the later one stands. A file may take long to open.
+        let change = self.changes.lock();
         let settings = self.settings();
-        // Under the lock, so that of two changes the later one stands.
-        let problem = self
-            .journal
-            .reopen(&settings.config.logging, settings.directives());
+        let (config, directives) = (settings.config.clone(), settings.directives().cloned());
         drop(settings);
+        let problem = self.journal.reopen(&config.logging, directives.as_ref());
+        drop(change);
         logging::update_level();
         if let Some(problem) = problem {
             log::warn!(target: "config", "{problem}");
@@ -256,6 +310,18 @@ impl Backend {
 /// Whether a configuration says anything of the log.
 fn sets_log(text: &RawConfig) -> bool {
     text.says("logging", &["enable_debug", "enable_debug_log"])
+}
+
+fn shown_config(config: &Config) -> Arc<RawValue> {
+    raw(&config.to_json())
+}
+
+fn shown_notes(findings: &[Finding]) -> Arc<RawValue> {
+    raw(&findings.iter().map(Finding::to_json).collect())
+}
+
+fn raw(value: &Value) -> Arc<RawValue> {
+    to_raw_value(value).expect("a JSON value is JSON").into()
 }
 
 fn key(finding: &Finding) -> (Door, String) {
