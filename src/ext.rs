@@ -177,20 +177,33 @@ pub unsafe extern "C" fn wasi_nn_get_history(
 ) -> wasi_nn_error {
     answer("wasi_nn_get_history", ctx, move || {
         let backend = registry::backend(ctx)?;
-        // SAFETY: size is the caller's place for a number.
-        let size = unsafe { boundary::out(size, "size") }?;
-        // SAFETY: buffer is the caller's.
-        let buffer = unsafe { text_buffer(buffer, size.present) }?;
-        match buffer.put_whole(&backend.history(exec_ctx)?) {
-            Ok(written) => Ok(size.set(written as u32)?),
-            Err(fault) => {
-                if let Fault::BufferTooSmall { needed, .. } = fault {
-                    size.set(needed as u32)?;
-                }
-                Err(fault.into())
-            }
-        }
+        // SAFETY: buffer and size are the caller's.
+        unsafe { put_sized(buffer, size, || backend.history(exec_ctx)) }
     })
+}
+
+/// Writes a text whole, or tells the size that it needs.
+///
+/// # Safety
+/// As far as they are writable memory, `buffer` and `size` are the caller's places for a text and for its size.
+unsafe fn put_sized(
+    buffer: *mut c_char,
+    size: *mut u32,
+    text: impl FnOnce() -> engine::Result<String>,
+) -> Result<(), Failure> {
+    // SAFETY: this function's own contract.
+    let size = unsafe { boundary::out(size, "size") }?;
+    // SAFETY: this function's own contract.
+    let buffer = unsafe { text_buffer(buffer, size.present) }?;
+    match buffer.put_whole(&text()?) {
+        Ok(written) => Ok(size.set(written as u32)?),
+        Err(fault) => {
+            if let Fault::BufferTooSmall { needed, .. } = fault {
+                size.set(needed as u32)?;
+            }
+            Err(fault.into())
+        }
+    }
 }
 
 /// Frees the model. Contexts stay open; their turns answer invalid_argument until a model is loaded again.
@@ -370,5 +383,26 @@ pub unsafe extern "C" fn wasi_nn_set_logging(
         let backend = registry::backend(ctx)?;
         let config = argument::config(config, len)?;
         Ok(backend.set_logging(&config.unwrap_or_default())?)
+    })
+}
+
+/// Writes the figures of get_backend_status with a NUL, as text for Prometheus (exposition format 0.0.4). There are more
+/// bytes of it than of most reports, about 20 KiB. Never waits for a turn.
+///
+/// size: on entry the bytes of buffer, on success the bytes written. If the text does not fit, the answer is too_large,
+/// only a NUL is written and size receives the bytes needed; after any other error it keeps its value. Figures move
+/// between two calls, so leave some room beyond what was needed.
+///
+/// Answers: invalid_argument for a bad ctx, a buffer or size that is NULL, or a size of 0; too_large.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasi_nn_get_metrics(
+    ctx: *mut c_void,
+    buffer: *mut c_char,
+    size: *mut u32,
+) -> wasi_nn_error {
+    answer("wasi_nn_get_metrics", ctx, move || {
+        let backend = registry::backend(ctx)?;
+        // SAFETY: buffer and size are the caller's.
+        unsafe { put_sized(buffer, size, || backend.metrics()) }
     })
 }

@@ -43,7 +43,10 @@ impl Page {
             let head = line.strip_prefix("# HELP ").expect(line);
             let (name, help) = head.split_once(' ').expect(line);
             assert!(is_name(name) && name.starts_with("wasi_nn_"), "{line}");
-            assert!(help.ends_with('.') && unescaped(help, false).is_some(), "{line}");
+            assert!(
+                help.ends_with('.') && unescaped(help, false).is_some(),
+                "{line}"
+            );
             assert!(families.iter().all(|f| f.name != name), "{name} twice");
             let kind = lines.next().unwrap();
             let kind = kind.strip_prefix(&format!("# TYPE {name} ")).expect(kind);
@@ -107,7 +110,11 @@ impl Family {
     }
 
     fn check_plain(&self) {
-        assert!(self.samples.iter().all(|s| s.name == self.name), "{}", self.name);
+        assert!(
+            self.samples.iter().all(|s| s.name == self.name),
+            "{}",
+            self.name
+        );
     }
 
     /// For each set of labels: buckets in rising order that never fall, the last one of everything, a sum and a count.
@@ -124,10 +131,17 @@ impl Family {
             };
             assert_eq!(sum.name, format!("{}_sum", self.name));
             assert_eq!(count.name, format!("{}_count", self.name));
-            let bounds: Vec<f64> = buckets.iter().map(|b| number(b.label("le").unwrap())).collect();
+            let bounds: Vec<f64> = buckets
+                .iter()
+                .map(|b| number(b.label("le").unwrap()))
+                .collect();
             assert!(bounds.is_sorted_by(|a, b| a < b), "{bounds:?}");
             assert!(buckets.is_sorted_by_key(|b| b.value), "{}", self.name);
-            assert!(buckets.iter().all(|b| b.name == format!("{}_bucket", self.name)));
+            assert!(
+                buckets
+                    .iter()
+                    .all(|b| b.name == format!("{}_bucket", self.name))
+            );
             assert_eq!(bounds.last(), Some(&f64::INFINITY));
             assert_eq!(buckets.last().unwrap().value, count.value);
             assert!(count.value > 0.0 || sum.value == 0.0);
@@ -147,7 +161,10 @@ fn sample(line: &str) -> Sample {
             let (label, after) = rest.split_once("=\"").expect(line);
             assert!(is_name(label) && !label.contains(':'), "{line}");
             let end = end_of_value(after).expect(line);
-            labels.push((label.to_owned(), unescaped(&after[..end], true).expect(line)));
+            labels.push((
+                label.to_owned(),
+                unescaped(&after[..end], true).expect(line),
+            ));
             rest = &after[end + 1..];
             match rest.strip_prefix(',') {
                 Some(next) => rest = next,
