@@ -175,12 +175,6 @@ fn documents_and_figures_agree() {
         "/misses/new",
     );
     check(
-        "wasi_nn_kv_cells",
-        &[("state", "used")],
-        memory,
-        "/cache_tokens",
-    );
-    check(
         "wasi_nn_memory_bytes",
         &[("kind", "weights")],
         memory,
@@ -193,6 +187,9 @@ fn documents_and_figures_agree() {
         sessions,
         "/detached_named",
     );
+    let cells = |state| page.value("wasi_nn_kv_cells", &[("state", state)]).unwrap();
+    let all = status(&backend, memory)["cache_tokens_limit"].as_f64();
+    assert_eq!(Some(cells("used") + cells("free")), all);
     let performance = status(&backend, StatusKind::Performance);
     let of = |name| page.value(name, &[]).unwrap();
     let share = of("wasi_nn_step_turns_total") / of("wasi_nn_step_slots_total");
@@ -259,5 +256,20 @@ fn a_status_is_read_while_a_long_configuration_is_and_the_log_is_changed() {
         }
         let reading = load.join().unwrap();
         assert!(longest < reading / 4, "{longest:?} of {reading:?}");
+    });
+}
+
+#[test]
+fn deeply_nested_settings_are_shown_on_a_small_stack() {
+    let depth = 100;
+    let (open, close) = ("{\"items\": ".repeat(depth), "}".repeat(depth));
+    let backend = unloaded(&format!(
+        r#"{{"sampling": {{"json_schema": {open}{{}}{close}}}, "logging": {{"level": "none"}}}}"#
+    ));
+    let small = std::thread::Builder::new().stack_size(64 << 10);
+    std::thread::scope(|scope| {
+        let asked = small.spawn_scoped(scope, || backend.status(StatusKind::Model).unwrap());
+        let text = asked.unwrap().join().unwrap();
+        assert!(text.matches("items").count() >= depth, "{text}");
     });
 }
