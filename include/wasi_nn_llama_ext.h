@@ -242,8 +242,8 @@ wasi_nn_error wasi_nn_set_logging(void *ctx,
                                   uint32_t len);
 
 /**
- * Writes the figures of get_backend_status with a NUL, as text for Prometheus (exposition format 0.0.4). There are more
- * bytes of it than of most reports, about 20 KiB. Never waits for a turn.
+ * Writes the figures of get_backend_status with a NUL, as text for Prometheus (exposition format 0.0.4), about 20 KiB.
+ * Never waits for a turn.
  *
  * size: on entry the bytes of buffer, on success the bytes written. If the text does not fit, the answer is too_large,
  * only a NUL is written and size receives the bytes needed; after any other error it keeps its value. Figures move

@@ -37,8 +37,8 @@ pub struct Base {
     strict_at_init: bool,
 }
 
-/// The settings in force as the MODEL status has them. Written once for each change, on a thread with enough stack: they
-/// may be long, and nested as deep as a schema is.
+/// The settings in force as the MODEL status has them. Written once for each change, on a thread with enough stack:
+/// they may be long, and nested as deep as a schema is.
 #[derive(Clone)]
 pub struct Shown {
     /// Every setting with its value.

@@ -9,8 +9,8 @@ const BITS: u32 = PER_OCTAVE.trailing_zeros();
 /// Up to 2^40 microseconds, which are 12 days.
 const BUCKETS: usize = (41 - BITS as usize) * PER_OCTAVE as usize;
 
-/// The bounds that [`Snapshot::until`] is for, in microseconds: doubling from 0.256 ms to 268 s. Each is the upper border
-/// of a bucket, so that what it counts is exact.
+/// The bounds that [`Snapshot::until`] is for, in microseconds: doubling from 0.256 ms to 268 s. Each is the upper
+/// border of a bucket, so that what it counts is exact.
 pub const BOUNDS_US: [u64; 21] = {
     let mut bounds = [256; 21];
     let mut at = 1;

@@ -7,7 +7,8 @@ use super::sum;
 use crate::scheduler::{Hit, Miss, Stats, Totals};
 use crate::spill::Counts;
 
-/// Bytes and cells, where turns found their past, and how hard caches must shrink. Counts are since init, across models.
+/// Bytes and cells, where turns found their past, and how hard caches must shrink. Counts are since init, across
+/// models.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Memory {
@@ -90,8 +91,8 @@ pub struct Pressure {
     pub limits: Vec<LimitUse>,
     /// Bytes of the process that are in memory; null where the system does not say.
     pub resident_bytes: Option<u64>,
-    /// Share of the last ten seconds in which some process of the control group waited for memory, in percent; null where
-    /// the system does not say.
+    /// Share of the last ten seconds in which some process of the control group waited for memory, in percent; null
+    /// where the system does not say.
     pub stall_percent: Option<f32>,
     /// New conversations are refused.
     pub refuses_sessions: bool,

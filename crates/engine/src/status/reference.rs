@@ -1,4 +1,5 @@
-//! The page about the status: what each document is for, its fields as the schema has them, and the rows of the figures.
+//! The page about the status: what each document is for, its fields as the schema has them, and the rows of the
+//! figures.
 //!
 //! Knows no text of its own: what is said of a document stands in `reference/`, what is said of a field at the field.
 

@@ -50,8 +50,8 @@ pub static ROWS: &[Family] = &[
         Counter,
         "wasi_nn_kv_events_total",
         &["event"],
-        "What happened to cells: sequences evicted, spilled and restored, packed and moved; turns displaced; turns that \
-         followed an equal beginning; conversations shifted; saved ones dropped.",
+        "What happened to cells: sequences evicted, spilled and restored, packed and moved; turns displaced; turns \
+         that followed an equal beginning; conversations shifted; saved ones dropped.",
         |f, out| {
             out.put(&["evicted"], f.memory.evictions);
             out.put(&["spilled"], f.memory.spills);
@@ -133,7 +133,8 @@ pub static ROWS: &[Family] = &[
         Gauge,
         "wasi_nn_memory_pressure_level",
         &[],
-        "What must give way, each with those before it: 0 nothing, 1 saved cells, 2 idle cells, 3 caches, 4 new conversations.",
+        "What must give way, each with those before it: 0 nothing, 1 saved cells, 2 half of the idle cells, 3 all of \
+         them, 4 new conversations.",
         |f, out| out.put(&[], f.memory.pressure.rank),
     ),
     Family::new(

@@ -17,7 +17,8 @@ pub static ROWS: &[Family] = &[
         Counter,
         "wasi_nn_turns_total",
         &["outcome"],
-        "Turns that ended: done with text, failed in the engine, rejected by a full queue, expired at a deadline, cancelled.",
+        "Turns that ended: done with text, failed in the engine, rejected by a full queue, expired at a deadline, \
+         cancelled.",
         |f, out| {
             out.put(&["done"], f.queue.done);
             out.put(&["failed"], f.queue.failed);
