@@ -41,7 +41,8 @@ lint:
 headers:
 	WASI_NN_WRITE_HEADERS=1 cargo test --locked --test header
 
-# Writes docs/configuration.md and docs/config.schema.json anew from the tables of keys.
+# Writes docs/configuration.md and docs/config.schema.json anew from the tables of keys, docs/status.md and docs/status/ from
+# the structures of the status.
 docs:
 	WASI_NN_WRITE_DOCS=1 cargo test --locked -p engine --test reference
 

@@ -49,6 +49,7 @@ static void check_backend_refused(void *backend, uint32_t context) {
     CHECK_EQ(wasi_nn_get_context_usage(backend, context, &used, &capacity), INVALID_ARGUMENT);
     size = TEXT;
     CHECK_EQ(wasi_nn_get_history(backend, context, (char *)output, &size), INVALID_ARGUMENT);
+    CHECK_EQ(wasi_nn_get_metrics(backend, (char *)output, &size), INVALID_ARGUMENT);
     CHECK_EQ(wasi_nn_unload_model(backend), INVALID_ARGUMENT);
     CHECK_EQ(wasi_nn_count_tokens(backend, "a", 1, &count), INVALID_ARGUMENT);
     CHECK_EQ(deinit_backend(backend), INVALID_ARGUMENT);

@@ -88,6 +88,8 @@ static void the_queue_counts_turns_since_init(void) {
         CHECK_EQ(number(backend, QUEUE, "done"), i);
         CHECK_EQ(number(backend, QUEUE, "running"), 0);
         CHECK_EQ(number(backend, QUEUE, "waiting_total"), 0);
+        CHECK_EQ(number(backend, QUEUE, "wait_ms.normal.count"), i);
+        CHECK_EQ(number(backend, QUEUE, "wait_ms.urgent.count"), 0);
     }
     CHECK_EQ(load_model(backend, POCKET_B, NULL), OK);
     say(backend, context, "Count to 7.", answer);
@@ -96,7 +98,8 @@ static void the_queue_counts_turns_since_init(void) {
 }
 
 static void sessions_are_listed(void) {
-    void *backend = open_with_model(POCKET_A, "{\"backend\":{\"max_sessions\":7,\"max_concurrent\":3},"
+    void *backend = open_with_model(POCKET_A, "{\"backend\":{\"max_sessions\":7,\"max_concurrent\":3,"
+                                              "\"session_names_in_status\":true},"
                                               "\"model\":{\"ctx_size\":512}," GREEDY_SAMPLING "}");
     uint32_t anonymous = open_context(backend);
     uint32_t named = open_named(backend, "a \"name\"");
@@ -117,6 +120,22 @@ static void sessions_are_listed(void) {
     CHECK_EQ(number(backend, SESSIONS, "sessions.1.turns"), 1);
     CHECK(number(backend, SESSIONS, "sessions.1.tokens") > 10);
     CHECK(number(backend, SESSIONS, "sessions.1.idle_ms") >= 0);
+    close_backend(backend);
+}
+
+static void names_of_sessions_are_hidden_unless_they_are_asked_for(void) {
+    void *backend = open_with_model(POCKET_A, "{\"model\":{\"ctx_size\":512}}");
+    char shown[TEXT], again[TEXT];
+    uint32_t named = open_named(backend, "someone@example.org");
+    CHECK_LACKS(status(backend, SESSIONS), "someone");
+    CHECK(json_text(status(backend, SESSIONS), "sessions.0.name", shown, sizeof shown));
+    CHECK_EQ(strlen(shown), 17);
+    CHECK_EQ(shown[0], '#');
+    CHECK_EQ(strspn(shown + 1, "0123456789abcdef"), 16);
+    CHECK_EQ(close_execution_context(backend, named), OK);
+    open_named(backend, "someone@example.org");
+    CHECK(json_text(status(backend, SESSIONS), "sessions.0.name", again, sizeof again));
+    CHECK_STR(again, shown);
     close_backend(backend);
 }
 
@@ -150,6 +169,8 @@ static void memory_and_performance_have_true_figures(void) {
     CHECK(number(backend, PERFORMANCE, "decode_tokens_per_second") > 0);
     CHECK(number(backend, PERFORMANCE, "time_to_first_token_ms") > 0);
     CHECK(number(backend, PERFORMANCE, "decode_tokens") >= (double)decoded);
+    CHECK(number(backend, PERFORMANCE, "batch_occupancy") > 0);
+    CHECK(number(backend, PERFORMANCE, "batch_occupancy") <= 1);
     CHECK(number(backend, PERFORMANCE, "uptime_ms") > 0);
     close_backend(backend);
 }
@@ -182,6 +203,7 @@ int main(void) {
     RUN(bad_arguments_are_refused);
     RUN(the_queue_counts_turns_since_init);
     RUN(sessions_are_listed);
+    RUN(names_of_sessions_are_hidden_unless_they_are_asked_for);
     RUN(evictions_are_counted);
     RUN(memory_and_performance_have_true_figures);
     RUN(the_model_report_names_model_and_settings);

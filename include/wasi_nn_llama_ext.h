@@ -242,6 +242,21 @@ wasi_nn_error wasi_nn_set_logging(void *ctx,
                                   uint32_t len);
 
 /**
+ * Writes the figures of get_backend_status with a NUL, as text for Prometheus (exposition format 0.0.4), about 20 KiB.
+ * Never waits for a turn.
+ *
+ * size: on entry the bytes of buffer, on success the bytes written. If the text does not fit, the answer is too_large,
+ * only a NUL is written and size receives the bytes needed; after any other error it keeps its value. Figures move
+ * between two calls, so leave some room beyond what was needed.
+ *
+ * Answers: invalid_argument for a bad ctx, a buffer or size that is NULL, or a size of 0; too_large.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_get_metrics(void *ctx,
+                                  char *buffer,
+                                  uint32_t *size);
+
+/**
  * Loads a model under a name, beside the models with other names. load_by_name and the like are about the model called
  * "default". Where there is a model of that name, the new one takes its place as load does it.
  *

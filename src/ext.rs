@@ -181,22 +181,22 @@ pub unsafe extern "C" fn wasi_nn_get_history(
     answer("wasi_nn_get_history", ctx, move || {
         let backend = registry::backend(ctx)?;
         // SAFETY: buffer and size are the caller's.
-        unsafe { put_text(buffer, size, || Ok(backend.history(exec_ctx)?)) }
+        unsafe { put_sized(buffer, size, || backend.history(exec_ctx)) }
     })
 }
 
-/// Writes a text as `wasi_nn_get_history` says.
+/// Writes a text whole, or tells the size that it needs.
 ///
 /// # Safety
-/// `buffer` and `size` are the caller's.
-unsafe fn put_text(
+/// As far as they are writable memory, `buffer` and `size` are the caller's places for a text and for its size.
+unsafe fn put_sized(
     buffer: *mut c_char,
     size: *mut u32,
-    text: impl FnOnce() -> Result<String, Failure>,
+    text: impl FnOnce() -> engine::Result<String>,
 ) -> Result<(), Failure> {
-    // SAFETY: as the caller says.
+    // SAFETY: this function's own contract.
     let size = unsafe { boundary::out(size, "size") }?;
-    // SAFETY: as the caller says.
+    // SAFETY: this function's own contract.
     let buffer = unsafe { text_buffer(buffer, size.present) }?;
     match buffer.put_whole(&text()?) {
         Ok(written) => Ok(size.set(written as u32)?),
@@ -386,5 +386,26 @@ pub unsafe extern "C" fn wasi_nn_set_logging(
         let backend = registry::backend(ctx)?;
         let config = argument::config(config, len)?;
         Ok(backend.set_logging(&config.unwrap_or_default())?)
+    })
+}
+
+/// Writes the figures of get_backend_status with a NUL, as text for Prometheus (exposition format 0.0.4), about 20 KiB.
+/// Never waits for a turn.
+///
+/// size: on entry the bytes of buffer, on success the bytes written. If the text does not fit, the answer is too_large,
+/// only a NUL is written and size receives the bytes needed; after any other error it keeps its value. Figures move
+/// between two calls, so leave some room beyond what was needed.
+///
+/// Answers: invalid_argument for a bad ctx, a buffer or size that is NULL, or a size of 0; too_large.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasi_nn_get_metrics(
+    ctx: *mut c_void,
+    buffer: *mut c_char,
+    size: *mut u32,
+) -> wasi_nn_error {
+    answer("wasi_nn_get_metrics", ctx, move || {
+        let backend = registry::backend(ctx)?;
+        // SAFETY: buffer and size are the caller's.
+        unsafe { put_sized(buffer, size, || backend.metrics()) }
     })
 }

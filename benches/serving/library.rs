@@ -72,6 +72,17 @@ pub struct Library {
     /// Not in every version.
     wasi_nn_set_client_key:
         Option<unsafe extern "C" fn(*mut c_void, u32, *const c_char, u32) -> u32>,
+    /// Not in every version.
+    wasi_nn_get_metrics: Option<unsafe extern "C" fn(*mut c_void, *mut c_char, *mut u32) -> u32>,
+}
+
+/// What a host asks of a backend.
+#[derive(Debug, Clone, Copy)]
+pub enum Asked {
+    /// `get_backend_status` of this type.
+    Status(u32),
+    /// `wasi_nn_get_metrics`.
+    Metrics,
 }
 
 impl Library {
@@ -97,6 +108,7 @@ impl Library {
             wasi_nn_get_last_error: symbol(from, c"wasi_nn_get_last_error")?,
             wasi_nn_version: symbol(from, c"wasi_nn_version")?,
             wasi_nn_set_client_key: symbol(from, c"wasi_nn_set_client_key").ok(),
+            wasi_nn_get_metrics: symbol(from, c"wasi_nn_get_metrics").ok(),
         };
         Ok(Box::leak(Box::new(library)))
     }
@@ -205,18 +217,31 @@ impl Backend {
         self.status(MEMORY)
     }
 
+    /// Asks for a report, which is written to `room` with a NUL.
+    pub fn ask(&self, asked: Asked, room: &mut [u8]) -> Result<()> {
+        let mut size = u32::try_from(room.len()).unwrap_or(u32::MAX);
+        let at = room.as_mut_ptr().cast();
+        match asked {
+            Asked::Status(kind) => {
+                // SAFETY: room has the bytes that are claimed.
+                let code =
+                    unsafe { (self.library.get_backend_status)(self.handle(), kind, at, size) };
+                self.check("get_backend_status", code)
+            }
+            Asked::Metrics => {
+                let Some(write) = self.library.wasi_nn_get_metrics else {
+                    return Err(Error::Setup("no wasi_nn_get_metrics".to_owned()));
+                };
+                // SAFETY: room has the bytes that size claims, size is a place for a number.
+                let code = unsafe { write(self.handle(), at, &mut size) };
+                self.check("wasi_nn_get_metrics", code)
+            }
+        }
+    }
+
     fn status(&self, kind: u32) -> Result<Value> {
         let mut buffer = vec![0u8; REPORT_BYTES as usize];
-        // SAFETY: buffer has the bytes that are claimed.
-        let code = unsafe {
-            (self.library.get_backend_status)(
-                self.handle(),
-                kind,
-                buffer.as_mut_ptr().cast(),
-                REPORT_BYTES,
-            )
-        };
-        self.check("get_backend_status", code)?;
+        self.ask(Asked::Status(kind), &mut buffer)?;
         json(&text(&buffer))
     }
 

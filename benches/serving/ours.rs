@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::engine::{Engine, OnPiece, Request, Turn};
 use crate::error::Result;
-use crate::library::{Backend, Context, Library};
+use crate::library::{Asked, Backend, Context, Library};
 
 /// What differs between measurements; everything else is as the library has it by default.
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +99,11 @@ impl Ours {
     /// What the library says of its memory.
     pub fn memory_status(&self) -> Result<Value> {
         self.backend.memory_status()
+    }
+
+    /// Asks for a report, which is written to `room`.
+    pub fn ask(&self, asked: Asked, room: &mut [u8]) -> Result<()> {
+        self.backend.ask(asked, room)
     }
 
     /// Tokens for which the model was trained.

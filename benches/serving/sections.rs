@@ -22,6 +22,7 @@ mod churn;
 mod pressure;
 
 mod rules;
+mod status;
 
 use crate::bench::Bench;
 use crate::error::{Error, Result};
@@ -36,7 +37,7 @@ pub struct Section {
     pub run: fn(&Bench, &mut Report) -> Result<()>,
 }
 
-const ALL: [Section; 15] = [
+const ALL: [Section; 16] = [
     Section {
         name: single::NAME,
         run: single::run,
@@ -96,6 +97,10 @@ const ALL: [Section; 15] = [
     Section {
         name: rules::NAME,
         run: rules::run,
+    },
+    Section {
+        name: status::NAME,
+        run: status::run,
     },
 ];
 

@@ -140,6 +140,9 @@ fn check_reports(backend: &Backend) {
     for kind in REPORTS {
         check_json(&backend.status(kind).expect("the backend is open"));
     }
+    let figures = backend.metrics().expect("the backend is open");
+    let is_line = |line: &str| line.starts_with("# ") || line.starts_with("wasi_nn_");
+    assert!(figures.lines().all(is_line), "{figures}");
 }
 
 /// A given value that a report repeats may be nested as deep as a configuration may.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use engine::GraphId;
 
-use super::{put_text, wasi_nn_progress_callback};
+use super::{put_sized, wasi_nn_progress_callback};
 use crate::abi::{Failure, graph, graph_execution_context, wasi_nn_error};
 use crate::last_error::answer;
 use crate::{argument, registry};
@@ -129,9 +129,9 @@ pub unsafe extern "C" fn wasi_nn_compare_model(
         let backend = registry::backend(ctx)?;
         let path = argument::path(filename, filename_len)?;
         let config = argument::config(config, config_len)?;
-        let text = || Ok(backend.compare_file(g, &path, config.as_deref())?);
+        let text = || backend.compare_file(g, &path, config.as_deref());
         // SAFETY: buffer and size are the caller's.
-        unsafe { put_text(buffer, size, text) }
+        unsafe { put_sized(buffer, size, text) }
     })
 }
 
@@ -210,7 +210,7 @@ pub unsafe extern "C" fn wasi_nn_get_load(
     answer("wasi_nn_get_load", ctx, move || {
         let backend = registry::backend(ctx)?;
         // SAFETY: buffer and size are the caller's.
-        unsafe { put_text(buffer, size, || Ok(backend.load_state(load)?)) }
+        unsafe { put_sized(buffer, size, || backend.load_state(load)) }
     })
 }
 

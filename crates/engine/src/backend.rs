@@ -3,6 +3,7 @@
 //! Owns and wires the rest: settings, the model registry, contexts, workers. Decides nothing that a policy module
 //! decides, and knows no pointers, codes or wire formats.
 
+mod aliases;
 mod changes;
 mod contexts;
 mod fleet;
@@ -47,6 +48,7 @@ use crate::logging::{self, Entered, Journal};
 use crate::models::Found;
 use crate::scheduler::{Class, SessionKey, Totals};
 use crate::spill::{self, Store};
+use aliases::Aliases;
 use contexts::{Contexts, Opened};
 use fleet::Fleet;
 use gate::{Gate, Inside};
@@ -87,12 +89,15 @@ pub struct Backend {
     id: u64,
     opened: Instant,
     settings: RwLock<Settings>,
+    /// One change of the settings at a time; who only reads them does not wait for it.
+    settling: Mutex<()>,
     fleet: Arc<Fleet>,
     /// Counts that outlive the models.
     totals: Arc<Totals>,
     contexts: Arc<Contexts>,
     /// Cells of idle conversations, across the models.
     store: Arc<Store>,
+    aliases: Aliases,
     monitor: Monitor,
     workers: Workers,
     journal: Arc<Journal>,
@@ -131,10 +136,12 @@ impl Backend {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             opened: Instant::now(),
             settings: RwLock::new(settings),
+            settling: Mutex::new(()),
             fleet,
             totals: Arc::default(),
             contexts,
             store,
+            aliases: Aliases::new(),
             monitor,
             workers: Workers::new(journal.clone()),
             journal,

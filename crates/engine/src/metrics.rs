@@ -7,7 +7,7 @@ mod histogram;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub use histogram::Histogram;
+pub use histogram::{BOUNDS_US, Histogram};
 
 /// A count that only rises.
 #[derive(Debug, Default)]

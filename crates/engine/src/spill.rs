@@ -30,6 +30,7 @@ pub use counts::Counts;
 #[cfg(test)]
 use counts::Held;
 use entry::Found;
+pub use file::random;
 use index::Index;
 use writer::{Clock, Shared};
 

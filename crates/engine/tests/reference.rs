@@ -1,4 +1,4 @@
-//! The committed documents of the configuration are those that the tables of keys make.
+//! The committed documents are those that the tables of keys and the structures of the status make.
 //!
 //! Rewrites them instead when `WASI_NN_WRITE_DOCS=1` is set.
 
@@ -6,6 +6,8 @@
 
 use std::fs;
 use std::path::Path;
+
+use serde_json::Value;
 
 fn check(name: &str, generated: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -17,17 +19,33 @@ fn check(name: &str, generated: &str) {
     let committed = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == generated,
-        "docs/{name} is not what the tables say: run the tests with WASI_NN_WRITE_DOCS=1 and look at the difference"
+        "docs/{name} is not what the code says: run the tests with WASI_NN_WRITE_DOCS=1 and look at the difference"
     );
+}
+
+fn check_schema(name: &str, schema: &Value) {
+    let schema = serde_json::to_string_pretty(schema).unwrap();
+    check(name, &format!("{schema}\n"));
 }
 
 #[test]
 fn schema_is_what_the_tables_say() {
-    let schema = serde_json::to_string_pretty(&engine::config_schema()).unwrap();
-    check("config.schema.json", &format!("{schema}\n"));
+    check_schema("config.schema.json", &engine::config_schema());
 }
 
 #[test]
 fn reference_is_what_the_tables_say() {
     check("configuration.md", &engine::config_reference());
+}
+
+#[test]
+fn schemas_of_the_status_are_what_the_structures_say() {
+    for (name, schema) in engine::status_schemas() {
+        check_schema(&format!("status/{name}.schema.json"), &schema);
+    }
+}
+
+#[test]
+fn page_about_the_status_is_what_the_structures_say() {
+    check("status.md", &engine::status_reference());
 }

@@ -121,6 +121,7 @@ unsafe extern "C" {
         capacity: *mut u32,
     ) -> u32;
     pub fn wasi_nn_get_history(ctx: usize, context: u32, buffer: *mut u8, size: *mut u32) -> u32;
+    pub fn wasi_nn_get_metrics(ctx: usize, buffer: *mut u8, size: *mut u32) -> u32;
     pub fn wasi_nn_set_logging(ctx: usize, config: *const u8, len: u32) -> u32;
     pub fn wasi_nn_unload_model(ctx: usize) -> u32;
     pub fn wasi_nn_count_tokens(ctx: usize, text: *const u8, len: u32, count: *mut u32) -> u32;

@@ -205,6 +205,10 @@ pub enum Call {
         place: u8,
     },
     Version,
+    Metrics {
+        ctx: u8,
+        output: Output,
+    },
 }
 
 /// A text for the model.

@@ -146,6 +146,7 @@ impl Host<'_> {
             }
             Call::Logging { ctx, which, place } => self.logging(*ctx, *which, *place),
             Call::Version => self.version(),
+            Call::Metrics { ctx, output } => self.metrics(*ctx, *output),
         }
     }
 

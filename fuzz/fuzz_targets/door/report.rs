@@ -76,29 +76,32 @@ impl Host<'_> {
     pub fn history(&self, ctx: u8, context: u8, output: Output) {
         const FUNCTION: &str = "wasi_nn_get_history";
         let (ctx, context) = (self.world.backend(ctx), self.world.context(context));
-        let (claimed, backed) = output.claimed_and_backed();
-        let (buffer, size) = (Fenced::new(backed), Fenced::holding(&claimed.to_ne_bytes()));
-        let (at, is_right) = place(output.place, buffer.at());
-        let (size_at, is_size_right) = place(output.size_place, size.at());
-        // SAFETY: a buffer and its size, or addresses that are no memory.
-        let code =
-            unsafe { c::wasi_nn_get_history(ctx.handle, context.handle, at, size_at.cast()) };
-        check_code(FUNCTION, code, &[SUCCESS, INVALID_ARGUMENT, TOO_LARGE]);
-        let is_place = is_right && is_size_right && claimed > 0 && backed > 0;
-        check_bad(FUNCTION, code, [is_bad(ctx, context), !is_place]);
-        let (bytes, said) = (buffer.bytes(), size.word());
-        match code {
-            SUCCESS => check_json(FUNCTION, &check_text(FUNCTION, &bytes, said as usize)),
-            TOO_LARGE => {
-                check_nul_alone(FUNCTION, &bytes);
-                assert!(said > claimed, "{FUNCTION} needs {said} of {claimed} bytes");
-            }
-            _ => {
-                assert_eq!(said, claimed, "{FUNCTION} failed and changed the size");
-                if backed >= claimed as usize {
-                    check_untouched(FUNCTION, &bytes);
-                }
-            }
+        let handle = (ctx.handle, context.handle);
+        let sizes = output.claimed_and_backed();
+        let text = sized(FUNCTION, output, sizes, is_bad(ctx, context), |at, size| {
+            // SAFETY: a buffer and its size, or addresses that are no memory.
+            unsafe { c::wasi_nn_get_history(handle.0, handle.1, at, size) }
+        });
+        if let Some(text) = text {
+            check_json(FUNCTION, &text);
+        }
+    }
+
+    pub fn metrics(&self, ctx: u8, output: Output) {
+        const FUNCTION: &str = "wasi_nn_get_metrics";
+        let ctx = self.world.backend(ctx);
+        let sizes = match output.claimed_and_backed() {
+            // The text has more bytes than a report.
+            (8192, 8192) => (1 << 16, 1 << 16),
+            sizes => sizes,
+        };
+        let text = sized(FUNCTION, output, sizes, ctx.is_bad, |at, size| {
+            // SAFETY: a buffer and its size, or addresses that are no memory.
+            unsafe { c::wasi_nn_get_metrics(ctx.handle, at, size) }
+        });
+        if let Some(text) = text {
+            let is_line = |line: &str| line.starts_with("# ") || line.starts_with("wasi_nn_");
+            assert!(text.ends_with('\n') && text.lines().all(is_line), "{text}");
         }
     }
 
@@ -153,4 +156,36 @@ impl Host<'_> {
         let text = unsafe { CStr::from_ptr(text) };
         assert!(!text.is_empty(), "a version is a text");
     }
+}
+
+/// Calls a function that writes a text whole or tells the size that it needs: the text, where it did.
+fn sized(
+    function: &str,
+    output: Output,
+    (claimed, backed): (u32, usize),
+    is_bad: bool,
+    call: impl FnOnce(*mut u8, *mut u32) -> u32,
+) -> Option<String> {
+    let (buffer, size) = (Fenced::new(backed), Fenced::holding(&claimed.to_ne_bytes()));
+    let (at, is_right) = place(output.place, buffer.at());
+    let (size_at, is_size_right) = place(output.size_place, size.at());
+    let code = call(at, size_at.cast());
+    check_code(function, code, &[SUCCESS, INVALID_ARGUMENT, TOO_LARGE]);
+    let is_place = is_right && is_size_right && claimed > 0 && backed > 0;
+    check_bad(function, code, [is_bad, !is_place]);
+    let (bytes, said) = (buffer.bytes(), size.word());
+    match code {
+        SUCCESS => return Some(check_text(function, &bytes, said as usize)),
+        TOO_LARGE => {
+            check_nul_alone(function, &bytes);
+            assert!(said > claimed, "{function} needs {said} of {claimed} bytes");
+        }
+        _ => {
+            assert_eq!(said, claimed, "{function} failed and changed the size");
+            if backed >= claimed as usize {
+                check_untouched(function, &bytes);
+            }
+        }
+    }
+    None
 }

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
-use serde::Serialize;
 
 use super::serving::GraphId;
 use crate::error::{Error, Result};
 use crate::handles::{Handle, Numbers};
 use crate::models::Name;
+use crate::status::{Load, Phase};
 
 /// Loads that ended and are still told about.
 const MOST_ENDED: usize = 32;
@@ -27,23 +27,6 @@ impl Handle for LoadId {
 }
 
 static NUMBERS: Numbers = Numbers::new();
-
-/// What a load is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[repr(u8)]
-pub enum Phase {
-    /// Another load runs.
-    Waiting,
-    /// The file is looked at.
-    Reading,
-    /// The version before finishes its turns, because there is no room for both.
-    Draining,
-    /// Weights come into memory, and the model computes a token.
-    Loading,
-    /// It is over.
-    Ended,
-}
 
 const PHASES: [Phase; 5] = [
     Phase::Waiting,
@@ -67,25 +50,6 @@ pub struct Job {
     cancelled: AtomicBool,
     result: Mutex<Option<Result<GraphId>>>,
     ended: Condvar,
-}
-
-/// What a load is doing, for a document.
-#[derive(Debug, Clone, Serialize)]
-pub struct Seen {
-    /// Its number.
-    pub load: u32,
-    /// The model that it is for.
-    pub model: String,
-    /// Its file as it was given.
-    pub file: String,
-    /// What it is doing.
-    pub phase: Phase,
-    /// The part of the weights that is read, 0 to 1.
-    pub progress: f64,
-    /// Once it succeeded: the model's handle.
-    pub graph: Option<u32>,
-    /// Once it failed: why.
-    pub error: Option<String>,
 }
 
 impl Job {
@@ -134,10 +98,10 @@ impl Job {
     }
 
     /// What it is doing.
-    pub fn look(&self) -> Seen {
+    pub fn look(&self) -> Load {
         let result = self.result.lock().clone();
         let phase = self.phase.load(Ordering::Relaxed);
-        Seen {
+        Load {
             load: self.id.0,
             model: self.model.to_string(),
             file: self.file.to_string(),
@@ -193,7 +157,7 @@ impl Loads {
     }
 
     /// All of them, oldest first.
-    pub fn list(&self) -> Vec<Seen> {
+    pub fn list(&self) -> Vec<Load> {
         let jobs: Vec<Arc<Job>> = self.0.lock().values().cloned().collect();
         jobs.iter().map(|job| job.look()).collect()
     }

@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use super::changes::Change;
 use super::serving::{GraphId, Serving};
 use crate::chat::Session;
 use crate::error::Error;
 use crate::models::{Report, Verdict};
 use crate::scheduler::Outcome;
+use crate::status::Change;
 
 /// Why clean-up ended a session.
 #[derive(Debug, Clone, Copy)]

@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 
+use super::changes::change;
 use super::jobs::{Job, LoadId};
 use super::serving::GraphId;
 use super::version::{DEFAULT, model_name};
 use super::workers::{STACK, panicked, spawn};
-use super::{Backend, changes, lines};
+use super::{Backend, lines};
 use crate::error::{Error, Result};
 use crate::logging;
 use crate::models::{Found, Name, Source};
+use crate::status::{Change, Outcome};
 
 /// Receives the part of the weights that is read, 0 to 1, on the calling thread; false cancels the load.
 pub type OnProgress<'a> = &'a mut dyn FnMut(f32) -> bool;
@@ -227,9 +229,9 @@ impl Backend {
         };
         let old = claim.put(model, Found::Absent);
         drop(claim);
-        self.fleet.changes.add(changes::Change {
+        self.fleet.changes.add(Change {
             from: label,
-            ..changes::Change::of(model, changes::Ended::Unloaded)
+            ..change(model, Outcome::Unloaded)
         });
         self.fleet.forget_model(model);
         if let Some(old) = old {

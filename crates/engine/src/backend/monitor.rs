@@ -10,7 +10,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use serde_json::{Value, json};
 
 use super::contexts::Contexts;
 use super::fleet::Fleet;
@@ -23,6 +22,7 @@ use crate::memory::Level;
 use crate::memory::pressure::{Pressure, Share};
 use crate::metrics::{Counter, Gauge};
 use crate::spill::{Limits, Store};
+use crate::status::{self, LimitUse};
 
 /// The name of the budget that was asked for.
 const OWN: &str = "max_memory_mb";
@@ -149,28 +149,29 @@ impl Monitor {
     }
 
     /// What the status says of it.
-    pub fn report(&self) -> Value {
+    pub fn report(&self) -> status::Pressure {
         let watch = &self.watch;
-        let config = watch.config.lock().clone();
         let relief = &watch.relief;
-        let shares: Vec<Value> = watch
-            .shares()
-            .iter()
-            .map(|share| json!({"name": share.name, "used": share.used, "limit": share.limit}))
-            .collect();
-        json!({
-            "level": watch.pressure.lock().level().name(),
-            "threshold": config.memory_pressure_threshold,
-            "limits": shares,
-            "resident_bytes": machine::resident(),
-            "stall_percent": machine::stall(),
-            "refuses_sessions": watch.refuses.load(Ordering::Relaxed),
-            "changes": relief.changes.get(),
-            "spilled": relief.spilled.get(),
-            "trims": relief.trims.get(),
-            "drops": relief.drops.get(),
-            "refused_sessions": relief.refusals.get(),
-        })
+        let level = watch.pressure.lock().level();
+        let limits = watch.shares().into_iter().map(|share| LimitUse {
+            name: share.name,
+            used: share.used,
+            limit: share.limit,
+        });
+        status::Pressure {
+            level: level.name(),
+            rank: level as u64,
+            threshold: watch.config.lock().memory_pressure_threshold,
+            limits: limits.collect(),
+            resident_bytes: machine::resident(),
+            stall_percent: machine::stall(),
+            refuses_sessions: watch.refuses.load(Ordering::Relaxed),
+            changes: relief.changes.get(),
+            spilled: relief.spilled.get(),
+            trims: relief.trims.get(),
+            drops: relief.drops.get(),
+            refused_sessions: relief.refusals.get(),
+        }
     }
 
     /// Looks once, as the thread does each second.

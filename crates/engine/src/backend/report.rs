@@ -1,18 +1,23 @@
-//! The status documents: snapshots of what the owners of each number publish.
+//! The status documents and the figures for Prometheus: snapshots of what the owners of each number publish.
+//!
+//! Nothing here waits for an engine thread, reads a configuration or starts a thread.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
+use super::Backend;
 use super::contexts;
 use super::serving::{Memory, Serving, limits};
+use super::settings::Shown;
+use super::turn;
 use super::version::Sleeper;
-use super::{Backend, turn, workers};
 use crate::config::Config;
-use crate::error::Result;
-use crate::models::{Found, Listed};
-use crate::scheduler::Class;
+use crate::error::{Error, Result};
+use crate::models::{Found, Listed, Name};
+use crate::scheduler::{Class, Stats};
 use crate::{llama, status};
 
 /// Which status document.
@@ -30,116 +35,193 @@ pub enum StatusKind {
     Model,
 }
 
-impl Backend {
-    /// A status document as JSON. Never waits for the engine thread; without a model its numbers are 0.
-    pub fn status(&self, kind: StatusKind) -> Result<String> {
-        let _call = self.enter()?;
-        let lease = self.current_version();
-        let lease = lease.as_deref();
-        let config = self.settings().config.clone();
-        let document = match kind {
-            StatusKind::Queue => self.queue(lease, &config),
-            StatusKind::Memory => self.memory(lease, &config),
-            StatusKind::Sessions => self.sessions(&config),
-            StatusKind::Performance => self.performance(lease),
-            // The settings in it may be nested as deep as a schema is.
-            StatusKind::Model => {
-                return workers::apart(|| Ok(self.model(lease, &config).to_string()));
-            }
-        };
-        Ok(document.to_string())
-    }
-
-    /// The version of the current model, if it serves.
-    fn current_version(&self) -> Option<Arc<Serving>> {
-        let model = self.fleet.current()?;
-        let listed = self.fleet.registry.list();
-        let own = listed.into_iter().find(|l| l.name == model)?;
-        own.found.serving()
-    }
-
-    fn queue(&self, lease: Option<&Serving>, config: &Config) -> Value {
-        let bounds = limits(&config.backend);
-        let now = lease.map(|serving| serving.engine.stats());
-        status::queue(&self.totals, now, config.backend.queue_size, &bounds)
-    }
-
-    fn memory(&self, lease: Option<&Serving>, config: &Config) -> Value {
-        let memory = lease.map_or_else(Memory::default, Serving::memory);
-        let mut document = json!({
-            "weights_bytes": memory.weights,
-            "cache_bytes": memory.cache,
-            "compute_bytes": memory.compute,
-            "history_bytes": self.monitor.history_bytes(),
-            "idle_cache_tokens_limit": config.memory.max_cache_tokens,
-            "sequences": memory.sequences,
-            "cache_strategy": config.memory.cache_strategy.name(),
-            "pressure": self.monitor.report(),
-        });
-        let now = lease.map(|serving| serving.engine.stats());
-        merge(
-            &mut document,
-            status::cache(&self.totals, now, memory.cells, &self.store.counts()),
-        );
-        document
-    }
-
-    fn sessions(&self, config: &Config) -> Value {
-        let mut listed = self.contexts.list();
-        listed.sort_by_key(|l| l.session.id);
-        let count = |test: fn(&contexts::Listed) -> bool| listed.iter().filter(|l| test(l)).count();
-        let evicted = self.contexts.evictions();
-        json!({
-            "max_concurrent": config.backend.max_concurrent,
-            "max_sessions": config.backend.max_sessions,
-            "idle_timeout_ms": status::millis(config.backend.idle_timeout),
-            "auto_cleanup": config.backend.auto_cleanup,
-            "open_anonymous": count(|l| l.session.name.is_none()),
-            "open_named": count(|l| l.session.name.is_some() && l.context.is_some()),
-            "detached_named": count(|l| l.context.is_none()),
-            "evictions": {
-                "idle": evicted.idle.load(Ordering::Relaxed),
-                "limit": evicted.limit.load(Ordering::Relaxed),
-                "reclaimed": evicted.reclaimed.load(Ordering::Relaxed),
-            },
-            "sessions": listed.iter().map(|l| session(l, config)).collect::<Vec<_>>(),
-        })
-    }
-
-    fn performance(&self, lease: Option<&Serving>) -> Value {
-        let mut document = json!({"uptime_ms": status::millis(self.opened.elapsed())});
-        let now = lease.map(|serving| serving.engine.stats());
-        merge(&mut document, status::performance(&self.totals, now));
-        document
-    }
-
-    fn model(&self, lease: Option<&Serving>, config: &Arc<Config>) -> Value {
-        let mut document = json!({"loaded": lease.is_some()});
-        if let Some(serving) = lease {
-            document["file"] = serving.file().into();
-            document["graph"] = serving.graph.0.into();
-            merge(&mut document, serving.report().clone());
-        }
-        document["models"] = json!(self.models());
-        document["changes"] = json!(self.fleet.changes.list());
-        document["loads"] = json!(self.fleet.loads.list());
-        document["llama_cpp"] = llama::runtime::version().into();
-        document["config_effective"] = config.to_json();
-        document["config_notes"] = self.settings().notes();
-        document
-    }
+/// What is read at one moment.
+struct Reading<'a> {
+    backend: &'a Backend,
+    config: Arc<Config>,
+    shown: Shown,
+    /// Every model.
+    listed: Vec<Listed<Serving, Sleeper>>,
+    /// Versions that were replaced and still have turns.
+    draining: Vec<(Name, Arc<Serving>)>,
+    /// The current model's version, if it serves.
+    current: Option<Arc<Serving>>,
 }
 
 impl Backend {
+    /// A status document as JSON, by the schema of its kind. Never waits for the engine thread; without a model its
+    /// numbers are 0.
+    pub fn status(&self, kind: StatusKind) -> Result<String> {
+        let _call = self.enter()?;
+        let reading = self.reading();
+        match kind {
+            StatusKind::Queue => json(&reading.queue()),
+            StatusKind::Memory => json(&reading.memory()),
+            StatusKind::Sessions => json(&reading.sessions(true)),
+            StatusKind::Performance => json(&reading.performance()),
+            StatusKind::Model => json(&reading.model()?),
+        }
+    }
+
+    /// The same figures in Prometheus' text format (0.0.4). Never waits for the engine thread.
+    pub fn metrics(&self) -> Result<String> {
+        let _call = self.enter()?;
+        let reading = self.reading();
+        Ok(status::metrics(&status::Figures {
+            totals: &self.totals,
+            queue: reading.queue(),
+            memory: reading.memory(),
+            sessions: reading.sessions(false),
+            performance: reading.performance(),
+            model: reading.model()?,
+        }))
+    }
+
+    fn reading(&self) -> Reading<'_> {
+        let settings = self.settings();
+        let (config, shown) = (settings.config.clone(), settings.shown().clone());
+        drop(settings);
+        let listed = self.fleet.registry.list();
+        let name = self.fleet.current();
+        let current = listed.iter().find(|l| Some(&l.name) == name.as_ref());
+        Reading {
+            backend: self,
+            config,
+            shown,
+            current: current.and_then(|l| l.found.clone().serving()),
+            draining: self.fleet.registry.draining(),
+            listed,
+        }
+    }
+}
+
+impl Reading<'_> {
+    /// Every version that is alive.
+    fn versions(&self) -> impl Iterator<Item = &Arc<Serving>> {
+        let serving = self.listed.iter().filter_map(|l| match &l.found {
+            Found::Serving(serving) => Some(serving),
+            _ => None,
+        });
+        serving.chain(self.draining.iter().map(|(_, old)| old))
+    }
+
+    /// What the engine threads publish.
+    fn now(&self) -> Vec<&Stats> {
+        self.versions().map(|v| v.engine.stats()).collect()
+    }
+
+    fn queue(&self) -> status::Queue {
+        let backend = &self.config.backend;
+        let bounds = limits(backend);
+        status::Queue::read(
+            &self.backend.totals,
+            &self.now(),
+            self.listed.iter().map(|l| l.waiting as u64).sum(),
+            backend.queue_size,
+            &bounds,
+        )
+    }
+
+    fn memory(&self) -> status::Memory {
+        let sum = |part: fn(&Memory) -> u64| self.versions().map(|v| part(&v.memory())).sum();
+        // Versions of one file share its weights.
+        let weights: BTreeMap<u64, u64> = self
+            .versions()
+            .map(|v| (v.identity, v.memory().weights))
+            .collect();
+        let config = &self.config.memory;
+        let held = status::Held {
+            weights_bytes: weights.values().sum(),
+            cache_bytes: sum(|m| m.cache),
+            compute_bytes: sum(|m| m.compute),
+            history_bytes: self.backend.monitor.history_bytes(),
+            cells: sum(|m| m.cells.into()),
+            sequences: sum(|m| m.sequences.into()),
+            idle_cache_tokens_limit: config.max_cache_tokens.into(),
+            cache_strategy: config.cache_strategy.name(),
+            pressure: self.backend.monitor.report(),
+        };
+        let saved = self.backend.store.counts();
+        status::Memory::read(&self.backend.totals, &self.now(), &saved, held)
+    }
+
+    /// `in_full`: with every conversation, and not the counts alone.
+    fn sessions(&self, in_full: bool) -> status::Sessions {
+        let contexts = &self.backend.contexts;
+        let config = &self.config.backend;
+        let mut listed = contexts.list();
+        listed.sort_by_key(|l| l.session.id);
+        let count =
+            |test: fn(&contexts::Listed) -> bool| listed.iter().filter(|l| test(l)).count() as u64;
+        let evicted = contexts.evictions();
+        let shown = if in_full { &listed[..] } else { &[] };
+        status::Sessions {
+            max_concurrent: config.max_concurrent,
+            max_sessions: config.max_sessions,
+            idle_timeout_ms: status::millis(config.idle_timeout),
+            auto_cleanup: config.auto_cleanup,
+            open_anonymous: count(|l| l.session.name.is_none()),
+            open_named: count(|l| l.session.name.is_some() && l.context.is_some()),
+            detached_named: count(|l| l.context.is_none()),
+            evictions: status::Evictions {
+                idle: evicted.idle.load(Ordering::Relaxed),
+                limit: evicted.limit.load(Ordering::Relaxed),
+                reclaimed: evicted.reclaimed.load(Ordering::Relaxed),
+            },
+            sessions: shown.iter().map(|l| self.session(l)).collect(),
+        }
+    }
+
+    fn session(&self, listed: &contexts::Listed) -> status::Session {
+        let session = &listed.session;
+        let activity = session.activity();
+        let name = session.name.as_deref();
+        let own = Class::from_number(session.priority.load(Ordering::Relaxed));
+        status::Session {
+            id: session.id,
+            context: listed.context.map(|id| id.0),
+            name: name.map(|name| match self.config.backend.session_names_in_status {
+                true => String::from_utf8_lossy(name).into_owned(),
+                false => self.backend.aliases.of(name),
+            }),
+            turns: activity.turns as u64,
+            tokens: activity.used_tokens as u64,
+            idle_ms: status::millis(activity.idle),
+            busy: activity.busy,
+            priority: own.unwrap_or_else(|| turn::class(self.config.priority)) as u32,
+        }
+    }
+
+    fn performance(&self) -> status::Performance {
+        let uptime_ms = status::millis(self.backend.opened.elapsed());
+        status::Performance::read(&self.backend.totals, &self.now(), uptime_ms)
+    }
+
+    fn model(&self) -> Result<status::Model<'_>> {
+        let serving = self.current.as_deref();
+        let described = serving.map(|serving| status::Described::deserialize(serving.report()));
+        Ok(status::Model {
+            loaded: serving.is_some(),
+            file: serving.map(Serving::file),
+            graph: serving.map(|serving| serving.graph.0),
+            described: described.transpose().map_err(unwritten)?,
+            models: self.models(),
+            changes: self.backend.fleet.changes.list(),
+            changes_total: self.backend.fleet.changes.counts(),
+            loads: self.backend.fleet.loads.list(),
+            llama_cpp: llama::runtime::version(),
+            config_effective: &self.shown.config,
+            config_notes: &self.shown.notes,
+        })
+    }
+
     /// Every model, by name.
-    fn models(&self) -> Vec<status::Model> {
-        let sessions = self.contexts.list();
-        let draining = self.fleet.registry.draining();
-        let listed = self.fleet.registry.list().into_iter();
-        let model = |l: Listed<Serving, Sleeper>| {
+    fn models(&self) -> Vec<status::Served> {
+        let sessions = self.backend.contexts.list();
+        let model = |l: &Listed<Serving, Sleeper>| {
             let own = sessions.iter().filter(|s| s.session.model() == l.name);
-            let olds = draining.iter().filter(|(name, _)| *name == l.name);
-            let mut model = status::Model {
+            let olds = self.draining.iter().filter(|(name, _)| *name == l.name);
+            let mut model = status::Served {
                 name: l.name.to_string(),
                 state: status::State::Swapping,
                 version: None,
@@ -151,17 +233,16 @@ impl Backend {
                 buffer_bytes: 0,
                 load_time_ms: None,
                 idle_ms: status::millis(l.used.elapsed()),
-                sessions: own.count(),
+                sessions: own.count() as u64,
                 waiting: l.waiting as u64,
                 running: 0,
-                draining: olds.map(|(_, old)| draining_version(old)).collect(),
+                draining: olds.map(|(_, old)| self.old(old)).collect(),
             };
             let version = match &l.found {
                 Found::Serving(serving) => {
                     let (memory, stats) = (serving.memory(), serving.engine.stats());
                     model.state = status::State::Serving;
-                    // The registry's share and this one.
-                    model.leases = Arc::strong_count(serving).saturating_sub(2);
+                    model.leases = self.leases(serving, 1);
                     model.weights_bytes = memory.weights;
                     model.buffer_bytes = memory.cache + memory.compute + stats.spare_bytes.get();
                     model.load_time_ms = serving.report()["load_time_ms"].as_u64();
@@ -183,41 +264,36 @@ impl Backend {
             }
             model
         };
-        listed.map(model).collect()
+        self.listed.iter().map(model).collect()
+    }
+
+    fn old(&self, old: &Arc<Serving>) -> status::Draining {
+        status::Draining {
+            graph: old.graph.0,
+            version: old.version.number,
+            label: old.label.to_string(),
+            leases: self.leases(old, 0),
+            running: old.engine.stats().running.get(),
+        }
+    }
+
+    /// Turns that hold a version, which this reading holds too, and the registry `kept` times.
+    fn leases(&self, version: &Arc<Serving>, kept: u64) -> u64 {
+        let own = 1 + u64::from(
+            self.current
+                .as_ref()
+                .is_some_and(|c| Arc::ptr_eq(c, version)),
+        );
+        (Arc::strong_count(version) as u64).saturating_sub(own + kept)
     }
 }
 
-fn draining_version(old: &Arc<Serving>) -> status::Draining {
-    status::Draining {
-        graph: old.graph.0,
-        version: old.version.number,
-        label: old.label.to_string(),
-        // Without this one.
-        leases: Arc::strong_count(old).saturating_sub(1),
-        running: old.engine.stats().running.get(),
-    }
+fn json(document: &impl Serialize) -> Result<String> {
+    serde_json::to_string(document).map_err(unwritten)
 }
 
-fn session(listed: &contexts::Listed, config: &Config) -> Value {
-    let session = &listed.session;
-    let activity = session.activity();
-    let name = session.name.as_ref();
-    let own = Class::from_number(session.priority.load(Ordering::Relaxed));
-    json!({
-        "id": session.id,
-        "context": listed.context.map(|id| id.0),
-        "name": name.map(|n| String::from_utf8_lossy(n).into_owned()),
-        "turns": activity.turns,
-        "tokens": activity.used_tokens,
-        "idle_ms": status::millis(activity.idle),
-        "busy": activity.busy,
-        "priority": own.unwrap_or_else(|| turn::class(config.priority)) as u32,
-    })
-}
-
-/// Adds the fields of one object to another.
-fn merge(into: &mut Value, from: Value) {
-    if let (Value::Object(into), Value::Object(from)) = (into, from) {
-        into.extend(from);
-    }
+fn unwritten(error: serde_json::Error) -> Error {
+    Error::Internal(format!(
+        "a status document is not as its schema says: {error}"
+    ))
 }

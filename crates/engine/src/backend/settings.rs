@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::{RawValue, Value, to_raw_value};
 
 use super::workers::apart;
 use super::{Backend, Options};
@@ -16,18 +17,34 @@ use crate::logging::{self, Directives};
 pub struct Settings {
     /// What the layers came to.
     pub config: Arc<Config>,
-    init: Option<Arc<RawConfig>>,
-    load: Option<Arc<RawConfig>>,
+    shown: Shown,
+    base: Base,
     arguments: Option<ArgumentsMode>,
     /// What is logged as long as nobody says.
     directives: Option<Directives>,
     /// The log was changed at run time, over init and load.
     log_is_changed: bool,
-    /// `strict` was given at init.
-    strict_at_init: bool,
-    findings: Vec<Finding>,
     /// Doors and paths that were logged.
     logged: HashSet<(Door, String)>,
+}
+
+/// The texts that a load's configuration is laid over.
+#[derive(Clone)]
+pub struct Base {
+    init: Option<Arc<RawConfig>>,
+    load: Option<Arc<RawConfig>>,
+    /// `strict` was given at init.
+    strict_at_init: bool,
+}
+
+/// The settings in force as the MODEL status has them. Written once for each change, on a thread with enough stack:
+/// they may be long, and nested as deep as a schema is.
+#[derive(Clone)]
+pub struct Shown {
+    /// Every setting with its value.
+    pub config: Arc<RawValue>,
+    /// What was found wrong with the configurations.
+    pub notes: Arc<RawValue>,
 }
 
 /// Findings that are logged in a backend's life. Calls may name any number of unknown keys.
@@ -88,51 +105,83 @@ impl Settings {
         let refusable = findings.iter().filter(|f| f.code != Code::NoCompile);
         refuse(refusable, config.strict)?;
         let settings = Settings {
-            strict_at_init: config.strict,
+            shown: Shown {
+                config: shown_config(&config),
+                notes: shown_notes(&findings),
+            },
+            base: Base {
+                init: init.map(Arc::new),
+                load: None,
+                strict_at_init: config.strict,
+            },
             config: Arc::new(config),
-            init: init.map(Arc::new),
-            load: None,
             arguments,
             directives,
             log_is_changed: false,
             logged: findings.iter().map(key).collect(),
-            findings: findings.clone(),
         };
         Ok((settings, Opening(lines, findings)))
     }
 
-    /// Puts a checked load configuration in force.
-    pub fn apply(&mut self, mut pending: Pending) {
+    /// The settings in force as the MODEL status has them.
+    pub fn shown(&self) -> &Shown {
+        &self.shown
+    }
+
+    /// Exchanges what is in force for `pending`, which then holds what was.
+    fn exchange(&mut self, pending: &mut Pending, shown: &mut Shown) {
         self.log_is_changed &= !pending.sets_log;
-        if self.log_is_changed {
-            Arc::make_mut(&mut pending.config).logging = self.config.logging.clone();
-        }
-        self.config = pending.config;
-        self.load = pending.load;
-        self.findings = pending.findings;
+        std::mem::swap(&mut self.config, &mut pending.config);
+        std::mem::swap(&mut self.base.load, &mut pending.load);
+        std::mem::swap(&mut self.shown, shown);
     }
 
     /// What is logged, where no configuration says anything of it.
     pub fn directives(&self) -> Option<&Directives> {
-        let mut texts = self.init.iter().chain(&self.load);
-        let is_said = self.log_is_changed || texts.any(|text| sets_log(text));
+        let texts = self.base.init.iter().chain(&self.base.load);
+        let is_said = self.log_is_changed || texts.into_iter().any(|text| sets_log(text));
         self.directives.as_ref().filter(|_| !is_said)
     }
+}
 
-    /// Puts the keys of `text`, which has only those of the log, in force over those that are.
-    fn change_log(&mut self, text: &RawConfig) -> Result<()> {
-        let now = json!({"logging": self.config.to_json()["logging"]}).to_string();
-        let now = RawConfig::parse(Door::Load, now.as_bytes()).map_err(Error::Internal)?;
-        // Absent values are null in the lower layer and refused there, which leaves them absent.
-        let (config, _) = Config::from_layers(&[(Door::Load, &now), (Door::Load, text)]);
-        Arc::make_mut(&mut self.config).logging = config.logging;
-        self.log_is_changed |= sets_log(text);
-        Ok(())
-    }
-
-    /// Everything that was found, as JSON.
-    pub fn notes(&self) -> Value {
-        self.findings.iter().map(Finding::to_json).collect()
+impl Base {
+    /// Checks a load's configuration over the init one. `now`: what is in force, of which the load of a further model takes
+    /// what is of the whole backend.
+    fn pend(&self, text: Text<'_>, now: Option<&Config>) -> Result<Pending> {
+        let door = match now {
+            Some(_) => Door::Further,
+            None => Door::Load,
+        };
+        let is_new = matches!(text, Text::New(_));
+        let load = match text {
+            Text::Kept => self.load.clone(),
+            Text::Again(load) => load,
+            Text::New(text) => match RawConfig::parse(door, text) {
+                Ok(raw) => Some(Arc::new(raw)),
+                Err(reason) if self.strict_at_init => {
+                    return Err(Error::InvalidArgument(format!("load config: {reason}")));
+                }
+                Err(reason) => {
+                    log::warn!(target: "config", "load config ignored, using defaults: {reason}");
+                    None
+                }
+            },
+        };
+        let init = self.init.iter().map(|raw| (Door::Init, &**raw));
+        let layers: Vec<_> = init.chain(load.iter().map(|raw| (door, &**raw))).collect();
+        let (mut config, findings) = Config::from_layers(&layers);
+        // A load answers for what it brought; what init brought was answered there.
+        let brought = |f: &&Finding| f.door != Door::Init || f.code == Code::NoCompile;
+        refuse(findings.iter().filter(brought), config.strict)?;
+        if let Some(now) = now {
+            config.share(now);
+        }
+        Ok(Pending {
+            config: Arc::new(config),
+            sets_log: is_new && load.as_deref().is_some_and(sets_log),
+            load,
+            findings,
+        })
     }
 }
 
@@ -165,72 +214,65 @@ impl Backend {
         self.settings.read()
     }
 
-    /// Checks a load's configuration over the init one, and logs what was found. `is_further`: the load is of a model
+    pub(super) fn settings_mut(&self) -> RwLockWriteGuard<'_, Settings> {
+        self.settings.write()
+    }
+
+    /// Checks a load's configuration over what is in force, and logs what was found. `is_further`: the load is of a model
     /// beside the backend's own, which has the settings of the whole backend as they are.
     ///
     /// Errors: `InvalidArgument` for what does not compile, and for a finding under `strict`.
     pub(super) fn pend(&self, text: Text<'_>, is_further: bool) -> Result<Pending> {
-        // Copied out: a long text is read and checked without keeping anybody from the settings.
-        let (init, kept, strict_at_init, now) = {
+        // Read without the lock: while a long text is, nobody waits for it.
+        let (base, now) = {
             let settings = self.settings();
-            (
-                settings.init.clone(),
-                settings.load.clone(),
-                settings.strict_at_init,
-                settings.config.clone(),
-            )
+            (settings.base.clone(), settings.config.clone())
         };
-        let is_new = matches!(text, Text::New(_));
-        let door = match is_further {
-            true => Door::Further,
-            false => Door::Load,
-        };
-        let load = match text {
-            Text::Kept => kept,
-            Text::Again(load) => load,
-            Text::New(text) => match RawConfig::parse(door, text) {
-                Ok(raw) => Some(Arc::new(raw)),
-                Err(reason) if strict_at_init => {
-                    return Err(Error::InvalidArgument(format!("load config: {reason}")));
-                }
-                Err(reason) => {
-                    log::warn!(target: "config", "load config ignored, using defaults: {reason}");
-                    None
-                }
-            },
-        };
-        let layers: Vec<_> = init
-            .iter()
-            .map(|raw| (Door::Init, &**raw))
-            .chain(load.iter().map(|raw| (door, &**raw)))
-            .collect();
-        let (mut config, findings) = Config::from_layers(&layers);
-        // A load answers for what it brought; what init brought was answered there.
-        let brought = |f: &&Finding| f.door != Door::Init || f.code == Code::NoCompile;
-        refuse(findings.iter().filter(brought), config.strict)?;
-        if is_further {
-            config.share(&now);
-        }
-        let pending = Pending {
-            config: Arc::new(config),
-            sets_log: is_new && load.as_ref().is_some_and(|load| sets_log(load)),
-            load,
-            findings,
-        };
+        let pending = base.pend(text, is_further.then_some(&*now))?;
         pending.note(self)?;
         Ok(pending)
     }
 
-    /// Puts a load's configuration in force.
+    /// Puts a load's configuration in force, everywhere.
     pub(super) fn apply(&self, pending: Pending) {
-        self.settings_mut().apply(pending);
+        self.put_in_force(pending);
         self.reopen_log();
         let memory = self.settings().config.memory.clone();
         self.monitor.configure(&memory);
     }
 
-    pub(super) fn settings_mut(&self) -> RwLockWriteGuard<'_, Settings> {
-        self.settings.write()
+    /// Puts a checked load configuration in force.
+    fn put_in_force(&self, mut pending: Pending) {
+        let _change = self.settling.lock();
+        let settings = self.settings();
+        let is_kept = settings.log_is_changed && !pending.sets_log;
+        let kept = is_kept.then(|| settings.config.logging.clone());
+        drop(settings);
+        if let Some(logging) = kept {
+            Arc::make_mut(&mut pending.config).logging = logging;
+        }
+        let mut shown = Shown {
+            config: shown_config(&pending.config),
+            notes: shown_notes(&pending.findings),
+        };
+        self.settings_mut().exchange(&mut pending, &mut shown);
+    }
+
+    /// Puts the keys of `text`, which has only those of the log, in force over those that are.
+    fn change_log(&self, text: &RawConfig) -> Result<()> {
+        let _change = self.settling.lock();
+        let mut config = self.settings().config.clone();
+        let now = json!({"logging": config.to_json()["logging"]}).to_string();
+        let now = RawConfig::parse(Door::Load, now.as_bytes()).map_err(Error::Internal)?;
+        // Absent values are null in the lower layer and refused there, which leaves them absent.
+        let (changed, _) = Config::from_layers(&[(Door::Load, &now), (Door::Load, text)]);
+        Arc::make_mut(&mut config).logging = changed.logging;
+        let shown = shown_config(&config);
+        let mut settings = self.settings_mut();
+        settings.config = config;
+        settings.shown.config = shown;
+        settings.log_is_changed |= sets_log(text);
+        Ok(())
     }
 
     /// Changes what is logged, where and how, from now on until a load says something of it. `text`: the keys of the
@@ -247,7 +289,7 @@ impl Backend {
             let (_, findings) = Config::from_layers(&[(Door::Load, &keys)]);
             let strict = self.settings().config.strict;
             self.note_findings(&findings, strict)?;
-            self.settings_mut().change_log(&keys)
+            self.change_log(&keys)
         })?;
         self.reopen_log();
         drop(call);
@@ -256,12 +298,13 @@ impl Backend {
 
     /// Lets the log follow the settings in force.
     pub(super) fn reopen_log(&self) {
+        // One after the other, so that of two changes the later one stands. A file may take long to open.
+        let change = self.settling.lock();
         let settings = self.settings();
-        // Under the lock, so that of two changes the later one stands.
-        let problem = self
-            .journal
-            .reopen(&settings.config.logging, settings.directives());
+        let (config, directives) = (settings.config.clone(), settings.directives().cloned());
         drop(settings);
+        let problem = self.journal.reopen(&config.logging, directives.as_ref());
+        drop(change);
         logging::update_level();
         if let Some(problem) = problem {
             log::warn!(target: "config", "{problem}");
@@ -301,6 +344,18 @@ impl Backend {
 /// Whether a configuration says anything of the log.
 fn sets_log(text: &RawConfig) -> bool {
     text.says("logging", &["enable_debug", "enable_debug_log"])
+}
+
+fn shown_config(config: &Config) -> Arc<RawValue> {
+    raw(&config.to_json())
+}
+
+fn shown_notes(findings: &[Finding]) -> Arc<RawValue> {
+    raw(&findings.iter().map(Finding::to_json).collect())
+}
+
+fn raw(value: &Value) -> Arc<RawValue> {
+    to_raw_value(value).expect("a JSON value is JSON").into()
 }
 
 fn key(finding: &Finding) -> (Door, String) {

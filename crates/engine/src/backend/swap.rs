@@ -9,9 +9,9 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::changes::{Change, Ended, ms};
+use super::changes::{change, ms};
 use super::fleet::{Fleet, Registry};
-use super::jobs::{Job, Phase};
+use super::jobs::Job;
 use super::load::{How, Request, Target};
 use super::naming::Known;
 use super::prepare::recipe;
@@ -24,6 +24,7 @@ use crate::config::{Compatibility, Config, SwapTurns};
 use crate::error::{Error, Result};
 use crate::machine;
 use crate::models::{self, Brought, Budget, Claim, Found, Name, Newcomer, Profile, Way};
+use crate::status::{Change, Outcome, Phase};
 
 /// Between two looks at whether a version has gone.
 const LOOK: Duration = Duration::from_millis(1);
@@ -37,7 +38,7 @@ struct Next {
     /// Settings of the whole backend that come with it.
     pending: Option<Pending>,
     /// How it is remembered if it comes.
-    outcome: Ended,
+    outcome: Outcome,
 }
 
 /// A change under way.
@@ -71,7 +72,7 @@ impl Backend {
             model: request.model.clone(),
             job,
             begun: Instant::now(),
-            record: Change::of(&request.model, Ended::Failed),
+            record: change(&request.model, Outcome::Failed),
             claim,
         };
         let found = swap.claim.find(&request.model);
@@ -136,7 +137,7 @@ impl Swap<'_> {
                 return Ok(Next {
                     version: sleeper.version.clone(),
                     pending: None,
-                    outcome: Ended::Woken,
+                    outcome: Outcome::Woken,
                 });
             }
             (How::Wake, _) => return Err(Error::NoModel),
@@ -186,9 +187,9 @@ impl Swap<'_> {
             config: pending.config.clone(),
         };
         let outcome = match (&request.how, found) {
-            (How::RollBack, _) => Ended::RolledBack,
-            (_, Found::Absent) => Ended::Loaded,
-            _ => Ended::Swapped,
+            (How::RollBack, _) => Outcome::RolledBack,
+            (_, Found::Absent) => Outcome::Loaded,
+            _ => Outcome::Swapped,
         };
         Ok(Next {
             version,
@@ -270,7 +271,7 @@ impl Swap<'_> {
             lines::unloaded(&old);
             self.fleet.changes.add(Change {
                 from: Some(old.label.to_string()),
-                ..Change::of(name, Ended::PutToSleep)
+                ..change(name, Outcome::PutToSleep)
             });
             old.engine.retire(false);
             self.fleet.let_go(old);
@@ -346,13 +347,13 @@ impl Swap<'_> {
                 Ok(serving) => {
                     self.claim
                         .put(&self.model, Found::Serving(Arc::new(serving)));
-                    self.record.outcome = Ended::Restored;
+                    self.record.outcome = Outcome::Restored;
                     return error;
                 }
                 Err(second) => lost = Some(second),
             }
         }
-        self.record.outcome = Ended::Lost;
+        self.record.outcome = Outcome::Lost;
         self.claim.put(&self.model, Found::Asleep(Arc::new(before)));
         match lost {
             None => error,

@@ -39,6 +39,8 @@ pub struct BackendLimits {
     pub max_output_bytes: Option<usize>,
     /// How models share memory and take each other's place.
     pub swap: Swap,
+    /// The SESSIONS status shows the host's names of conversations; off: what stands for them.
+    pub session_names_in_status: bool,
 }
 
 impl Default for BackendLimits {
@@ -58,6 +60,7 @@ impl Default for BackendLimits {
             run_inference_args: ArgumentsMode::Auto,
             max_output_bytes: None,
             swap: Swap::default(),
+            session_names_in_status: false,
         }
     }
 }
@@ -227,6 +230,15 @@ static KEYS: &[Key] = &[
     .about(
         "Upper bound on every output capacity in bytes, for hosts that pass \
          undefined sizes. 0: no bound.",
+    ),
+    Key::bool(
+        "session_names_in_status",
+        |config| config.backend.session_names_in_status,
+        |config, on| config.backend.session_names_in_status = on,
+    )
+    .about(
+        "The SESSIONS status shows the names that the host gave to conversations. Off: \
+         a keyed hash of each, since a name may be a person's address.",
     ),
 ];
 

@@ -9,7 +9,21 @@ const BITS: u32 = PER_OCTAVE.trailing_zeros();
 /// Up to 2^40 microseconds, which are 12 days.
 const BUCKETS: usize = (41 - BITS as usize) * PER_OCTAVE as usize;
 
-/// Lengths of time in microseconds, counted in buckets that grow with them (4 KiB or less). Any thread.
+/// The bounds that [`Snapshot::until`] is for, in microseconds: doubling from 0.256 ms to 268 s. Each is the upper
+/// border of a bucket, so that what it counts is exact.
+pub const BOUNDS_US: [u64; 21] = {
+    let mut bounds = [256; 21];
+    let mut at = 1;
+    while at < bounds.len() {
+        bounds[at] = bounds[at - 1] * 2;
+        at += 1;
+    }
+    bounds
+};
+
+/// Lengths of time, counted in buckets that grow with them (4 KiB or less). Any thread.
+///
+/// A length counts as the microseconds that it does not exceed, so that a bucket has its upper border in it.
 #[derive(Debug)]
 pub struct Histogram {
     counts: [AtomicU64; BUCKETS],
@@ -38,7 +52,8 @@ impl Default for Histogram {
 impl Histogram {
     /// Counts one.
     pub fn record(&self, time: Duration) {
-        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let micros = nanos.div_ceil(1000);
         self.counts[bucket(micros)].fetch_add(1, Ordering::Relaxed);
         self.sum_us.fetch_add(micros, Ordering::Relaxed);
     }
@@ -71,10 +86,17 @@ impl Snapshot {
         }
         Duration::ZERO
     }
+
+    /// How many of the recorded lengths do not exceed `bound_us`, which is one of [`BOUNDS_US`].
+    pub fn until(&self, bound_us: u64) -> u64 {
+        self.counts[..=bucket(bound_us)].iter().sum()
+    }
 }
 
-/// The bucket of a length: itself below `PER_OCTAVE`, then by its highest bits.
+/// The bucket of a length: one below it up to `PER_OCTAVE`, then by the highest bits of that. Nothing at all is in the
+/// first one.
 fn bucket(micros: u64) -> usize {
+    let micros = micros.saturating_sub(1);
     if micros < PER_OCTAVE {
         return micros as usize;
     }
@@ -88,8 +110,8 @@ fn bucket(micros: u64) -> usize {
 fn longest(bucket: usize) -> u64 {
     let (octave, within) = (bucket as u64 / PER_OCTAVE, bucket as u64 % PER_OCTAVE);
     match octave {
-        0 => within,
-        _ => ((PER_OCTAVE + within + 1) << (octave - 1)) - 1,
+        0 => within + 1,
+        _ => (PER_OCTAVE + within + 1) << (octave - 1),
     }
 }
 
@@ -121,13 +143,34 @@ mod tests {
         );
     }
 
+    #[test]
+    fn every_bound_is_the_border_of_a_bucket() {
+        for bound in BOUNDS_US {
+            assert_eq!(longest(bucket(bound)), bound);
+        }
+    }
+
     proptest! {
         #[test]
         fn every_length_lies_in_its_bucket_and_no_bucket_is_wider_than_an_eighth(micros in 0u64..1 << 40) {
             let at = bucket(micros);
             prop_assert!(micros <= longest(at));
             prop_assert!(at == 0 || micros > longest(at - 1));
-            prop_assert!(longest(at) - micros <= micros / PER_OCTAVE);
+            prop_assert!(longest(at) - micros <= micros.div_ceil(PER_OCTAVE));
+        }
+
+        #[test]
+        fn what_a_bound_counts_is_exact(nanos in prop::collection::vec(0u64..1 << 39, 1..50), near in 0usize..21) {
+            let histogram = Histogram::default();
+            // Around a border as well, to the nanosecond.
+            let border = BOUNDS_US[near] * 1000;
+            let nanos: Vec<u64> = nanos.into_iter().chain([border - 1, border, border + 1]).collect();
+            nanos.iter().for_each(|&n| histogram.record(Duration::from_nanos(n)));
+            let snapshot = histogram.snapshot();
+            for bound in BOUNDS_US {
+                let expect = nanos.iter().filter(|&&n| n <= bound * 1000).count();
+                prop_assert_eq!(snapshot.until(bound), expect as u64, "{} us", bound);
+            }
         }
 
         #[test]

@@ -64,7 +64,9 @@ impl Desk {
         if !work.has_started() {
             let waited = now.time.saturating_duration_since(work.job.submitted);
             let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
-            self.stats.totals.longest_wait_us.set(micros);
+            let totals = &self.stats.totals;
+            totals.longest_wait_us.set(micros);
+            totals.waits[work.job.turn.class as usize].record(waited);
         }
         Some((work, standing))
     }

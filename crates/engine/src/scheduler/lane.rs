@@ -206,6 +206,7 @@ impl Lane {
         self.totals.steps.count();
         let turns = self.slots.iter().filter(|s| !s.planned.is_empty());
         self.totals.step_turns.add(turns.count() as u64);
+        self.totals.step_slots.add(self.parallel as u64);
         let shifts = self.context.has_shift_pending();
         match self.decode(amount, halt, begun) {
             Ok(()) => self.deliver(vocab, begun, charge, ended),

@@ -28,6 +28,8 @@ pub struct Totals {
     pub moved: Counter,
     /// Longest wait in the queue, in microseconds.
     pub longest_wait_us: Gauge,
+    /// Times from a turn's arrival to its slot, by class (lowest first).
+    pub waits: [Histogram; 4],
     /// How fast turns went, with every model.
     pub pace: Pace,
     /// Time to first token in microseconds, of the last turn.
@@ -38,6 +40,8 @@ pub struct Totals {
     pub first_tokens: Histogram,
     /// Times from one token of an answer to the next.
     pub token_gaps: Histogram,
+    /// Tokens of answers, of turns that were answered.
+    pub generated: Counter,
     /// Most jobs that ran together.
     pub running: Gauge,
     /// Sequences that gave way.
@@ -68,6 +72,8 @@ pub struct Totals {
     pub step_times: Histogram,
     /// Turns that steps worked for, summed over the steps.
     pub step_turns: Counter,
+    /// Turns that they had slots for, summed likewise.
+    pub step_slots: Counter,
     /// Prompt tokens of the last step that evaluated any.
     pub step_prefill: Gauge,
     /// Compute threads in use.
@@ -186,6 +192,7 @@ impl Totals {
     pub(super) fn turn(&self, evaluated: usize, completion: usize, timings: &Timings) {
         let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
         self.pace.turn(evaluated, completion, timings);
+        self.generated.add(completion as u64);
         let first = micros(timings.queued + timings.prefill);
         self.first_token_us.set(first);
         self.first_token_sum_us.add(first);

@@ -250,6 +250,16 @@ pub const ROWS: &[Row] = &[
         );
         assert_eq!(unloaded("{}").max_output_bytes(), None);
     }),
+    ("backend.session_names_in_status", || {
+        let name = |more: Value| {
+            let backend = loaded(&greedy(more));
+            backend.open_named_context(b"someone@example.org").unwrap();
+            status(&backend, StatusKind::Sessions)["sessions"][0]["name"].clone()
+        };
+        let shown = json!({"backend": {"session_names_in_status": true}});
+        assert_eq!(name(shown), "someone@example.org");
+        assert!(name(json!({})).as_str().unwrap().starts_with('#'));
+    }),
     ("performance.batch_processing", || {
         status_shows(
             json!({"performance": {"batch_processing": false}}),
