@@ -22,8 +22,9 @@ use super::workers::spawn;
 use super::{Backend, lines};
 use crate::config::{Compatibility, Config, SwapTurns};
 use crate::error::{Error, Result};
+use crate::llama::Vocab;
 use crate::machine;
-use crate::models::{self, Brought, Budget, Claim, Found, Name, Newcomer, Profile, Way};
+use crate::models::{self, Budget, Claim, Found, Name, Newcomer, Profile, Way};
 use crate::status::{Change, Outcome, Phase};
 
 /// Between two looks at whether a version has gone.
@@ -210,6 +211,9 @@ impl Swap<'_> {
         let taken = self.fleet.buffer_bytes(Some(&self.model));
         let survey = models::survey(&next.version.origin.source, &next.version.config, taken)?;
         self.record.to = Some(survey.label.clone());
+        // What would be found later is found before anything is given up.
+        let tokens = survey.profile.session_tokens;
+        check_rules(&next.version.config, &survey.vocab, tokens)?;
         if let Some(now) = now {
             let report = self.backend.compare(&self.model, now, &survey.profile);
             self.record.objections.clone_from(&report.objections);
@@ -393,7 +397,8 @@ impl Swap<'_> {
         let backend = self.backend;
         let taken = self.fleet.buffer_bytes(Some(&self.model));
         let brought = models::bring_up(&version.origin.source, &version.config, taken, progress)?;
-        check_rules(&version.config, &brought)?;
+        let tokens = brought.plan.session_tokens;
+        check_rules(&version.config, &brought.weights.vocab(), tokens)?;
         let spawn_engine = |work| spawn("wasi-nn-engine", &backend.journal, work);
         let (serving, thread) = Serving::start(
             brought,
@@ -437,10 +442,8 @@ fn cancelled() -> Error {
 
 /// A grammar, schema or stop pattern of the configuration that does not compile fails the load and not every turn, and
 /// so does, under `strict`, a token that the model lacks.
-fn check_rules(config: &Config, brought: &Brought) -> Result<()> {
+fn check_rules(config: &Config, vocab: &Vocab, tokens: u32) -> Result<()> {
     let (settings, _) = config.for_call(None);
-    let vocab = brought.weights.vocab();
-    let terms = Known::default().terms(&settings, &vocab)?;
-    let context = brought.plan.session_tokens as usize;
-    recipe(&settings, &terms, &vocab, context).map(|_| ())
+    let terms = Known::default().terms(&settings, vocab)?;
+    recipe(&settings, &terms, vocab, tokens as usize).map(|_| ())
 }

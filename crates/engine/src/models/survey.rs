@@ -1,5 +1,7 @@
 //! What a file would be as a model, found out without its tensors.
 
+use std::sync::Arc;
+
 use super::identity;
 use super::label::label;
 use super::profile::{Profile, Sizes, Vocabulary};
@@ -9,8 +11,7 @@ use super::source::Source;
 use super::weights;
 use crate::config::Config;
 use crate::error::Result;
-use crate::llama::{Model, context, gguf};
-use std::sync::Arc;
+use crate::llama::{Model, Vocab, context, gguf};
 
 /// A file that was looked at.
 pub struct Survey {
@@ -22,6 +23,8 @@ pub struct Survey {
     pub identity: u64,
     /// What it takes.
     pub bytes: Bytes,
+    /// Its vocabulary.
+    pub vocab: Vocab,
     /// Its weights are in memory.
     pub is_loaded: bool,
 }
@@ -42,7 +45,8 @@ pub fn survey(source: &Source, config: &Config, taken: u64) -> Result<Survey> {
         memory: [memory.model, memory.context, memory.compute],
         cache_types: [shape.type_k, shape.type_v],
     };
-    let vocabulary = Vocabulary::of(&outline.vocab());
+    let vocab = outline.vocab();
+    let vocabulary = Vocabulary::of(&vocab);
     let template = config.model.chat_template.as_deref();
     Ok(Survey {
         profile: Profile::of(&outline, vocabulary, template, &sizes),
@@ -52,6 +56,7 @@ pub fn survey(source: &Source, config: &Config, taken: u64) -> Result<Survey> {
             weights: memory.model,
             own: memory.context + memory.compute,
         },
+        vocab,
         is_loaded: weights::are_loaded(identity, &params),
     })
 }

@@ -1,0 +1,642 @@
+//! Models beside each other and in each other's place: who answers, what is kept, and what happens when it fails.
+
+mod common;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::*;
+use engine::{Backend, Error, StatusKind};
+use serde_json::{Value, json};
+
+/// Small, so that several models fit into little.
+fn small(more: Value) -> String {
+    let mut config: Value = serde_json::from_str(&greedy(json!({
+        "model": {"ctx_size": 512},
+        "performance": {"n_parallel": 2},
+        "backend": {"max_concurrent": 64},
+    })))
+    .unwrap();
+    for (section, keys) in more.as_object().unwrap() {
+        for (key, value) in keys.as_object().unwrap() {
+            config[section][key] = value.clone();
+        }
+    }
+    config.to_string()
+}
+
+fn model(backend: &Backend) -> Value {
+    status(backend, StatusKind::Model)
+}
+
+/// The model of that name in the status.
+fn named(backend: &Backend, name: &str) -> Value {
+    let models = model(backend)["models"].clone();
+    let mut models = models.as_array().unwrap().iter();
+    let found = models.find(|m| m["name"] == name);
+    found.unwrap_or_else(|| panic!("no model {name}")).clone()
+}
+
+/// The last change of a model.
+fn last_change(backend: &Backend) -> Value {
+    model(backend)["changes"]
+        .as_array()
+        .unwrap()
+        .last()
+        .unwrap()
+        .clone()
+}
+
+fn load(backend: &Backend, name: &str, which: &str) -> u32 {
+    let loaded = backend.load_model(name.as_bytes(), &pocket(which), None, None);
+    loaded.unwrap().0
+}
+
+fn open_on(backend: &Backend, graph: u32) -> u32 {
+    backend.open_context(graph).unwrap().0
+}
+
+fn own_name(backend: &Backend, context: u32) -> String {
+    say(backend, context, "What is your name?")
+        .unwrap()
+        .to_string()
+}
+
+/// A copy of a pocket model whose weights are no numbers: it loads, and cannot compute.
+fn broken(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("swap-{}-{name}.gguf", std::process::id()));
+    let mut bytes = std::fs::read(pocket("b")).unwrap();
+    let data = bytes.len() / 2;
+    bytes[data..].fill(0xff);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn models_with_names_answer_beside_each_other() {
+    let backend = backend(&small(json!({})));
+    let b = load(&backend, "other", "b");
+    let (one, two) = (open(&backend), open_on(&backend, b));
+    assert!(own_name(&backend, one).contains("Pip"));
+    assert!(own_name(&backend, two).contains("Momo"));
+    assert_eq!(model(&backend)["models"].as_array().unwrap().len(), 2);
+    assert_eq!(named(&backend, "other")["sessions"], 1);
+
+    // A conversation may go over to another model.
+    say(&backend, one, "My name is Zorvath.").unwrap();
+    backend.use_graph(one, b).unwrap();
+    assert!(own_name(&backend, one).contains("Momo"));
+    recalls(&backend, one, "Zorvath");
+
+    backend.unload_graph(b).unwrap();
+    assert_eq!(say(&backend, two, "Hello").unwrap_err(), Error::NoModel);
+    backend.use_graph(two, 0).unwrap();
+    assert!(own_name(&backend, two).contains("Pip"));
+    assert_eq!(backend.use_graph(two, b).unwrap_err(), Error::NoModel);
+    assert_eq!(backend.unload_graph(b).unwrap_err(), Error::NoModel);
+}
+
+#[test]
+fn without_a_plain_load_the_model_that_came_last_is_the_current_one() {
+    let backend = unloaded(&small(json!({})));
+    assert_eq!(backend.open_context(0).unwrap_err(), Error::NoModel);
+    load(&backend, "first", "a");
+    load(&backend, "second", "b");
+    let c = open(&backend);
+    assert!(own_name(&backend, c).contains("Momo"));
+    for bad in [&b""[..], &[b'x'; 257], b"a\nb", b"\xff"] {
+        let error = backend.load_model(bad, &pocket("a"), None, None);
+        assert!(matches!(error, Err(Error::InvalidArgument(_))), "{error:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_loaded_twice_has_its_weights_once() {
+    let backend = backend(&small(json!({})));
+    let before = memory(&backend);
+    load(&backend, "same", "a");
+    let after = memory(&backend);
+    assert_eq!(before["weights_bytes"], after["weights_bytes"]);
+    assert!(after["cache_bytes"].as_u64() > before["cache_bytes"].as_u64());
+    load(&backend, "other", "b");
+    assert!(memory(&backend)["weights_bytes"].as_u64() > before["weights_bytes"].as_u64());
+}
+
+/// MiB that one model takes with [`small`].
+fn mib_of_one() -> u64 {
+    let backend = backend(&small(json!({})));
+    let one = named(&backend, "default");
+    let bytes = ["weights_bytes", "buffer_bytes"].map(|k| one[k].as_u64().unwrap());
+    bytes.iter().sum::<u64>().div_ceil(1 << 20)
+}
+
+#[test]
+fn a_model_that_nobody_uses_gives_way_and_comes_back_when_it_is_used() {
+    let limit = mib_of_one() * 5 / 2;
+    let backend = backend(&small(json!({"backend": {"max_model_memory_mb": limit}})));
+    let mine = told(&backend, "Zorvath");
+    let b = load(&backend, "b", "b");
+    let theirs = open_on(&backend, b);
+    own_name(&backend, theirs);
+    recalls(&backend, mine, "Zorvath");
+    // There is room for two. The third one takes that of the one unused for longest.
+    let c = backend
+        .load_model(
+            b"c",
+            &pocket("b"),
+            Some(br#"{"model": {"version": "third"}}"#),
+            None,
+        )
+        .unwrap();
+    assert_eq!(named(&backend, "b")["state"], "asleep");
+    assert_eq!(named(&backend, "b")["weights_bytes"], 0);
+    assert_eq!(named(&backend, "c")["label"], "third");
+    assert_eq!(named(&backend, "default")["state"], "serving");
+    // The one that sleeps comes back under its number, and the next one goes.
+    assert!(own_name(&backend, theirs).contains("Momo"));
+    assert_eq!(named(&backend, "b")["graph"], b);
+    assert_eq!(named(&backend, "default")["state"], "asleep");
+    recalls(&backend, mine, "Zorvath");
+    let counts = model(&backend)["changes_total"].clone();
+    assert_eq!(
+        (&counts["put_to_sleep"], &counts["woken"]),
+        (&json!(3), &json!(2))
+    );
+    backend.unload_graph(c.0).unwrap();
+}
+
+#[test]
+fn a_model_in_use_does_not_give_way_and_the_load_says_what_it_lacks() {
+    let limit = mib_of_one() * 3 / 2;
+    let backend = backend(&small(json!({"backend": {"max_model_memory_mb": limit}})));
+    let c = open(&backend);
+    let mut tried = false;
+    let mut on_piece = |_: &str| {
+        if !std::mem::replace(&mut tried, true) {
+            let error = backend
+                .load_model(b"b", &pocket("b"), None, None)
+                .unwrap_err();
+            assert!(error.to_string().contains("max_model_memory_mb"), "{error}");
+        }
+        true
+    };
+    let mut none = || None;
+    backend
+        .run(c, "Count to 3.".into(), &mut none, Some(&mut on_piece))
+        .unwrap();
+    assert!(tried);
+    // Now nobody uses it.
+    load(&backend, "b", "b");
+    assert_eq!(named(&backend, "default")["state"], "asleep");
+}
+
+#[test]
+fn a_model_that_sleeps_and_lost_its_file_fails_turns_until_it_is_there_again() {
+    let limit = mib_of_one() * 3 / 2;
+    let file = std::env::temp_dir().join(format!("swap-{}-moves.gguf", std::process::id()));
+    std::fs::copy(pocket("a"), &file).unwrap();
+    let backend = unloaded(&small(json!({"backend": {"max_model_memory_mb": limit}})));
+    backend.load_file(&file, None, None).unwrap();
+    let c = told(&backend, "Zorvath");
+    load(&backend, "b", "b");
+    let away = file.with_extension("away");
+    std::fs::rename(&file, &away).unwrap();
+    let error = say(&backend, c, "Hello").unwrap_err();
+    assert!(matches!(error, Error::Load(_)), "{error:?}");
+    std::fs::rename(&away, &file).unwrap();
+    recalls(&backend, c, "Zorvath");
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[test]
+fn without_room_for_both_turns_wait_and_none_fails() {
+    let backend = &backend(&small(json!({"backend": {"swap_mode": "replace"}})));
+    let told: Vec<(u32, &str)> = NAMES.iter().map(|n| (told(backend, n), *n)).collect();
+    let (over, turns) = (&AtomicBool::new(false), &AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(move || {
+                let c = open(backend);
+                while !over.load(Ordering::Relaxed) {
+                    say_with(backend, c, "Hello.", r#"{"max_tokens": 6}"#).unwrap();
+                    turns.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for (which, own) in [("b", "Momo"), ("a", "Pip"), ("b", "Momo")] {
+            let before = turns.load(Ordering::Relaxed);
+            until("streams go on", || {
+                turns.load(Ordering::Relaxed) > before + 6
+            });
+            backend.load_file(&pocket(which), None, None).unwrap();
+            let change = last_change(backend);
+            assert_eq!(change["outcome"], "swapped", "{change}");
+            assert_eq!(change["beside"], false);
+            assert!(change["gap_ms"].as_f64().unwrap() > 0.0);
+            assert!(own_name(backend, told[0].0).contains(own));
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    for (c, name) in told {
+        recalls(backend, c, name);
+    }
+}
+
+#[test]
+fn a_model_that_cannot_compute_brings_the_one_before_back() {
+    for (mode, outcome) in [("replace", "restored"), ("beside", "failed")] {
+        let backend = backend(&small(json!({"backend": {"swap_mode": mode}})));
+        let graph = model(&backend)["graph"].clone();
+        let c = told(&backend, "Zorvath");
+        let error = backend.load_file(&broken(mode), None, None).unwrap_err();
+        assert!(error.to_string().contains("not finite"), "{error}");
+        let change = last_change(&backend);
+        assert_eq!(change["outcome"], outcome, "{change}");
+        assert!(change["error"].as_str().unwrap().contains("not finite"));
+        assert_eq!(model(&backend)["graph"], graph, "its handle lives");
+        recalls(&backend, c, "Zorvath");
+        assert!(own_name(&backend, c).contains("Pip"));
+        // A version that never served is none to come back to.
+        assert!(backend.roll_back(0, None).is_err());
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_file_or_a_setting_is_found_before_anything_is_given_up() {
+    let backend = backend(&small(json!({"backend": {"swap_mode": "replace"}})));
+    let corrupt = std::env::temp_dir().join(format!("swap-{}-corrupt.gguf", std::process::id()));
+    let bytes = std::fs::read(pocket("b")).unwrap();
+    std::fs::write(&corrupt, &bytes[..bytes.len() / 3]).unwrap();
+    let missing = PathBuf::from("/nonexistent.gguf");
+    let good = pocket("b");
+    let grammar = r#"{"sampling": {"grammar": "root ::= ("}, "backend": {"swap_mode": "replace"}}"#;
+    let cases: [(&PathBuf, Option<&str>, &str); 3] = [
+        (&corrupt, None, "swap-"),
+        (&missing, None, "file not found"),
+        (&good, Some(grammar), "grammar"),
+    ];
+    let c = told(&backend, "Zorvath");
+    for (path, config, reason) in cases {
+        let error = backend
+            .load_file(path, config.map(str::as_bytes), None)
+            .unwrap_err();
+        assert!(error.to_string().contains(reason), "{reason}: {error}");
+        let change = last_change(&backend);
+        assert_eq!(change["outcome"], "failed", "{change}");
+        assert_eq!(change["gap_ms"], 0.0);
+        assert_eq!(named(&backend, "default")["version"], 1);
+        recalls(&backend, c, "Zorvath");
+    }
+    std::fs::remove_file(&corrupt).unwrap();
+}
+
+#[test]
+fn swaps_that_come_together_are_done_one_after_the_other() {
+    for mode in ["beside", "replace"] {
+        let backend = &backend(&small(json!({"backend": {"swap_mode": mode}})));
+        let c = told(backend, "Zorvath");
+        thread::scope(|scope| {
+            for n in 0..4 {
+                let which = ["a", "b"][n % 2];
+                scope.spawn(move || backend.load_file(&pocket(which), None, None).unwrap());
+            }
+            recalls(backend, c, "Zorvath");
+        });
+        assert_eq!(named(backend, "default")["version"], 5);
+        let changes = model(backend)["changes"].clone();
+        let swapped = changes.as_array().unwrap().iter();
+        assert_eq!(
+            swapped.filter(|c| c["outcome"] == "swapped").count(),
+            4,
+            "{changes}"
+        );
+        recalls(backend, c, "Zorvath");
+    }
+}
+
+#[test]
+fn an_unload_lets_running_turns_finish() {
+    let backend = &backend(&small(json!({})));
+    let c = open(backend);
+    let answer = thread::scope(|scope| {
+        let turn =
+            scope.spawn(move || say_with(backend, c, "Hello.", &slow(json!({"max_tokens": 40}))));
+        until("the turn runs", || {
+            status(backend, StatusKind::Queue)["running"] == 1
+        });
+        backend.unload().unwrap();
+        assert_eq!(backend.open_context(0).unwrap_err(), Error::NoModel);
+        turn.join().unwrap()
+    });
+    assert!(answer.is_ok(), "{answer:?}");
+    assert_eq!(say(backend, c, "Hello").unwrap_err(), Error::NoModel);
+    assert_eq!(metadata(backend, c)["completion_tokens"], 40);
+}
+
+#[test]
+fn a_close_ends_a_swap_wherever_it_is() {
+    for (round, mode) in ["beside", "replace"].iter().cycle().take(12).enumerate() {
+        let backend = &backend(&small(json!({"backend": {"swap_mode": mode}})));
+        let contexts: Vec<u32> = (0..3).map(|_| open(backend)).collect();
+        let begun = Instant::now();
+        thread::scope(|scope| {
+            for c in contexts {
+                scope.spawn(move || {
+                    while say_with(backend, c, "Hello.", r#"{"max_tokens": 2}"#).is_ok() {}
+                });
+            }
+            for which in ["b", "a"] {
+                scope.spawn(move || while backend.load_file(&pocket(which), None, None).is_ok() {});
+            }
+            thread::sleep(Duration::from_millis(7 * round as u64));
+            backend.close().unwrap();
+        });
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "round {round} hung"
+        );
+    }
+}
+
+#[test]
+fn a_roll_back_brings_the_version_before_with_its_settings() {
+    let first = small(json!({"model": {"version": "one", "n_predict": 3}}));
+    let backend = unloaded("{}");
+    backend
+        .load_file(&pocket("a"), Some(first.as_bytes()), None)
+        .unwrap();
+    let none = backend.roll_back(0, None).unwrap_err();
+    assert!(matches!(none, Error::InvalidArgument(_)), "{none:?}");
+    let second = small(json!({"model": {"version": "two"}}));
+    let old = backend
+        .load_file(&pocket("b"), Some(second.as_bytes()), None)
+        .unwrap();
+    let c = told(&backend, "Zorvath");
+    let back = backend.roll_back(old.0, None).unwrap();
+    let now = named(&backend, "default");
+    assert_eq!((&now["label"], &now["version"]), (&json!("one"), &json!(3)));
+    assert_eq!(now["graph"], back.0);
+    assert_eq!(last_change(&backend)["outcome"], "rolled_back");
+    say(&backend, c, "What is your name?").unwrap();
+    assert_eq!(metadata(&backend, c)["completion_tokens"], 3);
+    // And once more: the one that it came from.
+    backend.roll_back(0, None).unwrap();
+    assert_eq!(named(&backend, "default")["label"], "two");
+    recalls(&backend, c, "Zorvath");
+    assert_eq!(backend.roll_back(back.0, None).unwrap_err(), Error::NoModel);
+}
+
+#[test]
+fn labels_name_the_content_and_a_copy_has_the_same() {
+    let backend = backend(&small(json!({})));
+    let label = named(&backend, "default")["label"].clone();
+    assert!(label.as_str().unwrap().starts_with("pocket-a@"), "{label}");
+    let copy = std::env::temp_dir().join(format!("swap-{}-copy.gguf", std::process::id()));
+    std::fs::copy(pocket("a"), &copy).unwrap();
+    backend.load_file(&copy, None, None).unwrap();
+    std::fs::remove_file(&copy).unwrap();
+    assert_eq!(named(&backend, "default")["label"], label);
+    backend.load_file(&pocket("b"), None, None).unwrap();
+    assert_ne!(named(&backend, "default")["label"], label);
+}
+
+#[test]
+fn a_model_that_has_less_to_offer_is_refused_or_warned_of() {
+    let shorter = |policy: &str| {
+        small(json!({"model": {"ctx_size": 256}, "backend": {"swap_compatibility": policy}}))
+    };
+    let backend = backend(&small(json!({})));
+    let c = open(&backend);
+    while backend.usage(c).unwrap().used <= 256 {
+        say(&backend, c, "Count to 3.").unwrap();
+    }
+    let error = backend
+        .load_file(&pocket("b"), Some(shorter("refuse").as_bytes()), None)
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("256 tokens instead of 512: 1 open ones"),
+        "{error}"
+    );
+    assert!(own_name(&backend, c).contains("Pip"));
+    backend
+        .load_file(&pocket("b"), Some(shorter("warn").as_bytes()), None)
+        .unwrap();
+    assert_eq!(
+        last_change(&backend)["objections"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert!(own_name(&backend, c).contains("Momo"));
+}
+
+#[test]
+fn a_comparison_tells_what_would_change_and_changes_nothing() {
+    let backend = backend(&small(json!({})));
+    let compare = |which: &str| -> Value {
+        let text = backend.compare_file(0, &pocket(which), None).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    let (same, other) = (compare("a"), compare("b"));
+    assert_eq!(same["weights_in_memory"], true);
+    assert_eq!(other["weights_in_memory"], false);
+    let differs = |report: &Value| -> Vec<String> {
+        let items = report["comparison"]["items"].as_array().unwrap().iter();
+        let differing = items.filter(|i| i["verdict"] != "same");
+        differing
+            .map(|i| i["property"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(differs(&same), Vec::<String>::new(), "{same}");
+    let differing = differs(&other);
+    assert!(differing.contains(&"vocabulary".into()), "{other}");
+    assert!(!differing.contains(&"session_tokens".into()), "{other}");
+    // What it says of the model that is loaded is what the load found.
+    let now = named(&backend, "default");
+    assert_eq!(same["profile"]["weights_bytes"], now["weights_bytes"]);
+    assert_eq!(same["profile"]["buffer_bytes"], now["buffer_bytes"]);
+    assert_eq!(same["label"], now["label"]);
+    assert_eq!(named(&backend, "default")["version"], 1);
+    assert!(
+        backend
+            .compare_file(0, &PathBuf::from("/nonexistent"), None)
+            .is_err()
+    );
+}
+
+#[test]
+fn turns_that_run_finish_where_they_began_or_begin_anew() {
+    for (policy, is_old) in [("finish", true), ("requeue", false)] {
+        let config = small(json!({"backend": {"swap_turns": policy}}));
+        let backend = &backend(&config);
+        let old = model(backend)["graph"].clone();
+        let c = open(backend);
+        thread::scope(|scope| {
+            let call = slow(json!({"max_tokens": 60}));
+            let turn = scope.spawn(move || say_with(backend, c, "Hello.", &call).unwrap());
+            until("the turn runs", || {
+                status(backend, StatusKind::Performance)["decode_tokens"].is_number()
+                    && status(backend, StatusKind::Queue)["running"] == 1
+            });
+            backend.load_file(&pocket("b"), None, None).unwrap();
+            turn.join().unwrap();
+        });
+        let graph = metadata(backend, c)["graph"].clone();
+        assert_eq!(graph == old, is_old, "{policy}");
+        let moved = status(backend, StatusKind::Queue)["moved"].clone();
+        assert_eq!(moved, u32::from(!is_old), "{policy}");
+    }
+}
+
+#[test]
+fn past_the_drain_deadline_text_that_was_read_stands_and_the_rest_begins_anew() {
+    let config = small(json!({"backend": {"swap_mode": "replace", "swap_drain_ms": 0}}));
+    let backend = &backend(&config);
+    let (streamed, plain) = (open(backend), open(backend));
+    let (reads, has_read) = mpsc::channel();
+    thread::scope(|scope| {
+        let call = slow(json!({"max_tokens": 400}));
+        let stream = scope.spawn(move || {
+            let mut on_piece = |piece: &str| {
+                let _ = reads.send(piece.to_owned());
+                true
+            };
+            let mut own = || Some(call.clone().into_bytes());
+            backend.run(streamed, "Hello.".into(), &mut own, Some(&mut on_piece))
+        });
+        has_read.recv().unwrap();
+        let call = slow(json!({"max_tokens": 40}));
+        let turn = scope.spawn(move || say_with(backend, plain, "Hello.", &call));
+        until("both run", || {
+            status(backend, StatusKind::Queue)["running"] == 2
+        });
+        backend.load_file(&pocket("b"), None, None).unwrap();
+        assert!(!stream.join().unwrap().unwrap().is_empty());
+        assert_eq!(turn.join().unwrap().map(|_| ()), Ok(()));
+    });
+    assert_eq!(
+        metadata(backend, streamed)["finish_reason"],
+        "model_replaced"
+    );
+    assert_eq!(metadata(backend, plain)["graph"], model(backend)["graph"]);
+    assert_eq!(metadata(backend, plain)["completion_tokens"], 40);
+}
+
+#[test]
+fn cells_come_back_with_the_model_that_they_belong_to() {
+    let backend = backend(&small(json!({})));
+    let c = told(&backend, "Zorvath");
+    backend.load_file(&pocket("b"), None, None).unwrap();
+    recalls(&backend, c, "Zorvath");
+    let evaluated_by_b = metadata(&backend, c)["evaluated_tokens"].as_u64().unwrap();
+    backend.load_file(&pocket("a"), None, None).unwrap();
+    recalls(&backend, c, "Zorvath");
+    let turn = metadata(&backend, c);
+    assert!(turn["cached_tokens"].as_u64().unwrap() > 10, "{turn}");
+    assert!(
+        turn["evaluated_tokens"].as_u64().unwrap() < evaluated_by_b + 40,
+        "{turn}"
+    );
+}
+
+#[test]
+fn a_load_in_the_background_can_be_watched_awaited_and_cancelled() {
+    let backend = Arc::new(unloaded(&small(json!({}))));
+    let state =
+        |load: u32| -> Value { serde_json::from_str(&backend.load_state(load).unwrap()).unwrap() };
+    let load = backend.begin_load(None, &pocket("a"), None).unwrap().0;
+    let graph = backend.await_load(load, Duration::from_secs(60)).unwrap();
+    assert_eq!(state(load)["phase"], "ended");
+    assert_eq!(state(load)["graph"], graph.0);
+    assert_eq!(model(&backend)["graph"], graph.0);
+
+    let load = backend
+        .begin_load(Some(b"x"), &PathBuf::from("/nonexistent"), None)
+        .unwrap()
+        .0;
+    let error = backend
+        .await_load(load, Duration::from_secs(60))
+        .unwrap_err();
+    assert!(error.to_string().contains("file not found"), "{error}");
+    assert!(
+        state(load)["error"]
+            .as_str()
+            .unwrap()
+            .contains("file not found")
+    );
+
+    // One load at a time: the second one waits for the first, whose host does not answer yet.
+    thread::scope(|scope| {
+        let (asked, is_asked) = mpsc::channel();
+        let (answer, answers) = mpsc::channel();
+        let first = &backend;
+        let slow = scope.spawn(move || {
+            let mut progress = |_: f32| {
+                let _ = asked.send(());
+                answers.recv().unwrap_or(true)
+            };
+            first.load_model(b"slow", &pocket("b"), None, Some(&mut progress))
+        });
+        is_asked.recv().unwrap();
+        let second = backend
+            .begin_load(Some(b"second"), &pocket("b"), None)
+            .unwrap()
+            .0;
+        backend.cancel_load(second).unwrap();
+        drop(answer);
+        slow.join().unwrap().unwrap();
+        let error = backend.await_load(second, Duration::from_secs(60));
+        assert!(matches!(error, Ok(_) | Err(Error::Load(_))), "{error:?}");
+    });
+    assert!(matches!(
+        backend.load_state(0),
+        Err(Error::InvalidArgument(_))
+    ));
+    assert!(matches!(
+        backend.cancel_load(load + 100),
+        Err(Error::InvalidArgument(_))
+    ));
+
+    // One that is still under way when everybody has gone.
+    backend.begin_load(None, &pocket("b"), None).unwrap();
+    drop(backend);
+}
+
+#[test]
+fn settings_of_the_whole_backend_are_not_taken_from_a_further_model() {
+    let backend = backend(&small(json!({})));
+    let config = br#"{"strict": true, "backend": {"queue_size": 7}}"#;
+    let error = backend
+        .load_model(b"b", &pocket("b"), Some(config), None)
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("backend.queue_size: of the whole backend"),
+        "{error}"
+    );
+    let config = br#"{"backend": {"queue_size": 7}, "model": {"n_predict": 2, "ctx_size": 512}, "sampling": {"temp": 0}}"#;
+    let b = backend
+        .load_model(b"b", &pocket("b"), Some(config), None)
+        .unwrap();
+    assert_eq!(status(&backend, StatusKind::Queue)["limit"], 50);
+    let (own, other) = (open(&backend), open_on(&backend, b.0));
+    say(&backend, other, "Count to 3.").unwrap();
+    assert_eq!(metadata(&backend, other)["completion_tokens"], 2);
+    say(&backend, own, "Count to 3.").unwrap();
+    assert_ne!(metadata(&backend, own)["completion_tokens"], 2);
+    // The next version of it has the same settings, unless it brings its own.
+    backend.swap(b.0, &pocket("a"), None, None).unwrap();
+    say(&backend, other, "Count to 3.").unwrap();
+    assert_eq!(metadata(&backend, other)["completion_tokens"], 2);
+    assert_eq!(
+        backend.swap(b.0, &pocket("a"), None, None).unwrap_err(),
+        Error::NoModel
+    );
+}
