@@ -129,6 +129,24 @@ fn first_steps_together(more: Value) -> Duration {
     begun.elapsed()
 }
 
+/// The lines about slow steps that a turn with a long prompt leaves.
+fn slow_lines(ms: u32) -> usize {
+    let file = std::env::temp_dir().join(format!("wasi-nn-keys-slow-{}.log", std::process::id()));
+    let backend = loaded(&greedy(json!({
+        "performance": {"slow_step_ms": ms},
+        "logging": {"level": "warn", "file": file},
+    })));
+    let c = open(&backend);
+    let prompt = "Tell me about rivers. ".repeat(40);
+    say_with(&backend, c, &prompt, r#"{"max_tokens": 2}"#).unwrap();
+    drop(backend);
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    std::fs::remove_file(&file).unwrap();
+    text.lines()
+        .filter(|line| line.contains("slow step"))
+        .count()
+}
+
 pub const ROWS: &[Row] = &[
     ("strict", || {
         let backend = unloaded("{}");
@@ -287,6 +305,10 @@ pub const ROWS: &[Row] = &[
             "steps_settle_within_the_gap_on_any_machine_that_can",
             "gap",
         );
+    }),
+    ("performance.slow_step_ms", || {
+        assert_eq!(slow_lines(1), 1, "one line for all of them");
+        assert_eq!(slow_lines(0), 0);
     }),
     ("performance.kv_mode", || {
         let split = json!({"performance": {"kv_mode": "split", "n_parallel": 2}});
