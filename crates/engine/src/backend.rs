@@ -37,7 +37,7 @@ use crate::error::{Error, Result};
 use crate::llama::{self, Special};
 use crate::logging::{self, Entered, Journal};
 use crate::models::Registry;
-use crate::scheduler::{Class, SessionKey, Totals};
+use crate::scheduler::{Class, Cores, SessionKey, Totals};
 use crate::spill::{self, Store};
 use contexts::{Contexts, Opened};
 use gate::{Gate, Inside};
@@ -81,6 +81,8 @@ pub struct Backend {
     registry: Arc<Registry<Serving>>,
     /// Counts that outlive the models.
     totals: Arc<Totals>,
+    /// What its models compute on.
+    cores: Arc<Cores>,
     contexts: Arc<Contexts>,
     /// Cells of idle conversations, across the models.
     store: Arc<Store>,
@@ -124,6 +126,7 @@ impl Backend {
             settings: RwLock::new(settings),
             registry,
             totals: Arc::default(),
+            cores: Cores::new(llama::runtime::physical_cores()),
             contexts,
             store,
             monitor,

@@ -160,6 +160,7 @@ impl Backend {
             brought,
             config,
             self.totals.clone(),
+            self.cores.clone(),
             self.store.clone(),
             &spawn_engine,
         )?;
