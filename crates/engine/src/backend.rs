@@ -16,6 +16,7 @@ mod look;
 mod metadata;
 mod monitor;
 mod naming;
+mod opening;
 mod prepare;
 mod report;
 mod serving;
@@ -40,22 +41,20 @@ pub use load::{OnProgress, Target};
 pub use report::StatusKind;
 pub use serving::GraphId;
 
-use crate::chat::{History, Session};
-use crate::config::{Config, SessionMemory};
+use crate::chat::Session;
+use crate::config::SessionMemory;
 use crate::error::{Error, Result};
 use crate::llama::{self, Special};
 use crate::logging::{self, Entered, Journal};
 use crate::models::Found;
-use crate::scheduler::{Class, SessionKey, Totals};
+use crate::scheduler::{Class, Cores, Totals};
 use crate::spill::{self, Store};
 use aliases::Aliases;
-use contexts::{Contexts, Opened};
+use contexts::Contexts;
 use fleet::Fleet;
 use gate::{Gate, Inside};
-use lines::Eviction;
 use monitor::Monitor;
 use settings::Settings;
-use version::DEFAULT;
 use workers::Workers;
 
 /// Receives whole characters of an answer on the calling thread; false ends the turn.
@@ -94,6 +93,8 @@ pub struct Backend {
     fleet: Arc<Fleet>,
     /// Counts that outlive the models.
     totals: Arc<Totals>,
+    /// What its models compute on.
+    cores: Arc<Cores>,
     contexts: Arc<Contexts>,
     /// Cells of idle conversations, across the models.
     store: Arc<Store>,
@@ -139,6 +140,7 @@ impl Backend {
             settling: Mutex::new(()),
             fleet,
             totals: Arc::default(),
+            cores: Cores::new(llama::runtime::physical_cores()),
             contexts,
             store,
             aliases: Aliases::new(),
@@ -202,63 +204,6 @@ impl Backend {
             }
         }
         self.fleet.join(|_| true);
-    }
-
-    /// Opens a conversation of its own. `graph`: a model version that was loaded here selects it; any other number
-    /// selects the current one, because hosts pass uninitialised memory. Errors: `NoModel`; `TooManyContexts`; `MemoryPressure`.
-    pub fn open_context(&self, graph: u32) -> Result<ContextId> {
-        let _call = self.enter()?;
-        let model = match self.fleet.name_of(graph) {
-            Some(model) => model,
-            None => {
-                let model = self.fleet.current().ok_or(Error::NoModel)?;
-                if !self.warned_graph.swap(true, Ordering::Relaxed) {
-                    log::warn!(target: "session", "graph {graph} is not loaded here, using model {model}");
-                }
-                model
-            }
-        };
-        let config = self.settings().config.clone();
-        let history = self.history_of(&model, &config);
-        self.forget_all(&self.contexts.clean_up(&config.backend), Eviction::Idle);
-        self.monitor.admit()?;
-        let limits = &config.backend;
-        let opened = self.contexts.open_anonymous(limits, history, model)?;
-        Ok(self.opened(&opened))
-    }
-
-    /// Opens the conversation `name`, or attaches to it. Errors: `MemoryPressure`; `InvalidArgument` for a name that is empty or longer
-    /// than 1,024 bytes; `NoModel`; `TooManyContexts`.
-    pub fn open_named_context(&self, name: &[u8]) -> Result<ContextId> {
-        let _call = self.enter()?;
-        let model = self.fleet.current().ok_or(Error::NoModel)?;
-        if name.is_empty() || name.len() > 1024 {
-            return Err(Error::InvalidArgument(format!(
-                "session name has {} bytes, must have 1 to 1024",
-                name.len()
-            )));
-        }
-        let config = self.settings().config.clone();
-        let history = self.history_of(&model, &config);
-        self.forget_all(&self.contexts.clean_up(&config.backend), Eviction::Idle);
-        if !self.contexts.has_named(name) {
-            self.monitor.admit()?;
-        }
-        let limits = &config.backend;
-        let opened = self.contexts.open_named(limits, name, history, model)?;
-        Ok(self.opened(&opened))
-    }
-
-    /// Closes a context; its running turn is cancelled. A named conversation is kept. Errors: `UnknownContext`.
-    pub fn close_context(&self, context: u32) -> Result<()> {
-        let _call = self.enter()?;
-        self.refuse_reentrance(Some(context))?;
-        let ended = self.contexts.close(context)?;
-        lines::closed(context, ended.is_none());
-        if let Some(session) = ended {
-            self.forget(&session);
-        }
-        Ok(())
     }
 
     /// Errors: `NoModel`, `UnknownContext`, `Reentrant`: what a turn on `context` would answer before its input is
@@ -460,34 +405,6 @@ impl Backend {
     fn session(&self, context: u32) -> Result<Arc<Session>> {
         self.refuse_reentrance(Some(context))?;
         self.contexts.get(context)
-    }
-
-    /// A new conversation with `model`, under its system prompt.
-    fn history_of(&self, model: &str, config: &Config) -> History {
-        let own = self.fleet.lineage(model).config;
-        let own = own.as_deref().filter(|_| model != DEFAULT);
-        History::new(own.unwrap_or(config).model.system_prompt.as_deref())
-    }
-
-    fn opened(&self, opened: &Opened) -> ContextId {
-        self.forget_all(&opened.evicted, Eviction::Limit);
-        lines::opened(opened.id.0, &opened.session);
-        opened.id
-    }
-
-    /// Sessions that clean-up has ended.
-    fn forget_all(&self, sessions: &[Arc<Session>], why: Eviction) {
-        for session in sessions {
-            lines::evicted(session, why);
-            self.forget(session);
-        }
-    }
-
-    fn forget(&self, session: &Session) {
-        self.store.forget(session.id);
-        for version in self.fleet.registry.versions() {
-            version.engine.forget(SessionKey(session.id));
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the machine and the limits of this process tell about memory, in bytes.
+//! What the machine and the limits of this process tell about memory, in bytes and in page faults.
 //!
 //! Linux, with control groups of version 2. What is not told (another system, version 1, no such file) is `None`, never
 //! a guess. Each call reads anew, some short files, from any thread and without locks. Decides nothing.
@@ -58,6 +58,11 @@ pub fn process() -> Option<Use> {
 /// Bytes of this process that are in memory, mapped files with them.
 pub fn resident() -> Option<u64> {
     kib(&read("/proc/self/status")?, "VmRSS")
+}
+
+/// Times that a thread of this process had to wait for the disk because a page was not in memory.
+pub fn major_faults() -> Option<u64> {
+    faults(&read("/proc/self/stat")?)
 }
 
 /// Share of the last ten seconds, in percent, in which some task of this process's control group waited for memory.
@@ -163,6 +168,12 @@ fn some_avg10(text: &str) -> Option<f32> {
         .lines()
         .find_map(|line| line.strip_prefix("some avg10="))?;
     rest.split_whitespace().next()?.parse().ok()
+}
+
+/// The twelfth field of `/proc/self/stat`; the second one, in brackets, may hold blanks and brackets itself.
+fn faults(text: &str) -> Option<u64> {
+    let (_, rest) = text.rsplit_once(')')?;
+    rest.split_whitespace().nth(9).and_then(number)
 }
 
 fn number(text: &str) -> Option<u64> {
@@ -331,6 +342,14 @@ workingset_refault_file 3
     }
 
     #[test]
+    fn faults_are_found_behind_any_name() {
+        let line = "7 (a) b 1 2 3 4 5 6 7 8 9) R 1 7 7 0 -1 4194304 107 0 42 0 1 0";
+        assert_eq!(faults(line), Some(42));
+        assert_eq!(faults("7 (a) R 1"), None);
+        assert_eq!(faults(""), None);
+    }
+
+    #[test]
     fn nothing_is_left_above_a_limit() {
         let above = Use { used: 9, limit: 4 };
         assert_eq!(above.left(), 0);
@@ -342,6 +361,7 @@ workingset_refault_file 3
         let total = total().unwrap();
         assert!(available().unwrap() <= total);
         assert!((1..total).contains(&resident().unwrap()));
+        assert!(major_faults().is_some());
         if let Some(percent) = stall() {
             assert!((0.0..=100.0).contains(&percent));
         }

@@ -7,6 +7,7 @@ mod answer;
 mod balance;
 mod batch;
 mod class;
+mod cores;
 mod desk;
 mod engine;
 mod governor;
@@ -24,8 +25,10 @@ mod rows;
 mod run;
 mod share;
 mod slot;
+mod slow;
 mod speech;
 mod stats;
+mod watch;
 mod work;
 
 // Declared here, because `tests/interleavings.rs` takes `intake.rs` in, where threads and clocks are not real.
@@ -34,6 +37,7 @@ mod work;
 mod intake_tests;
 
 pub use class::Class;
+pub use cores::Cores;
 pub use engine::{Engine, Spawn, Start};
 pub use job::{
     Deadlines, Droppable, HardLimit, Outcome, Past, Piece, SessionKey, Ticket, Timings, Turn,
@@ -41,5 +45,6 @@ pub use job::{
 pub use lane::Keeping;
 pub use queue::{Client, Limits};
 pub use reuse::{Hit, Miss};
+pub use slow::{Cause, Counts};
 pub use speech::Speech;
 pub use stats::{Stats, Totals};

@@ -93,23 +93,31 @@ fn cells_that_cannot_be_allocated_are_fewer_cells_or_an_error() {
         );
     }
     let backend = unloaded("{\"logging\": {\"level\": \"none\"}}");
-    let load = |kv_mode: &str| {
+    let load = |kv_mode: &str, swap_mode: &str| {
         let config = greedy(json!({
             "model": {"ctx_size": 2048, "cache_type_k": "f32", "cache_type_v": "f32"},
-            "backend": {"max_concurrent": 256},
+            "backend": {"max_concurrent": 256, "swap_mode": swap_mode},
             "performance": {"n_parallel": 256, "kv_mode": kv_mode},
         }));
         backend.load_file(&pocket("a"), Some(config.as_bytes()), None)
     };
-    load("unified").unwrap();
+    load("unified", "auto").unwrap();
     let told: Value = status(&backend, StatusKind::Model);
     let cells = told["kv_cells"].as_u64().unwrap();
     assert!((2048..524_288).contains(&cells), "{told}");
     let context = open(&backend);
     say(&backend, context, "My name is Zorvath.").unwrap();
     // Equal parts cannot be smaller than a conversation: refused, and the model of before goes on.
-    let error = load("split").unwrap_err();
-    assert!(error.to_string().contains("context"), "{error}");
-    let answer = say(&backend, context, "What is my name?").unwrap();
-    assert!(answer.contains("Zorvath"), "{answer}");
+    // Where it had to go first, it comes back.
+    for (swap_mode, outcome) in [("beside", "failed"), ("replace", "restored")] {
+        let error = load("split", swap_mode).unwrap_err();
+        assert!(error.to_string().contains("context"), "{error}");
+        let changes = status(&backend, StatusKind::Model)["changes"].clone();
+        assert_eq!(
+            changes.as_array().unwrap().last().unwrap()["outcome"],
+            outcome
+        );
+        let answer = say(&backend, context, "What is my name?").unwrap();
+        assert!(answer.contains("Zorvath"), "{answer}");
+    }
 }

@@ -1,5 +1,7 @@
 //! Fifty swaps under load: nobody fails, nobody forgets, nothing leaks. Alone in its process, because it weighs it.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod common;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

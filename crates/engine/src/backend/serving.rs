@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::handles::{Handle, Numbers};
 use crate::llama::{Model, Token, Vocab};
 use crate::models::{Brought, Profile};
-use crate::scheduler::{Engine, Keeping, Limits, Spawn, Start, Totals};
+use crate::scheduler::{Cores, Engine, Keeping, Limits, Spawn, Start, Totals};
 use crate::spill::Store;
 
 /// A loaded model version as a host sees it: non-zero, unique in the process, never reused.
@@ -88,6 +88,7 @@ impl Serving {
         version: Version,
         strict: bool,
         totals: Arc<Totals>,
+        cores: Arc<Cores>,
         store: Arc<Store>,
         spawn: Spawn<'_>,
     ) -> Result<(Serving, Option<JoinHandle<()>>)> {
@@ -163,7 +164,10 @@ impl Serving {
                 },
                 limits: limits(&config.backend),
                 threads: plan.threads,
+                on_device: weights.n_gpu_layers() > 0,
+                cores,
                 target_gap: config.performance.target_gap,
+                slow_step: config.performance.slow_step,
                 gather: config.performance.batch_timeout,
                 totals,
             },

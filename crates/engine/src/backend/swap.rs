@@ -405,6 +405,7 @@ impl Swap<'_> {
             version.clone(),
             strict,
             backend.totals.clone(),
+            backend.cores.clone(),
             backend.store.clone(),
             &spawn_engine,
         )?;

@@ -18,6 +18,8 @@ pub struct Performance {
     pub n_parallel: u32,
     /// Longest gap that a running stream should see.
     pub target_gap: Duration,
+    /// Steps that take so long are told of; zero: none is.
+    pub slow_step: Duration,
     /// Layout of the KV cache.
     pub kv_mode: KvMode,
     /// Cells of the KV cache, in tokens; 0: as many as the turns that are decoded together may need and memory allows.
@@ -32,6 +34,7 @@ impl Default for Performance {
             batch_timeout: Duration::ZERO,
             n_parallel: 8,
             target_gap: Duration::from_millis(250),
+            slow_step: Duration::from_secs(1),
             kv_mode: KvMode::Auto,
             kv_pool_tokens: 0,
         }
@@ -115,6 +118,17 @@ static KEYS: &[Key] = &[
     .about(
         "Longest gap in milliseconds that a running stream should see; sets how \
          much prompt a step takes.",
+    ),
+    Key::int(
+        "slow_step_ms",
+        Ints::new(0, 600_000),
+        |config| config.performance.slow_step.as_millis() as i64,
+        |config, ms| config.performance.slow_step = Duration::from_millis(ms as u64),
+    )
+    .flat(Flat::Never)
+    .about(
+        "Warn of steps that take so many milliseconds or more, with the most \
+         likely cause, at most every 5 seconds. 0: never.",
     ),
     Key::word(
         "kv_mode",

@@ -103,6 +103,16 @@ pub(crate) fn physical_cores() -> u32 {
     u32::try_from(count).unwrap_or(1).max(1)
 }
 
+/// Gives freed memory back to the system. After the first large buffer is freed, glibc keeps later ones of that size in
+/// its arenas: a process that swaps models would grow with every version.
+pub(crate) fn give_back_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: takes no pointers, may be called from any thread at any time, and locks what it walks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 #[cfg(test)]
 mod unit {
     use super::*;
@@ -124,15 +134,5 @@ mod unit {
         let usable = std::thread::available_parallelism().unwrap().get() as u32;
         assert!((1..=usable).contains(&physical_cores()));
         assert!(max_sequences() >= 1);
-    }
-}
-
-/// Gives freed memory back to the system. After the first large buffer is freed, glibc keeps later ones of that size in
-/// its arenas: a process that swaps models would grow with every version.
-pub(crate) fn give_back_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: takes no pointers, may be called from any thread at any time, and locks what it walks.
-    unsafe {
-        libc::malloc_trim(0);
     }
 }

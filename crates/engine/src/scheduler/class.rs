@@ -42,3 +42,24 @@ impl Class {
         }
     }
 }
+
+/// Some of the classes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Classes([bool; 4]);
+
+impl Classes {
+    /// Whether the class is one of them.
+    pub fn has(self, class: Class) -> bool {
+        self.0[class as usize]
+    }
+}
+
+impl FromIterator<Class> for Classes {
+    fn from_iter<I: IntoIterator<Item = Class>>(classes: I) -> Classes {
+        let mut all = Classes::default();
+        classes
+            .into_iter()
+            .for_each(|class| all.0[class as usize] = true);
+        all
+    }
+}

@@ -1,5 +1,8 @@
 //! A running engine thread as its callers see it: submit, forget, stop.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -7,6 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::cores::{Cores, Member};
 use super::desk::Desk;
 use super::intake::{Intake, Refusal};
 use super::job::{Job, SessionKey, Ticket, Turn, channel};
@@ -15,6 +19,7 @@ use super::lanes::{Lanes, Make, Spare};
 use super::queue::{Limits, Queue};
 use super::run::{Command, Loop};
 use super::stats::{Stats, Totals};
+use super::watch::Watch;
 use crate::error::{Error, Result};
 use crate::llama::{Context, ThreadCounts, Token, Vocab};
 use crate::memory::Level;
@@ -38,8 +43,14 @@ pub struct Start {
     pub limits: Limits,
     /// Compute threads at most; fewer while others need the cores.
     pub threads: ThreadCounts,
+    /// Layers are on a device: a step takes one core.
+    pub on_device: bool,
+    /// What the backend's models compute on.
+    pub cores: Arc<Cores>,
     /// Longest gap that a running stream should see.
     pub target_gap: Duration,
+    /// From which length on a step is slow; zero: none is.
+    pub slow_step: Duration,
     /// How long the first job of a batch waits for others.
     pub gather: Duration,
     /// Where the backend counts.
@@ -83,10 +94,13 @@ impl Engine {
                 capacity: start.capacity,
                 keeping: start.keeping,
                 threads: start.threads,
+                on_device: start.on_device,
                 target_gap: start.target_gap,
                 fair: start.limits.fair,
-                totals: start.totals,
+                totals: start.totals.clone(),
             }),
+            cores: Member::join(&start.cores),
+            watch: Watch::new(start.slow_step, start.totals),
             vocab: start.vocab,
             halt: halt.clone(),
             gather: start.gather,

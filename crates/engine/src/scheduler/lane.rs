@@ -3,6 +3,7 @@
 //! Lives in the engine thread only. Which turn comes next and which gives way is decided by the queue; the loop carries
 //! that out through here.
 
+mod evaluate;
 mod follow;
 mod keep;
 mod overflow;
@@ -16,16 +17,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::balance::Balance;
+use super::class::{Class, Classes};
+use super::cores::Member;
 use super::governor::Governor;
-use super::pace::{Amount, Pace};
-use super::patience::Patience;
+use super::pace::Pace;
 use super::pool::Pool;
 use super::queue::{Client, Running, Standing};
 use super::slot::Slot;
+use super::slow::{Facts, Parts};
 use super::stats::{CellUse, Totals};
+use super::watch::Watch;
 use super::work::Work;
 use crate::error::{Error, Result};
-use crate::llama::context::Removal;
 use crate::llama::{Batch, Context, DecodeFailure, SeqId, ThreadCounts, Vocab};
 use crate::stopping::Verdict;
 
@@ -44,6 +47,7 @@ pub(super) struct Lane {
     /// Tokens that one turn may use.
     capacity: usize,
     threads: ThreadCounts,
+    on_device: bool,
     shape: Shape,
     fair: bool,
     balance: Balance,
@@ -74,11 +78,27 @@ pub(super) struct Setup {
     pub(super) parallel: usize,
     pub(super) capacity: usize,
     pub(super) threads: ThreadCounts,
+    /// Its steps compute on a device.
+    pub(super) on_device: bool,
     pub(super) shape: Shape,
     /// Whether clients with many turns step back for those with few.
     pub(super) fair: bool,
     pub(super) keeping: Keeping,
     pub(super) totals: Arc<Totals>,
+}
+
+/// What a step has to do with.
+pub(super) struct Around<'a> {
+    pub(super) vocab: &'a Vocab,
+    /// Cuts the step short from any thread.
+    pub(super) halt: &'a AtomicBool,
+    /// Where the cores are taken from.
+    pub(super) cores: &'a Member,
+    /// Classes that the model works for.
+    pub(super) classes: Classes,
+    /// Hears what each client's turn cost.
+    pub(super) charge: &'a mut dyn FnMut(Client, u64),
+    pub(super) watch: &'a mut Watch,
 }
 
 /// A turn that left its slot for good.
@@ -105,6 +125,7 @@ impl Lane {
             parallel: setup.parallel,
             capacity: setup.capacity,
             threads: setup.threads,
+            on_device: setup.on_device,
             shape: setup.shape,
             fair: setup.fair,
             balance: Balance::default(),
@@ -138,6 +159,11 @@ impl Lane {
             idle_sequences: self.pool.idle_sequences(),
             prefixes: self.pool.prefix_tokens(),
         }
+    }
+
+    /// Classes of the running turns.
+    pub(super) fn classes(&self) -> impl Iterator<Item = Class> {
+        self.slots.iter().map(|slot| slot.standing.class())
     }
 
     /// Further turns that may run.
@@ -181,19 +207,11 @@ impl Lane {
     }
 
     /// Evaluates the next tokens of the running turns, samples, and adds the turns that are over to `ended`.
-    ///
-    /// `halt` cuts the step short from any thread; `charge` hears what each client's turn cost.
-    pub(super) fn step(
-        &mut self,
-        vocab: &Vocab,
-        halt: &AtomicBool,
-        charge: &mut dyn FnMut(Client, u64),
-        ended: &mut Vec<Ended>,
-    ) {
+    pub(super) fn step(&mut self, around: Around<'_>, ended: &mut Vec<Ended>) {
         self.settle(Instant::now());
-        self.carried = 0;
+        let moved = std::mem::take(&mut self.carried);
         let begun = Instant::now();
-        let amount = match self.plan(begun) {
+        let amount = match self.plan(begun, around.cores.rounds()) {
             Ok(amount) => amount,
             Err(error) => return self.fail(&error, ended),
         };
@@ -204,85 +222,59 @@ impl Lane {
         self.check_books();
         self.steps += 1;
         self.totals.steps.count();
-        let turns = self.slots.iter().filter(|s| !s.planned.is_empty());
-        self.totals.step_turns.add(turns.count() as u64);
+        let turns = self.slots.iter().filter(|s| !s.planned.is_empty()).count();
+        self.totals.step_turns.add(turns as u64);
         self.totals.step_slots.add(self.parallel as u64);
-        let shifts = self.context.has_shift_pending();
-        match self.decode(amount, halt, begun) {
-            Ok(()) => self.deliver(vocab, begun, charge, ended),
-            Err(DecodeFailure::Aborted) if !halt.load(Ordering::Relaxed) => return self.rewind(),
+        let mut facts = Facts {
+            steps: self.steps,
+            turns,
+            prompt_tokens: amount.prefill,
+            moved,
+            shift: self.context.has_shift_pending(),
+            expected: self.expected(amount),
+            held_down: self.is_held_down(),
+            faults: None,
+        };
+        let mut parts = Parts {
+            cells: around.watch.before(begun),
+            ..Parts::default()
+        };
+        match self.evaluate(&around, facts.expected, begun, &mut parts) {
+            Ok(()) => {}
+            Err(DecodeFailure::Aborted) if !around.halt.load(Ordering::Relaxed) => {
+                return self.rewind();
+            }
             Err(DecodeFailure::Aborted) => return self.fail(&Error::Cancelled, ended),
             Err(DecodeFailure::NoCells) => {
                 return self.fail(&Error::Engine("decode found no free cells".into()), ended);
             }
             Err(DecodeFailure::Failed(reason)) => return self.fail(&Error::Engine(reason), ended),
         }
-        match shifts {
+        let decoded = Instant::now();
+        let leaving = self.deliver(around.vocab, begun, around.charge, ended);
+        let now = Instant::now();
+        parts.cells += leaving;
+        parts.sampling = now.duration_since(decoded).saturating_sub(leaving);
+        facts.moved += self.carried;
+        around.watch.step(&parts, facts, now);
+        // What other models took is not this one's time.
+        let time = now.duration_since(begun).saturating_sub(parts.waited);
+        match facts.shift {
             // It says nothing about other steps.
-            true => self.totals.shift_us.set(micros(begun.elapsed())),
-            false => self.learn(amount, begun.elapsed()),
+            true => self.totals.shift_us.set(micros(time)),
+            false => self.learn(amount, time),
         }
     }
 
-    /// Evaluates the batch. Without cells, which the accounting excludes, idle sequences give way once.
-    fn decode(
-        &mut self,
-        amount: Amount,
-        halt: &AtomicBool,
-        begun: Instant,
-    ) -> std::result::Result<(), DecodeFailure> {
-        for slot in self.slots.iter_mut().filter(|s| !s.planned.is_empty()) {
-            slot.work.begin(begun, self.capacity);
-            slot.standing.begin();
-        }
-        // Where cells cannot be cut, neighbours of a cancelled turn would have to start again.
-        let expected = match (&self.shape, self.context.removal()) {
-            (Shape::Paced(pace, _), Removal::Anywhere) => pace.expected(amount),
-            _ => None,
-        };
-        let patience = Patience::new(&self.slots, begun, expected);
-        let stop = || halt.load(Ordering::Relaxed) || patience.is_over();
-        self.context.resume_threads();
-        let result = self.context.decode_unless(&self.batch, &stop);
-        if !matches!(result, Err(DecodeFailure::NoCells)) {
-            return result;
-        }
-        self.totals.accounting_errors.count();
-        log::error!(target: "memory", "decode found no cells although {} of them are accounted for", self.pool.used());
-        while let Some(leaving) = self.pool.evict(begun) {
-            self.clear(leaving.sequence);
-        }
-        self.context.decode_unless(&self.batch, &stop)
-    }
-
-    /// Adapts the next steps to how long this one took.
-    fn learn(&mut self, amount: Amount, time: Duration) {
-        self.totals.step(amount.prefill, time);
-        let Shape::Paced(pace, governor) = &mut self.shape else {
-            return;
-        };
-        pace.record(amount, time);
-        if let Some(threads) = governor.record(amount, time.as_secs_f64()) {
-            let counts = ThreadCounts {
-                decode: self.threads.decode.min(threads),
-                batch: self.threads.batch.min(threads),
-            };
-            log::debug!(target: "engine", "{threads} compute threads");
-            if let Err(error) = self.context.set_threads(counts) {
-                log::warn!(target: "engine", "threads not changed: {error}");
-            }
-        }
-        self.totals.threads.set(governor.threads().into());
-    }
-
-    /// Samples every slot that has logits and takes out the turns that are over.
+    /// Samples every slot that has logits and takes out the turns that are over. Returns how long cells were put away.
     fn deliver(
         &mut self,
         vocab: &Vocab,
         begun: Instant,
         charge: &mut dyn FnMut(Client, u64),
         ended: &mut Vec<Ended>,
-    ) {
+    ) -> Duration {
+        let mut leaving = Duration::ZERO;
         let mut at = 0;
         while at < self.slots.len() {
             let slot = &mut self.slots[at];
@@ -320,27 +312,14 @@ impl Lane {
                 }
                 Ok(Some(verdict)) => {
                     let keep = slot.work.job.turn.keep_cache;
-                    ended.push(self.leave(at, keep, Ok(verdict), Instant::now()));
+                    let now = Instant::now();
+                    ended.push(self.leave(at, keep, Ok(verdict), now));
+                    leaving += now.elapsed();
                 }
                 Err(error) => ended.push(self.leave(at, false, Err(error), Instant::now())),
             }
         }
-    }
-
-    /// The step was given up: what it evaluated is cut off again, so that the turns that go on are as before it.
-    fn rewind(&mut self) {
-        self.totals.aborted_steps.count();
-        for slot in &mut self.slots {
-            slot.unplan();
-            let kept = self.pool.len(slot.sequence);
-            let from = position(kept);
-            if !self.context.seq_truncate(slot.seq, from) {
-                self.context.seq_clear(slot.seq);
-                self.pool.restart(slot.sequence);
-                slot.work.restart();
-            }
-        }
-        self.batch.clear();
+        leaving
     }
 
     /// The step failed as a whole: what its sequences hold is unknown, so they are cleared.

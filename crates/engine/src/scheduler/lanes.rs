@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::class::Class;
 use super::governor::Governor;
 use super::lane::{Keeping, Lane, Setup, Shape};
 use super::pace::Pace;
@@ -23,6 +24,7 @@ pub(super) struct Lanes {
     spare: Spare,
     capacity: usize,
     threads: ThreadCounts,
+    on_device: bool,
     keeping: Keeping,
     totals: Arc<Totals>,
 }
@@ -42,6 +44,7 @@ pub(super) struct Make {
     pub(super) capacity: usize,
     pub(super) keeping: Keeping,
     pub(super) threads: ThreadCounts,
+    pub(super) on_device: bool,
     pub(super) target_gap: Duration,
     pub(super) fair: bool,
     pub(super) totals: Arc<Totals>,
@@ -70,6 +73,7 @@ impl Lanes {
                 parallel: make.parallel,
                 capacity: make.capacity,
                 threads,
+                on_device: make.on_device,
                 shape: Shape::Paced(pace, governor),
                 fair: make.fair,
                 keeping: make.keeping.clone(),
@@ -79,6 +83,7 @@ impl Lanes {
             spare: make.spare,
             capacity: make.capacity,
             threads,
+            on_device: make.on_device,
             keeping: make.keeping,
             totals: make.totals,
         }
@@ -110,6 +115,7 @@ impl Lanes {
                 parallel: 1,
                 capacity: self.capacity,
                 threads: self.threads,
+                on_device: self.on_device,
                 shape: Shape::Fixed(piece),
                 fair: false,
                 keeping: self.keeping.clone(),
@@ -132,6 +138,12 @@ impl Lanes {
     /// Whether the shared lane could run more than `waiting` further turns.
     pub(super) fn could_take_more(&self, waiting: usize) -> bool {
         self.shared.free() > waiting
+    }
+
+    /// Classes of the running turns.
+    pub(super) fn classes(&self) -> impl Iterator<Item = Class> {
+        let lanes = std::iter::once(&self.shared).chain(&self.own);
+        lanes.flat_map(Lane::classes)
     }
 
     /// Running turns.

@@ -53,8 +53,10 @@ impl Pace {
     }
 
     /// Prompt tokens for a step with `decodes` decode tokens: at most `most`, at least [`LEAST`] and in whole pieces.
-    pub fn budget(&self, decodes: usize, most: usize) -> usize {
-        let room = PLANNED * self.gap - self.decode_seconds(decodes);
+    /// The gap has room for `rounds` such steps: those of other models go between two of this one.
+    pub fn budget(&self, decodes: usize, most: usize, rounds: u32) -> usize {
+        let gap = self.gap / f64::from(rounds.max(1));
+        let room = PLANNED * gap - self.decode_seconds(decodes);
         let tokens = (room * self.prefill_rate).max(0.0) as usize;
         (tokens / PIECE * PIECE).max(LEAST).min(most)
     }
@@ -137,7 +139,7 @@ mod tests {
 
     #[test]
     fn nothing_measured_is_the_least() {
-        assert_eq!(Pace::new(GAP, 8).budget(0, 512), LEAST);
+        assert_eq!(Pace::new(GAP, 8).budget(0, 512, 1), LEAST);
     }
 
     #[test]
@@ -160,8 +162,11 @@ mod tests {
             );
         }
         // 225 ms less 25 ms at 2 ms a token.
-        assert_eq!(pace.budget(4, 512), 96);
-        assert_eq!(pace.budget(4, 70), 70);
+        assert_eq!(pace.budget(4, 512, 1), 96);
+        assert_eq!(pace.budget(4, 70, 1), 70);
+        // Half of the gap is another model's; prompts move on whoever else computes.
+        assert_eq!(pace.budget(0, 512, 2), 48);
+        assert_eq!(pace.budget(4, 512, 100), LEAST);
     }
 
     #[test]
@@ -212,7 +217,7 @@ mod tests {
             let mut pace = Pace::new(GAP, 16);
             let mut last = Duration::ZERO;
             for n in 0..60 {
-                let prefill = if n % 8 == 7 { 0 } else { pace.budget(decodes, 512) };
+                let prefill = if n % 8 == 7 { 0 } else { pace.budget(decodes, 512, 1) };
                 let amount = Amount { decodes, prefill };
                 if amount.decodes + amount.prefill == 0 { continue; }
                 let time = step(amount, fixed, per_decode, per_prefill);
@@ -222,7 +227,7 @@ mod tests {
             let least = step(Amount { decodes, prefill: LEAST }, fixed, per_decode, per_prefill);
             prop_assert!(last <= GAP.max(least), "{last:?}");
             // And the room is used: another piece would not have fitted.
-            let more = pace.budget(decodes, 512) + 2 * LEAST;
+            let more = pace.budget(decodes, 512, 1) + 2 * LEAST;
             let next = step(Amount { decodes, prefill: more }, fixed, per_decode, per_prefill);
             prop_assert!(more > 512 || next > ms(0.9 * 250.0), "{more} {next:?}");
         }

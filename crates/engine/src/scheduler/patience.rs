@@ -18,9 +18,8 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// For a step over `slots` that began at `begun` and should take `expected`; `None` where that is not known, or
-    /// where giving up would cost the other turns their cells.
-    pub(super) fn new(slots: &[Slot], begun: Instant, expected: Option<Duration>) -> Patience {
+    /// For a step over `slots` that has yet to begin.
+    pub(super) fn new(slots: &[Slot]) -> Patience {
         let of = |works: bool| {
             let slots = slots.iter().filter(|s| s.planned.is_empty() != works);
             slots.map(|s| s.work.job.turn.cancelled.clone()).collect()
@@ -28,8 +27,14 @@ impl Patience {
         Patience {
             working: of(true),
             waiting: of(false),
-            end: expected.map(|time| begun + TIMES * time),
+            end: None,
         }
+    }
+
+    /// The step begins at `now` and should take `expected`; `None` where that is not known, or where giving up would cost
+    /// the other turns their cells.
+    pub(super) fn begin(&mut self, now: Instant, expected: Option<Duration>) {
+        self.end = expected.map(|time| now + TIMES * time);
     }
 
     /// Whether to give up now.

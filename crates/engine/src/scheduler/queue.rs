@@ -52,7 +52,7 @@ use self::clients::Clients;
 pub use self::rotation::{Rotation, Running};
 pub use self::waiting::Now;
 use self::waiting::{Lane, Waiting};
-use super::class::Class;
+use super::class::{Class, Classes};
 
 /// Bounds and rules of the queue.
 #[derive(Debug, Clone, Copy)]
@@ -184,6 +184,17 @@ impl<J> Queue<J> {
     pub fn waiting(&self, class: Class) -> usize {
         let of_class = |w: &&Waiting<J>| w.standing.class == class;
         self.waiting.iter().filter(of_class).count()
+    }
+
+    /// Classes that have a say: those of waiting jobs and `running` ones; one for all while classes are off.
+    pub fn classes(&self, running: impl Iterator<Item = Class>) -> Classes {
+        match self.limits.by_class {
+            true => {
+                let waiting = self.waiting.iter().map(|w| w.standing.class);
+                waiting.chain(running).collect()
+            }
+            false => std::iter::once(Class::Normal).collect(),
+        }
     }
 
     /// Jobs waiting that are overdue; none while classes are off.

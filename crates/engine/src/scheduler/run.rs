@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::cores::Member;
 use super::desk::{Desk, over};
 use super::intake::{Intake, Phase, Wait};
 use super::job::{Job, SessionKey};
-use super::lane::{Ended, Refusal};
+use super::lane::{Around, Ended, Refusal};
 use super::lanes::{Lanes, Which};
 use super::queue::{Now, Rotation};
+use super::watch::Watch;
 use super::work::Work;
 use crate::error::Error;
 use crate::llama::Vocab;
@@ -38,6 +40,9 @@ pub(super) struct Loop {
     pub(super) desk: Desk,
     pub(super) lanes: Lanes,
     pub(super) vocab: Vocab,
+    /// This model's part in the backend's cores.
+    pub(super) cores: Member,
+    pub(super) watch: Watch,
     /// Cuts a running step short.
     pub(super) halt: Arc<AtomicBool>,
     /// How long the first job of a batch waits for others.
@@ -64,6 +69,7 @@ impl Loop {
     }
 
     fn step(&mut self, now: Now) {
+        self.watch.begin(now.time);
         self.desk.sweep(now);
         for lane in self.lanes.all() {
             lane.end(
@@ -77,10 +83,18 @@ impl Loop {
         let blocked = self.admit(now);
         self.give_way(now, &blocked);
         self.secure(now);
+        let classes = self.desk.queue.classes(self.lanes.classes());
         for lane in self.lanes.all() {
             let queue = &mut self.desk.queue;
-            let mut charge = |client, cost| queue.charge(client, cost);
-            lane.step(&self.vocab, &self.halt, &mut charge, &mut self.ended);
+            let around = Around {
+                vocab: &self.vocab,
+                halt: &self.halt,
+                cores: &self.cores,
+                classes,
+                charge: &mut |client, cost| queue.charge(client, cost),
+                watch: &mut self.watch,
+            };
+            lane.step(around, &mut self.ended);
         }
         self.answer();
     }
@@ -98,6 +112,7 @@ impl Loop {
         let is_idle = self.is_idle();
         if is_idle {
             self.lanes.rest();
+            self.cores.rest();
         }
         let wait = if is_idle { Wait::Forever } else { Wait::No };
         let mut phase = self.take(wait);
@@ -297,6 +312,7 @@ impl Loop {
 /// their way.
 impl Drop for Loop {
     fn drop(&mut self) {
+        self.cores.rest();
         for command in self.intake.close() {
             if let Command::Submit(job) = command {
                 self.desk.stats.totals.cancelled.count();

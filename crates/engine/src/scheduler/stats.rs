@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::class::Class;
 use super::job::Timings;
 use super::reuse::Reuse;
+use super::slow::Counts;
 use crate::metrics::{Counter, Gauge, Histogram, Rate};
 use crate::stopping::deadline::Speed;
 
@@ -70,6 +71,10 @@ pub struct Totals {
     pub step_us: Gauge,
     /// Times of all of them.
     pub step_times: Histogram,
+    /// Steps that took longer than `performance.slow_step_ms`, by cause.
+    pub slow: Counts,
+    /// How long steps waited for cores that other models computed on, of those that had to. No part of their times.
+    pub cores_wait: Histogram,
     /// Turns that steps worked for, summed over the steps.
     pub step_turns: Counter,
     /// Turns that they had slots for, summed likewise.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::spread::Spread;
 use super::{millis, sum};
-use crate::scheduler::{Stats, Totals};
+use crate::scheduler::{Cause, Counts, Stats, Totals};
 
 /// Speeds and times. Counts, averages and percentiles are since init, across models.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -55,6 +55,10 @@ pub struct Performance {
     pub token_gap_ms: Spread,
     /// Times of steps.
     pub step_ms: Spread,
+    /// Times that steps waited for other models' steps, because all cores were taken.
+    pub cores_wait_ms: Spread,
+    /// Steps that took longer than `performance.slow_step_ms`, by the likeliest cause.
+    pub slow_steps: SlowSteps,
     /// Milliseconds since the engine thread of the model started; of several, the oldest.
     pub model_uptime_ms: u64,
 }
@@ -89,7 +93,49 @@ impl Performance {
             first_token_ms: Spread::from(&totals.first_tokens),
             token_gap_ms: Spread::from(&totals.token_gaps),
             step_ms: Spread::from(&totals.step_times),
+            cores_wait_ms: Spread::from(&totals.cores_wait),
+            slow_steps: SlowSteps::read(&totals.slow),
             model_uptime_ms: started.map_or(0, millis),
+        }
+    }
+}
+
+/// Steps that took too long, by the likeliest cause.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct SlowSteps {
+    /// Another model computed on the cores.
+    pub other_model: u64,
+    /// Cells were carried out of the context, into it, or within it.
+    pub cells_moved: u64,
+    /// llama.cpp turned the keys of moved cells.
+    pub kv_shift: u64,
+    /// Weights were not in memory.
+    pub disk: u64,
+    /// Something else than this backend computed on the cores.
+    pub cores_busy: u64,
+    /// Choosing tokens and judging text took the time.
+    pub sampling: u64,
+    /// The first steps of a model, whose buffers are filled for the first time.
+    pub first_steps: u64,
+    /// A piece of a prompt, evaluated at the usual speed.
+    pub long_prompt: u64,
+    /// Answers alone, evaluated at the usual speed.
+    pub large_model: u64,
+}
+
+impl SlowSteps {
+    fn read(counts: &Counts) -> SlowSteps {
+        SlowSteps {
+            other_model: counts.of(Cause::OtherModel),
+            cells_moved: counts.of(Cause::CellsMoved),
+            kv_shift: counts.of(Cause::KvShift),
+            disk: counts.of(Cause::Disk),
+            cores_busy: counts.of(Cause::CoresBusy),
+            sampling: counts.of(Cause::Sampling),
+            first_steps: counts.of(Cause::FirstSteps),
+            long_prompt: counts.of(Cause::LongPrompt),
+            large_model: counts.of(Cause::LargeModel),
         }
     }
 }

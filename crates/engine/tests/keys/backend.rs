@@ -67,6 +67,18 @@ fn order(backend: &Backend, calls: &[(&'static str, Value)]) -> Vec<&'static str
     ended.into_inner()
 }
 
+/// The last change of a model.
+fn last(backend: &Backend) -> Value {
+    let changes = status(backend, StatusKind::Model)["changes"].clone();
+    changes.as_array().unwrap().last().unwrap().clone()
+}
+
+/// The change that the load of another pocket model is, with the settings of the load before.
+fn last_change(backend: &Backend, which: &str) -> Value {
+    backend.load_file(&pocket(which), None, None).unwrap();
+    last(backend)
+}
+
 /// The lines of a log about the queue.
 fn queue_lines(more: Value) -> String {
     let file = std::env::temp_dir().join(format!(
@@ -127,6 +139,24 @@ fn first_steps_together(more: Value) -> Duration {
     let begun = Instant::now();
     say_with(&backend, c, "Hello.", r#"{"max_tokens": 1}"#).unwrap();
     begun.elapsed()
+}
+
+/// The lines about slow steps that a turn with a long prompt leaves.
+fn slow_lines(ms: u32) -> usize {
+    let file = std::env::temp_dir().join(format!("wasi-nn-keys-slow-{}.log", std::process::id()));
+    let backend = loaded(&greedy(json!({
+        "performance": {"slow_step_ms": ms},
+        "logging": {"level": "warn", "file": file},
+    })));
+    let c = open(&backend);
+    let prompt = "Tell me about rivers. ".repeat(40);
+    say_with(&backend, c, &prompt, r#"{"max_tokens": 2}"#).unwrap();
+    drop(backend);
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    std::fs::remove_file(&file).unwrap();
+    text.lines()
+        .filter(|line| line.contains("slow step"))
+        .count()
 }
 
 pub const ROWS: &[Row] = &[
@@ -260,6 +290,55 @@ pub const ROWS: &[Row] = &[
         assert_eq!(name(shown), "someone@example.org");
         assert!(name(json!({})).as_str().unwrap().starts_with('#'));
     }),
+    ("backend.max_model_memory_mb", || {
+        let state = |more: Value| {
+            let backend = loaded(&greedy(
+                json!({"model": {"ctx_size": 512}, "backend": more}),
+            ));
+            let b = backend.load_model(b"b", &pocket("b"), None, None);
+            b.unwrap();
+            status(&backend, StatusKind::Model)["models"][1]["state"].clone()
+        };
+        assert_eq!(state(json!({})), "serving");
+        assert_eq!(state(json!({"max_model_memory_mb": 40})), "asleep");
+    }),
+    ("backend.swap_mode", || {
+        let beside = |more: Value| {
+            last_change(&loaded(&greedy(json!({"backend": more}))), "b")["beside"].clone()
+        };
+        assert_eq!(beside(json!({})), true);
+        assert_eq!(beside(json!({"swap_mode": "beside"})), true);
+        assert_eq!(beside(json!({"swap_mode": "replace"})), false);
+    }),
+    ("backend.swap_turns", || {
+        shown_by(
+            "tests/swap.rs",
+            "turns_that_run_finish_where_they_began_or_begin_anew",
+            "swap_turns",
+        );
+    }),
+    ("backend.swap_drain_ms", || {
+        shown_by(
+            "tests/swap.rs",
+            "past_the_drain_deadline_text_that_was_read_stands_and_the_rest_begins_anew",
+            "swap_drain_ms",
+        );
+    }),
+    ("backend.swap_compatibility", || {
+        let outcome = |policy: &str| {
+            let backend = loaded(&greedy(json!({})));
+            let less = greedy(json!({
+                "model": {"ctx_size": 256},
+                "backend": {"swap_compatibility": policy},
+            }));
+            let is_done = backend
+                .load_file(&pocket("b"), Some(less.as_bytes()), None)
+                .is_ok();
+            (is_done, last(&backend)["outcome"].clone())
+        };
+        assert_eq!(outcome("warn"), (true, json!("swapped")));
+        assert_eq!(outcome("refuse"), (false, json!("failed")));
+    }),
     ("performance.batch_processing", || {
         status_shows(
             json!({"performance": {"batch_processing": false}}),
@@ -297,6 +376,10 @@ pub const ROWS: &[Row] = &[
             "steps_settle_within_the_gap_on_any_machine_that_can",
             "gap",
         );
+    }),
+    ("performance.slow_step_ms", || {
+        assert_eq!(slow_lines(1), 1, "one line for all of them");
+        assert_eq!(slow_lines(0), 0);
     }),
     ("performance.kv_mode", || {
         let split = json!({"performance": {"kv_mode": "split", "n_parallel": 2}});

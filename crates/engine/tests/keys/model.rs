@@ -58,7 +58,7 @@ pub const ROWS: &[Row] = &[
     }),
     ("model.n_gpu_layers", || {
         // Without a device there is nothing to move; the request is seen where llama.cpp is asked.
-        shown_by("src/models/load.rs", "bring_up", "n_gpu_layers");
+        shown_by("src/models/shape.rs", "model_params", "n_gpu_layers");
         assert_eq!(
             status_with(
                 model("n_gpu_layers", 99),
@@ -69,12 +69,16 @@ pub const ROWS: &[Row] = &[
         );
     }),
     ("model.main_gpu", || {
-        shown_by("src/models/load.rs", "bring_up", "main_gpu: model.main_gpu")
+        shown_by(
+            "src/models/shape.rs",
+            "model_params",
+            "main_gpu: model.main_gpu",
+        )
     }),
     ("model.tensor_split", || {
         shown_by(
-            "src/models/load.rs",
-            "bring_up",
+            "src/models/shape.rs",
+            "model_params",
             "tensor_split: model.tensor_split.clone()",
         )
     }),
@@ -123,6 +127,14 @@ pub const ROWS: &[Row] = &[
     }),
     ("model.chat_template", || {
         assert!(prompt(model("chat_template", "raw")) < prompt(json!({})));
+    }),
+    ("model.version", || {
+        status_shows(
+            model("version", "spring"),
+            Model,
+            "/models/0/label",
+            "spring",
+        );
     }),
     ("model.system_prompt", || {
         assert!(prompt(model("system_prompt", "Your name is Pip.")) > prompt(json!({})));

@@ -14,8 +14,8 @@ use crate::error::Result;
 const HELD: u32 = 16;
 
 impl Lane {
-    /// Fills the batch.
-    pub(super) fn plan(&mut self, now: Instant) -> Result<Amount> {
+    /// Fills the batch. `rounds`: steps, this one with them, until it is this lane's turn again.
+    pub(super) fn plan(&mut self, now: Instant, rounds: u32) -> Result<Amount> {
         self.choose(now);
         self.follow();
         self.keeps_one = false;
@@ -30,7 +30,7 @@ impl Lane {
                 };
                 let room = (self.context.n_batch() as usize).saturating_sub(decodes);
                 let most = room.min(graph);
-                let wanted = pace.budget(decodes, most);
+                let wanted = pace.budget(decodes, most, rounds);
                 let beside = if self.context.is_unified() {
                     decodes
                 } else {

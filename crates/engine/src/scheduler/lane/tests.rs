@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::super::batch;
-use super::super::class::Class;
+use super::super::cores::Cores;
 use super::super::desk;
 use super::super::job::{self, Deadlines, Job, Past, Piece, SessionKey, Ticket, Turn};
+use super::super::pace::Amount;
 use super::super::queue::{Ask, Limits, Now, Queue};
 use super::super::speech::Speech;
 use super::*;
@@ -27,6 +28,8 @@ struct Bench {
     vocab: Vocab,
     config: Config,
     queue: Queue<Box<Work>>,
+    cores: Member,
+    watch: Watch,
     turns: u64,
 }
 
@@ -58,6 +61,7 @@ impl Bench {
             parallel: 2,
             capacity: brought.plan.session_tokens as usize,
             threads: brought.plan.threads,
+            on_device: false,
             shape,
             fair: true,
             keeping: keeping(),
@@ -74,6 +78,8 @@ impl Bench {
                 fair: true,
                 sweep_expired: true,
             }),
+            cores: Member::join(&Cores::new(1)),
+            watch: Watch::new(Duration::ZERO, Arc::default()),
             turns: 0,
         }
     }
@@ -145,8 +151,15 @@ impl Bench {
     fn evaluate(&mut self) -> Vec<Ended> {
         let halt = AtomicBool::new(false);
         let mut ended = Vec::new();
-        self.lane
-            .step(&self.vocab, &halt, &mut |_, _| (), &mut ended);
+        let around = Around {
+            vocab: &self.vocab,
+            halt: &halt,
+            cores: &self.cores,
+            classes: Classes::default(),
+            charge: &mut |_, _| (),
+            watch: &mut self.watch,
+        };
+        self.lane.step(around, &mut ended);
         ended
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::exposition::Kind::{Counter, Gauge, Histogram};
 use super::Family;
-use crate::scheduler::Class;
+use crate::scheduler::{Cause, Class};
 
 /// The rows, in the order of the page.
 pub static ROWS: &[Family] = &[
@@ -118,6 +118,31 @@ pub static ROWS: &[Family] = &[
         &[],
         "Time of a step, which evaluates one batch.",
         |f, out| out.times(&[], &f.totals.step_times),
+    ),
+    Family::new(
+        Histogram,
+        "wasi_nn_cores_wait_seconds",
+        &[],
+        "Time that a step waited for other models' steps.",
+        |f, out| out.times(&[], &f.totals.cores_wait),
+    ),
+    Family::new(
+        Counter,
+        "wasi_nn_slow_steps_total",
+        &["cause"],
+        "Steps that took longer than performance.slow_step_ms, by the likeliest cause.",
+        |f, out| {
+            for cause in Cause::ALL {
+                out.put(&[cause.name()], f.totals.slow.of(cause));
+            }
+        },
+    ),
+    Family::new(
+        Counter,
+        "wasi_nn_turns_moved_total",
+        &[],
+        "Turns handed over to the next version of their model.",
+        |f, out| out.put(&[], f.queue.moved),
     ),
     Family::new(
         Counter,

@@ -1,0 +1,135 @@
+//! The evaluation of a lane's batch: with cores that other models leave, and given up when nobody wants it.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::super::cores::Ask;
+use super::super::pace::Amount;
+use super::super::patience::Patience;
+use super::super::slow::Parts;
+use super::{Around, Lane, Shape, position};
+use crate::llama::context::Removal;
+use crate::llama::{DecodeFailure, ThreadCounts};
+
+impl Lane {
+    /// How long a step should take.
+    pub(super) fn expected(&self, amount: Amount) -> Option<Duration> {
+        match &self.shape {
+            Shape::Paced(pace, _) => pace.expected(amount),
+            Shape::Fixed(_) => None,
+        }
+    }
+
+    /// Whether it computes with fewer threads than it may.
+    pub(super) fn is_held_down(&self) -> bool {
+        match &self.shape {
+            Shape::Paced(_, governor) => {
+                governor.threads() < self.threads.decode.max(self.threads.batch)
+            }
+            Shape::Fixed(_) => false,
+        }
+    }
+
+    /// Evaluates the batch once there are cores for it, and notes how long both took. Without cells, which the accounting
+    /// excludes, idle sequences give way once.
+    pub(super) fn evaluate(
+        &mut self,
+        around: &Around<'_>,
+        expected: Option<Duration>,
+        begun: Instant,
+        parts: &mut Parts,
+    ) -> Result<(), DecodeFailure> {
+        for slot in self.slots.iter_mut().filter(|s| !s.planned.is_empty()) {
+            slot.work.begin(begun, self.capacity);
+            slot.standing.begin();
+        }
+        let mut patience = Patience::new(&self.slots);
+        let ask = Ask {
+            cores: self.compute_threads(),
+            classes: around.classes,
+        };
+        let halt = around.halt;
+        let is_unwanted = || halt.load(Ordering::Relaxed) || patience.is_over();
+        let Some(permit) = around.cores.take(ask, &is_unwanted) else {
+            return Err(DecodeFailure::Aborted);
+        };
+        parts.waited = permit.waited;
+        if !permit.waited.is_zero() {
+            self.totals.cores_wait.record(permit.waited);
+        }
+        let computing = Instant::now();
+        // Where cells cannot be cut, neighbours of a cancelled turn would have to start again.
+        let is_cut = self.context.removal() == Removal::Anywhere;
+        patience.begin(computing, expected.filter(|_| is_cut));
+        let stop = || halt.load(Ordering::Relaxed) || patience.is_over();
+        self.context.resume_threads();
+        let mut result = self.context.decode_unless(&self.batch, &stop);
+        if matches!(result, Err(DecodeFailure::NoCells)) {
+            self.totals.accounting_errors.count();
+            log::error!(target: "memory", "decode found no cells although {} of them are accounted for", self.pool.used());
+            while let Some(leaving) = self.pool.evict(begun) {
+                self.clear(leaving.sequence);
+            }
+            result = self.context.decode_unless(&self.batch, &stop);
+        }
+        parts.decode = computing.elapsed();
+        if around.cores.rounds() > 1 {
+            // They would wait for the next step awake, on cores that are another model's by then.
+            self.context.pause_threads();
+        }
+        drop(permit);
+        result
+    }
+
+    /// Threads that the batch is evaluated with.
+    fn compute_threads(&self) -> u32 {
+        if self.on_device {
+            return 1;
+        }
+        // llama.cpp takes the count for batches from two tokens on.
+        let most = match self.batch.len() {
+            0 | 1 => self.threads.decode,
+            _ => self.threads.batch,
+        };
+        match &self.shape {
+            Shape::Paced(_, governor) => most.min(governor.threads()),
+            Shape::Fixed(_) => most,
+        }
+    }
+
+    /// Adapts the next steps to how long this one took.
+    pub(super) fn learn(&mut self, amount: Amount, time: Duration) {
+        self.totals.step(amount.prefill, time);
+        let Shape::Paced(pace, governor) = &mut self.shape else {
+            return;
+        };
+        pace.record(amount, time);
+        if let Some(threads) = governor.record(amount, time.as_secs_f64()) {
+            let counts = ThreadCounts {
+                decode: self.threads.decode.min(threads),
+                batch: self.threads.batch.min(threads),
+            };
+            log::debug!(target: "engine", "{threads} compute threads");
+            if let Err(error) = self.context.set_threads(counts) {
+                log::warn!(target: "engine", "threads not changed: {error}");
+            }
+        }
+        self.totals.threads.set(governor.threads().into());
+    }
+
+    /// The step was given up: what it evaluated is cut off again, so that the turns that go on are as before it.
+    pub(super) fn rewind(&mut self) {
+        self.totals.aborted_steps.count();
+        for slot in &mut self.slots {
+            slot.unplan();
+            let kept = self.pool.len(slot.sequence);
+            let from = position(kept);
+            if !self.context.seq_truncate(slot.seq, from) {
+                self.context.seq_clear(slot.seq);
+                self.pool.restart(slot.sequence);
+                slot.work.restart();
+            }
+        }
+        self.batch.clear();
+    }
+}
