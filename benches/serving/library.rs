@@ -32,6 +32,19 @@ type Piece = unsafe extern "C" fn(*mut c_void, *const c_char, u32) -> i32;
 type Init = unsafe extern "C" fn(*mut *mut c_void, *const c_char, u32) -> u32;
 type Load =
     unsafe extern "C" fn(*mut c_void, *const c_char, u32, *const c_char, u32, *mut u32) -> u32;
+type LoadModel = unsafe extern "C" fn(
+    *mut c_void,
+    *const c_char,
+    u32,
+    *const c_char,
+    u32,
+    *const c_char,
+    u32,
+    Option<Progress>,
+    *mut c_void,
+    *mut u32,
+) -> u32;
+type Progress = unsafe extern "C" fn(*mut c_void, f32) -> i32;
 type Open = unsafe extern "C" fn(*mut c_void, u32, *mut u32) -> u32;
 type OnContext = unsafe extern "C" fn(*mut c_void, u32) -> u32;
 type Run = unsafe extern "C" fn(
@@ -73,6 +86,8 @@ pub struct Library {
     wasi_nn_set_client_key:
         Option<unsafe extern "C" fn(*mut c_void, u32, *const c_char, u32) -> u32>,
     /// Not in every version.
+    wasi_nn_load_model: Option<LoadModel>,
+    /// Not in every version.
     wasi_nn_get_metrics: Option<unsafe extern "C" fn(*mut c_void, *mut c_char, *mut u32) -> u32>,
 }
 
@@ -108,6 +123,7 @@ impl Library {
             wasi_nn_get_last_error: symbol(from, c"wasi_nn_get_last_error")?,
             wasi_nn_version: symbol(from, c"wasi_nn_version")?,
             wasi_nn_set_client_key: symbol(from, c"wasi_nn_set_client_key").ok(),
+            wasi_nn_load_model: symbol(from, c"wasi_nn_load_model").ok(),
             wasi_nn_get_metrics: symbol(from, c"wasi_nn_get_metrics").ok(),
         };
         Ok(Box::leak(Box::new(library)))
@@ -179,12 +195,45 @@ impl Backend {
         self.check("load_by_name_with_config", code)
     }
 
-    /// `init_execution_context`.
+    /// `wasi_nn_load_model`; the number of the model.
+    pub fn load_model(&self, name: &str, model: &Path, config: &Value) -> Result<u32> {
+        let Some(load) = self.library.wasi_nn_load_model else {
+            return Err(Error::Setup("no wasi_nn_load_model".to_owned()));
+        };
+        let (model, config) = (
+            model.to_string_lossy().into_owned(),
+            Value::to_string(config),
+        );
+        let mut graph = 0;
+        // SAFETY: the texts are readable for their lengths, graph is a place for a number; nobody hears of the progress.
+        let code = unsafe {
+            load(
+                self.handle(),
+                name.as_ptr().cast(),
+                length(name),
+                model.as_ptr().cast(),
+                length(&model),
+                config.as_ptr().cast(),
+                length(&config),
+                None,
+                null_mut(),
+                &mut graph,
+            )
+        };
+        self.check("wasi_nn_load_model", code)?;
+        Ok(graph)
+    }
+
+    /// `init_execution_context` with the current model.
     pub fn context(&self) -> Result<Context<'_>> {
+        self.context_on(u32::MAX)
+    }
+
+    /// `init_execution_context`.
+    pub fn context_on(&self, graph: u32) -> Result<Context<'_>> {
         let mut id = 0;
         // SAFETY: id is a place for a number.
-        let code =
-            unsafe { (self.library.init_execution_context)(self.handle(), u32::MAX, &mut id) };
+        let code = unsafe { (self.library.init_execution_context)(self.handle(), graph, &mut id) };
         self.check("init_execution_context", code)?;
         Ok(Context { backend: self, id })
     }

@@ -19,7 +19,7 @@ serving: measures libwasi_nn_backend.so, beside llama.cpp's own programs where t
   --quiet-lib PATH    the library built with the feature no-debug-lines, for the section rules
   --peers DIR         folder with llama-server and llama-batched-bench
   --sections A,B      only these of: single, streams, interference, fairness, overload, cancel, contention, hosts,
-                      sessions, long, resume, pressure, churn, prefix, rules
+                      sessions, long, resume, pressure, churn, prefix, rules, status, swap, models
   --kv-mode MODE      layout of the cache in the section streams: unified or split (as the library decides)
   --streams 1,4       how many streams begin together (1,4,16,64,128)
   --rounds N          rounds of which medians are taken (5)

@@ -48,6 +48,8 @@ pub struct Place<'a> {
 /// A backend with a model; dropping it ends it with all its threads.
 pub struct Ours {
     backend: Backend,
+    /// The configuration of its load.
+    config: Value,
 }
 
 impl Ours {
@@ -78,12 +80,37 @@ impl Ours {
         add(&mut config, &sizes);
         add(&mut config, more);
         backend.load(place.model, &config)?;
-        let ours = Ours { backend };
+        let ours = Ours { backend, config };
         ours.run(Request {
             prompt: "warm",
             tokens: 4,
         })?;
         Ok(ours)
+    }
+
+    /// Puts another model in the place of the one that serves, with the same configuration.
+    pub fn swap(&self, model: &Path) -> Result<()> {
+        self.backend.load(model, &self.config)
+    }
+
+    /// Loads a model of its own name beside it, with the same configuration; its number.
+    pub fn load_beside(&self, name: &str, model: &Path) -> Result<u32> {
+        let mut config = self.config.clone();
+        if let Some(sections) = config.as_object_mut() {
+            // They are of the whole backend.
+            sections.remove("backend");
+        }
+        self.backend.load_model(name, model, &config)
+    }
+
+    /// Opens a context on a model that was loaded beside it.
+    pub fn context_on(&self, graph: u32) -> Result<Context<'_>> {
+        self.backend.context_on(graph)
+    }
+
+    /// What the library says of its models.
+    pub fn model_status(&self) -> Result<Value> {
+        self.backend.model_status()
     }
 
     /// Opens a context.

@@ -24,6 +24,9 @@ mod pressure;
 mod rules;
 mod status;
 
+mod models;
+mod swap;
+
 use crate::bench::Bench;
 use crate::error::{Error, Result};
 use crate::report::Report;
@@ -37,7 +40,7 @@ pub struct Section {
     pub run: fn(&Bench, &mut Report) -> Result<()>,
 }
 
-const ALL: [Section; 16] = [
+const ALL: [Section; 18] = [
     Section {
         name: single::NAME,
         run: single::run,
@@ -101,6 +104,14 @@ const ALL: [Section; 16] = [
     Section {
         name: status::NAME,
         run: status::run,
+    },
+    Section {
+        name: swap::NAME,
+        run: swap::run,
+    },
+    Section {
+        name: models::NAME,
+        run: models::run,
     },
 ];
 

@@ -300,7 +300,7 @@ pub const ROWS: &[Row] = &[
             status(&backend, StatusKind::Model)["models"][1]["state"].clone()
         };
         assert_eq!(state(json!({})), "serving");
-        assert_eq!(state(json!({"max_model_memory_mb": 40})), "asleep");
+        assert_eq!(state(json!({"max_model_memory_mb": 70})), "asleep");
     }),
     ("backend.swap_mode", || {
         let beside = |more: Value| {

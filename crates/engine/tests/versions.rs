@@ -1,0 +1,278 @@
+//! Which version serves, under a scheduler that chooses which thread runs next.
+//!
+//! `registry.rs` is the engine's own file; here the locks of `crate::sync` are shuttle's. The threads below do what turns,
+//! swaps, unloads and a closing backend do with it. A run in which some thread waits for ever is a failure of its own.
+
+/// What the engine takes from std.
+mod sync {
+    pub use shuttle::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+}
+
+#[path = "../src/models"]
+#[expect(dead_code, reason = "the rest of the engine is missing")]
+mod models {
+    pub mod registry;
+}
+
+use std::time::{Duration, Instant};
+
+use models::registry::{Found, Name, Unserved};
+use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use shuttle::sync::{Arc, Weak};
+use shuttle::thread;
+
+const RUNS: usize = 5_000;
+
+/// A version in service.
+#[derive(Debug)]
+struct Version(usize);
+
+type Registry = models::registry::Registry<Version, usize>;
+
+fn name() -> Name {
+    "m".into()
+}
+
+/// A registry in which version 1 serves.
+fn serving() -> Arc<Registry> {
+    let registry = Arc::new(Registry::new());
+    let claim = registry.claim(&|| false).expect("nobody else is there");
+    claim.put(&name(), Found::Serving(Arc::new(Version(1))));
+    drop(claim);
+    registry
+}
+
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(3600)
+}
+
+/// What a turn does; the number of the version that answered it.
+fn turn(registry: &Registry, gives_up: &dyn Fn() -> bool) -> Result<usize, Unserved> {
+    loop {
+        match registry.wait("m", 8, far(), gives_up)? {
+            Found::Serving(version) => {
+                thread::yield_now();
+                return Ok(version.0);
+            }
+            Found::Asleep(asleep) => wake(registry, *asleep),
+            Found::Absent => return Ok(0),
+            Found::Away => panic!("the wait is for its end"),
+        }
+    }
+}
+
+/// Brings a version back, if nobody else has.
+fn wake(registry: &Registry, version: usize) {
+    let claim = registry.claim(&|| false).expect("nobody closes");
+    if let Found::Asleep(_) = claim.find("m") {
+        claim.put(&name(), Found::Serving(Arc::new(Version(version))));
+    }
+}
+
+/// Waits until nobody uses a version any more.
+fn drain(old: Arc<Version>) -> Weak<Version> {
+    let left = Arc::downgrade(&old);
+    drop(old);
+    while left.strong_count() > 0 {
+        thread::yield_now();
+    }
+    left
+}
+
+/// A swap without room for both: the version before goes, then the next one comes, or the same one again.
+fn replace(registry: &Registry, fails: bool) {
+    let claim = registry.claim(&|| false).expect("nobody closes");
+    let number = match claim.find("m") {
+        Found::Serving(version) => version.0,
+        _ => return,
+    };
+    if let Some(old) = claim.put(&name(), Found::Away) {
+        let left = drain(old);
+        thread::yield_now();
+        assert!(
+            left.upgrade().is_none(),
+            "no lease is given of what has gone"
+        );
+    }
+    let next = number + usize::from(!fails);
+    claim.put(&name(), Found::Serving(Arc::new(Version(next))));
+}
+
+/// A swap with room for both.
+fn beside(registry: &Registry) -> usize {
+    let claim = registry.claim(&|| false).expect("nobody closes");
+    let number = match claim.find("m") {
+        Found::Serving(version) => version.0,
+        _ => 0,
+    };
+    thread::yield_now();
+    claim.put(&name(), Found::Serving(Arc::new(Version(number + 1))));
+    number + 1
+}
+
+fn join<T>(threads: Vec<thread::JoinHandle<T>>) -> Vec<T> {
+    let results = threads.into_iter().map(|t| t.join());
+    results.map(|r| r.expect("a thread")).collect()
+}
+
+fn spawn<T: Send + 'static>(
+    registry: &Arc<Registry>,
+    work: impl FnOnce(&Registry) -> T + Send + 'static,
+) -> thread::JoinHandle<T> {
+    let registry = registry.clone();
+    thread::spawn(move || work(&registry))
+}
+
+#[test]
+fn turns_are_all_answered_while_versions_replace_each_other_without_room() {
+    shuttle::check_random(
+        || {
+            let registry = serving();
+            let turns: Vec<_> = (0..3)
+                .map(|_| {
+                    spawn(&registry, |registry| {
+                        let first = turn(registry, &|| false).expect("answered");
+                        let second = turn(registry, &|| false).expect("answered");
+                        assert!(second >= first, "{first} then {second}");
+                    })
+                })
+                .collect();
+            let swaps = [false, true].map(|fails| spawn(&registry, move |r| replace(r, fails)));
+            join(turns);
+            join(swaps.into());
+            let last = turn(&registry, &|| false);
+            assert_eq!(last, Ok(2), "one of two came, the other one did not");
+            assert!(registry.draining().is_empty());
+        },
+        RUNS,
+    );
+}
+
+#[test]
+fn swaps_that_come_together_have_one_turn_each() {
+    shuttle::check_random(
+        || {
+            let registry = serving();
+            let swaps: Vec<_> = (0..3).map(|_| spawn(&registry, beside)).collect();
+            let reader = spawn(&registry, |r| turn(r, &|| false).expect("answered"));
+            let mut numbers = join(swaps);
+            numbers.sort_unstable();
+            assert_eq!(numbers, [2, 3, 4]);
+            assert!((1..=4).contains(&reader.join().expect("a turn")));
+        },
+        RUNS,
+    );
+}
+
+#[test]
+fn a_version_that_is_put_to_sleep_has_no_lease_and_comes_back_once() {
+    shuttle::check_random(
+        || {
+            let registry = serving();
+            let slept = Arc::new(AtomicUsize::new(0));
+            let turns: Vec<_> = (0..2)
+                .map(|_| spawn(&registry, |r| assert_eq!(turn(r, &|| false), Ok(1))))
+                .collect();
+            let count = slept.clone();
+            let other = spawn(&registry, move |registry| {
+                for _ in 0..2 {
+                    let claim = registry.claim(&|| false).expect("nobody closes");
+                    if let Some(version) = claim.put_to_sleep(&name(), |v| v.0) {
+                        assert_eq!(Arc::strong_count(&version), 1, "nobody uses it");
+                        count.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            });
+            join(turns);
+            other.join().expect("the other model's load");
+            assert_eq!(turn(&registry, &|| false), Ok(1));
+        },
+        RUNS,
+    );
+}
+
+#[test]
+fn who_waits_for_a_version_leaves_when_the_backend_closes() {
+    shuttle::check_random(
+        || {
+            let registry = serving();
+            let closing = Arc::new(AtomicBool::new(false));
+            let claim = registry.claim(&|| false).expect("nobody else is there");
+            drop(claim.put(&name(), Found::Away));
+            let waiting: Vec<_> = (0..2)
+                .map(|n| {
+                    let closing = closing.clone();
+                    spawn(&registry, move |registry| {
+                        let gives_up = || closing.load(Ordering::SeqCst);
+                        match n {
+                            0 => assert_eq!(turn(registry, &gives_up), Err(Unserved::GivenUp)),
+                            _ => assert!(registry.claim(&gives_up).is_none()),
+                        }
+                    })
+                })
+                .collect();
+            closing.store(true, Ordering::SeqCst);
+            registry.wake();
+            join(waiting);
+            drop(claim);
+        },
+        RUNS,
+    );
+}
+
+#[test]
+fn an_unload_ends_what_waits_and_leaves_what_runs() {
+    shuttle::check_random(
+        || {
+            let registry = serving();
+            let Found::Serving(lease) = registry.find("m") else {
+                panic!("it serves")
+            };
+            let turns: Vec<_> = (0..2)
+                .map(|_| spawn(&registry, |r| turn(r, &|| false).expect("answered")))
+                .collect();
+            let swap = spawn(&registry, |registry| {
+                let claim = registry.claim(&|| false).expect("nobody closes");
+                drop(claim.put(&name(), Found::Away));
+                thread::yield_now();
+                claim.put(&name(), Found::Absent);
+            });
+            for answered in join(turns) {
+                assert!([0, 1].contains(&answered));
+            }
+            swap.join().expect("the unload");
+            assert_eq!(lease.0, 1);
+            assert_eq!(registry.draining().len(), 1);
+            drop(lease);
+            assert!(registry.draining().is_empty());
+            assert!(registry.current("m").is_none());
+        },
+        RUNS,
+    );
+}
+
+#[test]
+fn no_more_wait_than_may() {
+    shuttle::check_random(
+        || {
+            let registry = serving();
+            let claim = registry.claim(&|| false).expect("nobody else is there");
+            drop(claim.put(&name(), Found::Away));
+            let waiting: Vec<_> = (0..3)
+                .map(|_| {
+                    spawn(&registry, |r| match r.wait("m", 2, far(), &|| false) {
+                        Ok(Found::Serving(_)) => 0,
+                        Err(Unserved::Full(2)) => 1,
+                        other => panic!("{other:?}"),
+                    })
+                })
+                .collect();
+            thread::yield_now();
+            claim.put(&name(), Found::Serving(Arc::new(Version(2))));
+            drop(claim);
+            assert!(join(waiting).iter().sum::<i32>() <= 1);
+            assert_eq!(registry.list()[0].waiting, 0);
+        },
+        RUNS,
+    );
+}
