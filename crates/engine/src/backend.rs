@@ -366,7 +366,8 @@ impl Backend {
     pub fn usage(&self, context: u32) -> Result<Usage> {
         let _call = self.enter()?;
         let session = self.session(context)?;
-        let lease = self.short_lease(&session)?;
+        let lease = self.short_lease(&session.model())?;
+        let lease = lease.serving();
         let tokens = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let capacity = tokens(lease.engine.capacity());
         Ok(Usage {
@@ -386,11 +387,12 @@ impl Backend {
     pub fn count_tokens(&self, text: &str) -> Result<u32> {
         let _call = self.enter()?;
         let model = self.fleet.current().ok_or(Error::NoModel)?;
-        let lease = self.short_lease_of(&model)?;
+        let lease = self.short_lease(&model)?;
+        let vocab = lease.serving().vocab.clone();
         let text = text.to_owned();
         let count = self
             .workers
-            .run(move || Ok(lease.vocab.tokenize(&text, Special::Plain)?.len()))?;
+            .run(move || Ok(vocab.tokenize(&text, Special::Plain)?.len()))?;
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 

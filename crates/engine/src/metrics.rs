@@ -44,6 +44,14 @@ impl Gauge {
         self.highest.fetch_max(value, Ordering::Relaxed);
     }
 
+    /// One of several parts of the value changes.
+    pub fn shift(&self, from: u64, to: u64) {
+        let change = to.wrapping_sub(from);
+        let now = self.now.fetch_add(change, Ordering::Relaxed);
+        self.highest
+            .fetch_max(now.wrapping_add(change), Ordering::Relaxed);
+    }
+
     /// The present value.
     pub fn get(&self) -> u64 {
         self.now.load(Ordering::Relaxed)

@@ -25,7 +25,25 @@ const RUNS: usize = 5_000;
 
 /// A version in service.
 #[derive(Debug)]
-struct Version(usize);
+struct Version {
+    number: usize,
+    users: AtomicUsize,
+    /// It takes no turn any more.
+    retired: AtomicBool,
+}
+
+fn version(number: usize) -> Arc<Version> {
+    Arc::new(Version {
+        number,
+        users: AtomicUsize::new(0),
+        retired: AtomicBool::new(false),
+    })
+}
+
+/// The next version is on its way; this one is brought back if it does not come.
+fn away(before: usize) -> Found<Version, usize> {
+    Found::Away(Arc::new(before))
+}
 
 type Registry = models::registry::Registry<Version, usize>;
 
@@ -37,7 +55,7 @@ fn name() -> Name {
 fn serving() -> Arc<Registry> {
     let registry = Arc::new(Registry::new());
     let claim = registry.claim(&|| false).expect("nobody else is there");
-    claim.put(&name(), Found::Serving(Arc::new(Version(1))));
+    claim.put(&name(), Found::Serving(version(1)));
     drop(claim);
     registry
 }
@@ -51,21 +69,26 @@ fn turn(registry: &Registry, gives_up: &dyn Fn() -> bool) -> Result<usize, Unser
     loop {
         match registry.wait("m", 8, far(), gives_up)? {
             Found::Serving(version) => {
+                version.users.fetch_add(1, Ordering::SeqCst);
+                let is_late = version.retired.load(Ordering::SeqCst);
                 thread::yield_now();
-                return Ok(version.0);
+                version.users.fetch_sub(1, Ordering::SeqCst);
+                if !is_late {
+                    return Ok(version.number);
+                }
             }
             Found::Asleep(asleep) => wake(registry, *asleep),
             Found::Absent => return Ok(0),
-            Found::Away => panic!("the wait is for its end"),
+            Found::Away(_) => panic!("the wait is for its end"),
         }
     }
 }
 
 /// Brings a version back, if nobody else has.
-fn wake(registry: &Registry, version: usize) {
+fn wake(registry: &Registry, number: usize) {
     let claim = registry.claim(&|| false).expect("nobody closes");
     if let Found::Asleep(_) = claim.find("m") {
-        claim.put(&name(), Found::Serving(Arc::new(Version(version))));
+        claim.put(&name(), Found::Serving(version(number)));
     }
 }
 
@@ -83,10 +106,10 @@ fn drain(old: Arc<Version>) -> Weak<Version> {
 fn replace(registry: &Registry, fails: bool) {
     let claim = registry.claim(&|| false).expect("nobody closes");
     let number = match claim.find("m") {
-        Found::Serving(version) => version.0,
+        Found::Serving(version) => version.number,
         _ => return,
     };
-    if let Some(old) = claim.put(&name(), Found::Away) {
+    if let Some(old) = claim.put(&name(), away(number)) {
         let left = drain(old);
         thread::yield_now();
         assert!(
@@ -95,18 +118,18 @@ fn replace(registry: &Registry, fails: bool) {
         );
     }
     let next = number + usize::from(!fails);
-    claim.put(&name(), Found::Serving(Arc::new(Version(next))));
+    claim.put(&name(), Found::Serving(version(next)));
 }
 
 /// A swap with room for both.
 fn beside(registry: &Registry) -> usize {
     let claim = registry.claim(&|| false).expect("nobody closes");
     let number = match claim.find("m") {
-        Found::Serving(version) => version.0,
+        Found::Serving(version) => version.number,
         _ => 0,
     };
     thread::yield_now();
-    claim.put(&name(), Found::Serving(Arc::new(Version(number + 1))));
+    claim.put(&name(), Found::Serving(version(number + 1)));
     number + 1
 }
 
@@ -142,7 +165,7 @@ fn turns_are_all_answered_while_versions_replace_each_other_without_room() {
             join(swaps.into());
             let last = turn(&registry, &|| false);
             assert_eq!(last, Ok(2), "one of two came, the other one did not");
-            assert!(registry.draining().is_empty());
+            assert!(registry.snapshot().1.is_empty());
         },
         RUNS,
     );
@@ -165,7 +188,7 @@ fn swaps_that_come_together_have_one_turn_each() {
 }
 
 #[test]
-fn a_version_that_is_put_to_sleep_has_no_lease_and_comes_back_once() {
+fn turns_find_a_version_that_was_put_to_sleep_under_them() {
     shuttle::check_random(
         || {
             let registry = serving();
@@ -177,8 +200,9 @@ fn a_version_that_is_put_to_sleep_has_no_lease_and_comes_back_once() {
             let other = spawn(&registry, move |registry| {
                 for _ in 0..2 {
                     let claim = registry.claim(&|| false).expect("nobody closes");
-                    if let Some(version) = claim.put_to_sleep(&name(), |v| v.0) {
-                        assert_eq!(Arc::strong_count(&version), 1, "nobody uses it");
+                    let is_free = |v: &Version| v.users.load(Ordering::SeqCst) == 0;
+                    if let Some(version) = claim.put_to_sleep(&name(), is_free, |v| v.number) {
+                        version.retired.store(true, Ordering::SeqCst);
                         count.fetch_add(1, Ordering::SeqCst);
                     }
                 }
@@ -192,13 +216,31 @@ fn a_version_that_is_put_to_sleep_has_no_lease_and_comes_back_once() {
 }
 
 #[test]
+fn a_change_that_dies_on_its_way_leaves_the_version_before_to_be_woken() {
+    shuttle::check_random(
+        || {
+            let registry = serving();
+            let turns: Vec<_> = (0..2)
+                .map(|_| spawn(&registry, |r| assert_eq!(turn(r, &|| false), Ok(1))))
+                .collect();
+            let claim = registry.claim(&|| false).expect("nobody else is there");
+            drop(claim.put(&name(), away(1)));
+            thread::yield_now();
+            drop(claim);
+            join(turns);
+        },
+        RUNS,
+    );
+}
+
+#[test]
 fn who_waits_for_a_version_leaves_when_the_backend_closes() {
     shuttle::check_random(
         || {
             let registry = serving();
             let closing = Arc::new(AtomicBool::new(false));
             let claim = registry.claim(&|| false).expect("nobody else is there");
-            drop(claim.put(&name(), Found::Away));
+            drop(claim.put(&name(), away(1)));
             let waiting: Vec<_> = (0..2)
                 .map(|n| {
                     let closing = closing.clone();
@@ -233,7 +275,7 @@ fn an_unload_ends_what_waits_and_leaves_what_runs() {
                 .collect();
             let swap = spawn(&registry, |registry| {
                 let claim = registry.claim(&|| false).expect("nobody closes");
-                drop(claim.put(&name(), Found::Away));
+                drop(claim.put(&name(), away(1)));
                 thread::yield_now();
                 claim.put(&name(), Found::Absent);
             });
@@ -241,10 +283,10 @@ fn an_unload_ends_what_waits_and_leaves_what_runs() {
                 assert!([0, 1].contains(&answered));
             }
             swap.join().expect("the unload");
-            assert_eq!(lease.0, 1);
-            assert_eq!(registry.draining().len(), 1);
+            assert_eq!(lease.number, 1);
+            assert_eq!(registry.snapshot().1.len(), 1);
             drop(lease);
-            assert!(registry.draining().is_empty());
+            assert!(registry.snapshot().1.is_empty());
             assert!(registry.current("m").is_none());
         },
         RUNS,
@@ -257,7 +299,7 @@ fn no_more_wait_than_may() {
         || {
             let registry = serving();
             let claim = registry.claim(&|| false).expect("nobody else is there");
-            drop(claim.put(&name(), Found::Away));
+            drop(claim.put(&name(), away(1)));
             let waiting: Vec<_> = (0..3)
                 .map(|_| {
                     spawn(&registry, |r| match r.wait("m", 2, far(), &|| false) {
@@ -268,7 +310,7 @@ fn no_more_wait_than_may() {
                 })
                 .collect();
             thread::yield_now();
-            claim.put(&name(), Found::Serving(Arc::new(Version(2))));
+            claim.put(&name(), Found::Serving(version(2)));
             drop(claim);
             assert!(join(waiting).iter().sum::<i32>() <= 1);
             assert_eq!(registry.list()[0].waiting, 0);

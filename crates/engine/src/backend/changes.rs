@@ -18,7 +18,7 @@ pub fn change(model: &str, outcome: Outcome) -> Change {
         from: None,
         to: None,
         outcome,
-        beside: true,
+        beside: false,
         total_ms: 0.0,
         gap_ms: 0.0,
         objections: Vec::new(),

@@ -13,7 +13,7 @@ use super::serving::{GraphId, Serving};
 use super::version::{DEFAULT, Origin, Sleeper};
 use crate::config::{Config, RawConfig};
 use crate::llama;
-use crate::models::{self, Bytes, Found, Name, Tenant};
+use crate::models::{self, Beside, Bytes, Found, Name, Tenant};
 
 /// Names of models that are gone, and whose past is remembered.
 const MOST_LINEAGES: usize = 1024;
@@ -49,13 +49,8 @@ pub struct Lineage {
     pub before: Option<Arc<Origin>>,
     /// The settings of the last one.
     pub config: Option<Arc<Config>>,
-}
-
-impl Lineage {
-    /// The configuration of the last load.
-    pub fn load(&self) -> Option<Arc<RawConfig>> {
-        self.last.as_ref().and_then(|origin| origin.load.clone())
-    }
+    /// The text of its load.
+    pub load: Option<Arc<RawConfig>>,
 }
 
 impl Fleet {
@@ -81,8 +76,8 @@ impl Fleet {
         let listed = self.registry.list();
         let is_it = |found: &Found<Serving, Sleeper>| match found {
             Found::Serving(serving) => serving.graph.0 == graph,
-            Found::Asleep(sleeper) => sleeper.version.graph.0 == graph,
-            Found::Away | Found::Absent => false,
+            Found::Asleep(sleeper) | Found::Away(sleeper) => sleeper.version.graph.0 == graph,
+            Found::Absent => false,
         };
         listed.into_iter().find(|l| is_it(&l.found)).map(|l| l.name)
     }
@@ -100,6 +95,7 @@ impl Fleet {
         let lineage = lineages.entry(version.model.clone()).or_default();
         lineage.versions = lineage.versions.max(version.number);
         lineage.config = Some(version.config.clone());
+        lineage.load.clone_from(&version.origin.load);
         let is_last = |last: &Arc<Origin>| Arc::ptr_eq(last, &version.origin);
         if !lineage.last.as_ref().is_some_and(is_last) {
             let before = lineage.last.replace(version.origin.clone());
@@ -108,9 +104,13 @@ impl Fleet {
         }
     }
 
-    /// A model is gone. Its past is remembered as long as there is room, and that of plain loads always.
+    /// A model is gone. Its past is remembered as long as there is room, and that of plain loads always; but not bytes
+    /// that were copied.
     pub fn forget_model(&self, model: &str) {
         let mut lineages = self.lineages.lock();
+        if let Some(lineage) = lineages.get_mut(model) {
+            lineage.last.take_if(|last| !last.source.is_file());
+        }
         if lineages.len() > MOST_LINEAGES && model != DEFAULT {
             lineages.remove(model);
         }
@@ -118,33 +118,40 @@ impl Fleet {
 
     /// What is in memory, for the policy that makes room.
     pub fn tenants(&self) -> Vec<Tenant> {
-        let tenant = |serving: &Arc<Serving>, leased: bool, used: Duration| {
+        let tenant = |serving: &Serving, used: Option<Instant>| {
             let memory = serving.memory();
+            // Copied bytes stay in memory whether they are used or not.
+            let is_file = serving.version.origin.source.is_file();
             Tenant {
                 name: serving.version.model.clone(),
-                file: serving.identity,
+                file: serving.shelf,
                 bytes: Bytes {
                     weights: memory.weights,
                     own: memory.cache + memory.compute + serving.engine.stats().spare_bytes.get(),
                 },
-                leased,
-                used: used.as_nanos() as u64,
+                leased: !is_file || serving.is_used(),
+                drains: used.is_none(),
+                used: used.map_or(0, |used| {
+                    used.saturating_duration_since(self.opened).as_nanos() as u64
+                }),
             }
         };
-        let mut tenants = Vec::new();
-        for listed in self.registry.list() {
-            if let Found::Serving(serving) = &listed.found {
-                // The registry's share and this one. Copied bytes stay in memory whether they are used or not.
-                let is_file = serving.version.origin.source.is_file();
-                let leased = !is_file || Arc::strong_count(serving) > 2;
-                let used = listed.used.saturating_duration_since(self.opened);
-                tenants.push(tenant(serving, leased, used));
-            }
+        let (listed, draining) = self.registry.snapshot();
+        let serving = listed.iter().filter_map(|l| match &l.found {
+            Found::Serving(serving) => Some(tenant(serving, Some(l.used))),
+            _ => None,
+        });
+        let draining = draining.iter().map(|(_, old)| tenant(old, None));
+        serving.chain(draining).collect()
+    }
+
+    /// What else is loaded beside `model`.
+    pub fn beside(&self, model: &str) -> Beside {
+        let versions = self.registry.versions();
+        Beside {
+            taken: self.buffer_bytes(Some(model)),
+            is_busy: versions.iter().any(|v| v.engine.stats().running.get() > 0),
         }
-        for (_, serving) in self.registry.draining() {
-            tenants.push(tenant(&serving, true, Duration::ZERO));
-        }
-        tenants
     }
 
     /// Bytes of cells and compute buffers, of all models but `except`.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
@@ -28,14 +28,6 @@ impl Handle for LoadId {
 
 static NUMBERS: Numbers = Numbers::new();
 
-const PHASES: [Phase; 5] = [
-    Phase::Waiting,
-    Phase::Reading,
-    Phase::Draining,
-    Phase::Loading,
-    Phase::Ended,
-];
-
 /// One load. Any thread.
 pub struct Job {
     /// Its number.
@@ -44,18 +36,22 @@ pub struct Job {
     pub model: Name,
     /// Its file as it was given.
     pub file: Arc<str>,
-    phase: AtomicU8,
     /// Of the weights, in thousandths.
     progress: AtomicU32,
     cancelled: AtomicBool,
-    result: Mutex<Option<Result<GraphId>>>,
+    state: Mutex<State>,
     ended: Condvar,
+}
+
+struct State {
+    phase: Phase,
+    result: Option<Result<GraphId>>,
 }
 
 impl Job {
     /// Says what it does now.
     pub fn enter(&self, phase: Phase) {
-        self.phase.store(phase as u8, Ordering::Relaxed);
+        self.state.lock().phase = phase;
     }
 
     /// Says how much of the weights is read, 0 to 1.
@@ -76,21 +72,21 @@ impl Job {
 
     /// It is over.
     pub fn end(&self, result: Result<GraphId>) {
-        let mut place = self.result.lock();
-        *place = Some(result);
-        self.enter(Phase::Ended);
-        drop(place);
+        *self.state.lock() = State {
+            phase: Phase::Ended,
+            result: Some(result),
+        };
         self.ended.notify_all();
     }
 
     /// Waits for its end until `deadline`. Errors: those of the load; `Timeout`.
     pub fn wait(&self, deadline: Instant) -> Result<GraphId> {
-        let mut result = self.result.lock();
+        let mut state = self.state.lock();
         loop {
-            if let Some(result) = &*result {
+            if let Some(result) = &state.result {
                 return result.clone();
             }
-            if self.ended.wait_until(&mut result, deadline).timed_out() && result.is_none() {
+            if self.ended.wait_until(&mut state, deadline).timed_out() && state.result.is_none() {
                 let load = self.id.0;
                 return Err(Error::Timeout(format!("load {load} has not ended yet")));
             }
@@ -99,13 +95,14 @@ impl Job {
 
     /// What it is doing.
     pub fn look(&self) -> Load {
-        let result = self.result.lock().clone();
-        let phase = self.phase.load(Ordering::Relaxed);
+        let state = self.state.lock();
+        let (phase, result) = (state.phase, state.result.clone());
+        drop(state);
         Load {
             load: self.id.0,
             model: self.model.to_string(),
             file: self.file.to_string(),
-            phase: PHASES[usize::from(phase).min(PHASES.len() - 1)],
+            phase,
             progress: f64::from(self.progress.load(Ordering::Relaxed)) / 1000.0,
             graph: match &result {
                 Some(Ok(graph)) => Some(graph.0),
@@ -124,21 +121,26 @@ impl Job {
 pub struct Loads(Mutex<BTreeMap<LoadId, Arc<Job>>>);
 
 impl Loads {
-    /// A load that begins.
-    pub fn begin(&self, model: Name, file: Arc<str>) -> Result<Arc<Job>> {
+    /// A load that begins; nobody is told of it where `is_shown` is false.
+    pub fn begin(&self, model: Name, file: Arc<str>, is_shown: bool) -> Result<Arc<Job>> {
         let id = LoadId(NUMBERS.next()?);
         let job = Arc::new(Job {
             id,
             model,
             file,
-            phase: AtomicU8::new(Phase::Waiting as u8),
             progress: AtomicU32::new(0),
             cancelled: AtomicBool::new(false),
-            result: Mutex::new(None),
+            state: Mutex::new(State {
+                phase: Phase::Waiting,
+                result: None,
+            }),
             ended: Condvar::new(),
         });
+        if !is_shown {
+            return Ok(job);
+        }
         let mut loads = self.0.lock();
-        let ended = |job: &Arc<Job>| job.result.lock().is_some();
+        let ended = |job: &Arc<Job>| job.state.lock().result.is_some();
         let over: Vec<LoadId> = loads.values().filter(|j| ended(j)).map(|j| j.id).collect();
         for id in over
             .iter()

@@ -12,45 +12,91 @@ use crate::chat::Session;
 use crate::error::{Error, Result};
 use crate::models::{Found, Name, Unserved};
 
+/// The right to use a version for one turn. While somebody has it, the version is not put to sleep.
+pub struct Lease(Arc<Serving>);
+
+/// How a wait for a version is bounded.
+pub struct Patience<'a> {
+    /// When it ends.
+    pub deadline: Instant,
+    /// Ends it when set.
+    pub cancelled: &'a AtomicBool,
+    /// The turn was accepted before: it is not refused for want of a place to wait.
+    pub is_accepted: bool,
+}
+
+impl Lease {
+    fn new(serving: Arc<Serving>) -> Lease {
+        serving.users.fetch_add(1, Ordering::Relaxed);
+        Lease(serving)
+    }
+
+    /// The version.
+    pub fn serving(&self) -> &Arc<Serving> {
+        &self.0
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.users.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Backend {
-    /// A lease on the model of a session, for a turn that gives up at `deadline` or when `cancelled` is set.
+    /// A lease on the model of a session, for a turn.
     ///
     /// Errors: `NoModel`; `Timeout`, `Cancelled` and `QueueFull` from the wait for a version that is on its way; `Load`
     /// from the way back of one that slept.
-    pub(super) fn lease(
-        &self,
-        session: &Session,
-        deadline: Instant,
-        cancelled: &AtomicBool,
-    ) -> Result<Arc<Serving>> {
-        self.lease_of(&session.model(), deadline, cancelled)
+    pub(super) fn lease(&self, session: &Session, patience: &Patience<'_>) -> Result<Lease> {
+        let found = self.lease_of(&session.model(), patience);
+        match &found {
+            Err(Error::QueueFull { .. }) => self.totals.rejected.count(),
+            Err(Error::Timeout(_)) => self.totals.expired.count(),
+            Err(Error::Cancelled) => self.totals.cancelled.count(),
+            _ => {}
+        }
+        found
     }
 
-    fn lease_of(
-        &self,
-        model: &Name,
-        deadline: Instant,
-        cancelled: &AtomicBool,
-    ) -> Result<Arc<Serving>> {
+    /// A lease on `model` for a call that is no turn. Errors: as for `lease`.
+    pub(super) fn short_lease(&self, model: &Name) -> Result<Lease> {
+        let patience = Patience {
+            deadline: Instant::now() + self.settings().config.backend.default_task_timeout,
+            cancelled: &AtomicBool::new(false),
+            is_accepted: true,
+        };
+        self.lease_of(model, &patience)
+    }
+
+    fn lease_of(&self, model: &Name, patience: &Patience<'_>) -> Result<Lease> {
         let begun = Instant::now();
-        let most = self.settings().config.backend.queue_reject_threshold as usize;
-        let gives_up = || cancelled.load(Ordering::Relaxed) || self.closing.load(Ordering::Relaxed);
+        let most = match patience.is_accepted {
+            true => usize::MAX,
+            false => self.settings().config.backend.queue_reject_threshold as usize,
+        };
+        let gives_up =
+            || patience.cancelled.load(Ordering::Relaxed) || self.closing.load(Ordering::Relaxed);
         loop {
-            let found = self.fleet.registry.wait(model, most, deadline, &gives_up);
-            match found {
-                Ok(Found::Serving(serving)) => return Ok(serving),
-                Ok(Found::Asleep(sleeper)) => self.wake(model, &sleeper, begun)?,
-                Ok(Found::Absent | Found::Away) => return Err(Error::NoModel),
+            if gives_up() {
+                return Err(Error::Cancelled);
+            }
+            let registry = &self.fleet.registry;
+            match registry.wait(model, most, patience.deadline, &gives_up) {
+                Ok(Found::Serving(serving)) => return Ok(Lease::new(serving)),
+                Ok(Found::Asleep(sleeper)) => {
+                    sleeper.check(begun)?;
+                    self.wake(model, &sleeper, patience.cancelled)?;
+                }
+                Ok(Found::Absent | Found::Away(_)) => return Err(Error::NoModel),
                 Err(Unserved::GivenUp) => return Err(Error::Cancelled),
                 Err(Unserved::Full(waiting)) => {
-                    self.totals.rejected.count();
                     return Err(Error::QueueFull {
                         waiting,
                         limit: most,
                     });
                 }
                 Err(Unserved::Late) => {
-                    self.totals.expired.count();
                     return Err(Error::Timeout(format!(
                         "waited for the next version of the model for {} ms",
                         begun.elapsed().as_millis()
@@ -58,17 +104,6 @@ impl Backend {
                 }
             }
         }
-    }
-
-    /// A lease on the model of a session for a short call that is no turn. Errors: as for `lease`.
-    pub(super) fn short_lease(&self, session: &Session) -> Result<Arc<Serving>> {
-        self.short_lease_of(&session.model())
-    }
-
-    /// A lease on `model` for a short call that is no turn. Errors: as for `lease`.
-    pub(super) fn short_lease_of(&self, model: &Name) -> Result<Arc<Serving>> {
-        let deadline = Instant::now() + self.settings().config.backend.default_task_timeout;
-        self.lease_of(model, deadline, &AtomicBool::new(false))
     }
 
     /// Errors: `NoModel` where a turn of the session would find none.
@@ -79,24 +114,21 @@ impl Backend {
         }
     }
 
-    /// Brings back a model that was unloaded to make room. Errors: `Load`, also where an attempt that began after `since`
-    /// failed.
-    fn wake(&self, model: &Name, sleeper: &Sleeper, since: Instant) -> Result<()> {
-        sleeper.check(since)?;
+    /// Brings back a model that was unloaded to make room, unless somebody else does. Errors: `Load`.
+    fn wake(&self, model: &Name, sleeper: &Sleeper, cancelled: &AtomicBool) -> Result<()> {
         let request = Request {
             model: model.clone(),
+            graph: None,
             how: How::Wake,
         };
-        match self.load(request, None) {
+        let mut go_on = |_: f32| !cancelled.load(Ordering::Relaxed);
+        match self.load(request, Some(&mut go_on)) {
             Ok(_) => Ok(()),
-            // Somebody unloaded it meanwhile; the registry says so.
+            // Somebody unloaded it meanwhile, or this turn is over: the next look says so.
             Err(Error::NoModel) => Ok(()),
+            Err(_) if cancelled.load(Ordering::Relaxed) => Ok(()),
             Err(error) => {
-                let mut failed = sleeper.failed.lock();
-                // Who waited for the same attempt finds the first one's failure.
-                if failed.as_ref().is_none_or(|(at, _)| *at < since) {
-                    *failed = Some((Instant::now(), error.clone()));
-                }
+                *sleeper.failed.lock() = Some((Instant::now(), error.clone()));
                 Err(error)
             }
         }

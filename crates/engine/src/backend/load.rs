@@ -10,7 +10,7 @@ use crossbeam_channel::bounded;
 use super::changes::change;
 use super::jobs::{Job, LoadId};
 use super::serving::GraphId;
-use super::version::{DEFAULT, model_name};
+use super::version::{DEFAULT, known, model_name};
 use super::workers::{STACK, panicked, spawn};
 use super::{Backend, lines};
 use crate::error::{Error, Result};
@@ -38,6 +38,8 @@ const MAGIC: &[u8] = b"GGUF";
 pub struct Request {
     /// Which.
     pub model: Name,
+    /// The version that was meant, if one was: another one in its place is not.
+    pub graph: Option<u32>,
     /// How its next version comes.
     pub how: How,
 }
@@ -94,8 +96,12 @@ impl Backend {
             config: config.map(<[u8]>::to_vec),
             target: Some(target),
         };
-        let model = DEFAULT.into();
-        self.load(Request { model, how }, None)
+        let request = Request {
+            model: DEFAULT.into(),
+            graph: None,
+            how,
+        };
+        self.load(request, None)
     }
 
     /// Loads the model in `path` under the name `model`, beside all models with other names. Where there is a model of that
@@ -124,7 +130,11 @@ impl Backend {
         progress: Option<OnProgress<'_>>,
     ) -> Result<GraphId> {
         let _call = self.enter()?;
-        self.load(file_request(self.meant(graph)?, path, config)?, progress)
+        let request = Request {
+            graph: (graph > 0).then_some(graph),
+            ..file_request(self.meant(graph)?, path, config)?
+        };
+        self.load(request, progress)
     }
 
     /// Puts the version before in the place of `graph`, 0 being the current model: its file with its configuration. Errors:
@@ -134,6 +144,7 @@ impl Backend {
         let _call = self.enter()?;
         let request = Request {
             model: self.meant(graph)?,
+            graph: (graph > 0).then_some(graph),
             how: How::RollBack,
         };
         self.load(request, progress)
@@ -153,7 +164,7 @@ impl Backend {
         let job = self
             .fleet
             .loads
-            .begin(request.model.clone(), shown(&request))?;
+            .begin(request.model.clone(), shown(&request), true)?;
         let (backend, own) = (self.clone(), job.clone());
         let work = move || {
             let result = match backend.enter() {
@@ -165,7 +176,16 @@ impl Backend {
         let thread = spawn("wasi-nn-load", &self.journal, work).inspect_err(|error| {
             job.end(Err(error.clone()));
         })?;
-        self.background.lock().push(thread);
+        let mut background = self.background.lock();
+        let over: Vec<_> = background
+            .extract_if(.., |thread| thread.is_finished())
+            .collect();
+        background.push(thread);
+        drop(background);
+        for thread in over {
+            // It has answered for itself.
+            drop(thread.join());
+        }
         Ok(job.id)
     }
 
@@ -207,30 +227,31 @@ impl Backend {
     pub fn unload(&self) -> Result<()> {
         let _call = self.enter()?;
         let model = self.fleet.current().ok_or(Error::NoModel)?;
-        self.unload_model(&model)
+        self.unload_model(&model, None)
     }
 
     /// Frees the model `graph`, 0 being the current one, as [`Backend::unload`] does. Errors: `NoModel`.
     pub fn unload_graph(&self, graph: u32) -> Result<()> {
         let _call = self.enter()?;
         let model = self.meant(graph)?;
-        self.unload_model(&model)
+        self.unload_model(&model, (graph > 0).then_some(graph))
     }
 
-    fn unload_model(&self, model: &Name) -> Result<()> {
+    fn unload_model(&self, model: &Name, graph: Option<u32>) -> Result<()> {
         let stop = || self.closing.load(Ordering::Relaxed);
         let claim = self.fleet.registry.claim(&stop).ok_or(Error::Closing)?;
-        let label = match claim.find(model) {
+        let found = claim.find(model);
+        let known = known(&found).ok_or(Error::NoModel)?;
+        if graph.is_some_and(|graph| graph != known.graph.0) {
             // Another call was faster.
-            Found::Absent => return Err(Error::NoModel),
-            Found::Serving(serving) => Some(serving.label.to_string()),
-            Found::Asleep(sleeper) => Some(sleeper.label.to_string()),
-            Found::Away => None,
-        };
+            return Err(Error::NoModel);
+        }
+        let label = known.label;
+        drop(found);
         let old = claim.put(model, Found::Absent);
         drop(claim);
         self.fleet.changes.add(Change {
-            from: label,
+            from: Some(label.to_string()),
             ..change(model, Outcome::Unloaded)
         });
         self.fleet.forget_model(model);
@@ -256,10 +277,9 @@ impl Backend {
         request: Request,
         mut progress: Option<OnProgress<'_>>,
     ) -> Result<GraphId> {
-        let job = &self
-            .fleet
-            .loads
-            .begin(request.model.clone(), shown(&request))?;
+        let is_asked_for = !matches!(request.how, How::Wake);
+        let loads = &self.fleet.loads;
+        let job = &loads.begin(request.model.clone(), shown(&request), is_asked_for)?;
         let (parts, inbox) = bounded(64);
         std::thread::scope(|scope| {
             let request = &request;
@@ -310,7 +330,11 @@ fn file_request(model: Name, path: &Path, config: Option<&[u8]>) -> Result<Reque
         config: config.map(<[u8]>::to_vec),
         target: None,
     };
-    Ok(Request { model, how })
+    Ok(Request {
+        model,
+        graph: None,
+        how,
+    })
 }
 
 /// The file of a request, for those who look at the load.

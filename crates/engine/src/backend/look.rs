@@ -6,11 +6,11 @@ use serde_json::json;
 
 use super::Backend;
 use super::settings::Text;
-use super::version::DEFAULT;
+use super::version::{DEFAULT, known};
 use super::workers::apart;
 use crate::error::Result;
 use crate::logging;
-use crate::models::{self, Found, Name, Profile, Report, Source};
+use crate::models::{self, Name, Profile, Report, Source};
 
 impl Backend {
     /// What would change if the model in `path` took the place of `graph`, 0 being the current one, as JSON: what it is,
@@ -26,11 +26,11 @@ impl Backend {
             let text = match config.filter(|text| !text.is_empty()) {
                 Some(text) => Text::New(text),
                 None if &*model == DEFAULT => Text::Kept,
-                None => Text::Again(self.fleet.lineage(&model).load()),
+                None => Text::Again(self.fleet.lineage(&model).load),
             };
             let pending = self.pend(text, &*model != DEFAULT)?;
-            let taken = self.fleet.buffer_bytes(Some(&model));
-            let survey = models::survey(&Source::file(path)?, &pending.config, taken)?;
+            let beside = self.fleet.beside(&model);
+            let survey = models::survey(&Source::file(path)?, &pending.config, beside)?;
             let now = self.profile(&model);
             let report = now.map(|now| self.compare(&model, &now, &survey.profile));
             let document = json!({
@@ -48,11 +48,7 @@ impl Backend {
     fn profile(&self, model: &str) -> Option<Profile> {
         let listed = self.fleet.registry.list();
         let found = listed.into_iter().find(|l| &*l.name == model)?.found;
-        match found {
-            Found::Serving(serving) => Some(serving.profile.clone()),
-            Found::Asleep(sleeper) => Some(sleeper.profile.clone()),
-            Found::Away | Found::Absent => None,
-        }
+        known(&found).map(|known| known.profile)
     }
 
     /// Compares two versions of `model` for the conversations that it has.

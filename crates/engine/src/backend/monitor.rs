@@ -153,6 +153,7 @@ impl Monitor {
         let watch = &self.watch;
         let relief = &watch.relief;
         let level = watch.pressure.lock().level();
+        let threshold = watch.config.lock().memory_pressure_threshold;
         let limits = watch.shares().into_iter().map(|share| LimitUse {
             name: share.name,
             used: share.used,
@@ -161,7 +162,7 @@ impl Monitor {
         status::Pressure {
             level: level.name(),
             rank: level as u64,
-            threshold: watch.config.lock().memory_pressure_threshold,
+            threshold,
             limits: limits.collect(),
             resident_bytes: machine::resident(),
             stall_percent: machine::stall(),

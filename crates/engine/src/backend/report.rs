@@ -13,7 +13,8 @@ use super::contexts;
 use super::serving::{Memory, Serving, limits};
 use super::settings::Shown;
 use super::turn;
-use super::version::Sleeper;
+use super::version::{Sleeper, known};
+use crate::chat::Session;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::models::{Found, Listed, Name};
@@ -81,7 +82,7 @@ impl Backend {
         let settings = self.settings();
         let (config, shown) = (settings.config.clone(), settings.shown().clone());
         drop(settings);
-        let listed = self.fleet.registry.list();
+        let (listed, draining) = self.fleet.registry.snapshot();
         let name = self.fleet.current();
         let current = listed.iter().find(|l| Some(&l.name) == name.as_ref());
         Reading {
@@ -89,7 +90,7 @@ impl Backend {
             config,
             shown,
             current: current.and_then(|l| l.found.clone().serving()),
-            draining: self.fleet.registry.draining(),
+            draining,
             listed,
         }
     }
@@ -127,7 +128,7 @@ impl Reading<'_> {
         // Versions of one file share its weights.
         let weights: BTreeMap<u64, u64> = self
             .versions()
-            .map(|v| (v.identity, v.memory().weights))
+            .map(|v| (v.shelf, v.memory().weights))
             .collect();
         let config = &self.config.memory;
         let held = status::Held {
@@ -188,8 +189,16 @@ impl Reading<'_> {
             tokens: activity.used_tokens as u64,
             idle_ms: status::millis(activity.idle),
             busy: activity.busy,
-            priority: own.unwrap_or_else(|| turn::class(self.config.priority)) as u32,
+            priority: own.unwrap_or_else(|| self.class_of(session)) as u32,
         }
+    }
+
+    /// The class that a session's model gives its turns.
+    fn class_of(&self, session: &Session) -> Class {
+        let model = session.model();
+        let own = self.versions().find(|v| v.version.model == model);
+        let config = own.map_or(&self.config, |v| &v.config);
+        turn::class(config.priority)
     }
 
     fn performance(&self) -> status::Performance {
@@ -223,68 +232,53 @@ impl Reading<'_> {
             let olds = self.draining.iter().filter(|(name, _)| *name == l.name);
             let mut model = status::Served {
                 name: l.name.to_string(),
-                state: status::State::Swapping,
-                version: None,
-                label: None,
-                graph: None,
-                file: None,
-                leases: 0,
-                weights_bytes: 0,
-                buffer_bytes: 0,
-                load_time_ms: None,
+                state: match l.found {
+                    Found::Serving(_) => status::State::Serving,
+                    Found::Asleep(_) => status::State::Asleep,
+                    Found::Away(_) | Found::Absent => status::State::Swapping,
+                },
                 idle_ms: status::millis(l.used.elapsed()),
                 sessions: own.count() as u64,
                 waiting: l.waiting as u64,
-                running: 0,
-                draining: olds.map(|(_, old)| self.old(old)).collect(),
+                draining: olds.map(|(_, old)| draining_version(old)).collect(),
+                ..status::Served::default()
             };
-            let version = match &l.found {
-                Found::Serving(serving) => {
-                    let (memory, stats) = (serving.memory(), serving.engine.stats());
-                    model.state = status::State::Serving;
-                    model.leases = self.leases(serving, 1);
-                    model.weights_bytes = memory.weights;
-                    model.buffer_bytes = memory.cache + memory.compute + stats.spare_bytes.get();
-                    model.load_time_ms = serving.report()["load_time_ms"].as_u64();
-                    model.waiting += stats.waiting_total();
-                    model.running = stats.running.get();
-                    Some((&serving.version, &serving.label))
-                }
-                Found::Asleep(sleeper) => {
-                    model.state = status::State::Asleep;
-                    Some((&sleeper.version, &sleeper.label))
-                }
-                Found::Away | Found::Absent => None,
-            };
-            if let Some((version, label)) = version {
-                model.version = Some(version.number);
-                model.label = Some(label.to_string());
-                model.graph = Some(version.graph.0);
-                model.file = Some(version.origin.source.shown().to_owned());
+            if let Some(known) = known(&l.found) {
+                model.version = Some(known.number);
+                model.label = Some(known.label.to_string());
+                model.graph = Some(known.graph.0);
+                model.file = Some(known.file);
+            }
+            if let Found::Serving(serving) = &l.found {
+                let (memory, stats) = (serving.memory(), serving.engine.stats());
+                model.leases = serving.users.load(Ordering::Relaxed) as u64;
+                model.weights_bytes = memory.weights;
+                model.buffer_bytes = memory.cache + memory.compute + stats.spare_bytes.get();
+                model.load_time_ms = serving.report()["load_time_ms"].as_u64();
+                model.waiting += stats.waiting_total();
+                model.running = stats.running.get();
             }
             model
         };
-        self.listed.iter().map(model).collect()
+        let is_listed = |name: &Name| self.listed.iter().any(|l| l.name == *name);
+        let gone = self.draining.iter().filter(|(name, _)| !is_listed(name));
+        let gone = gone.map(|(name, old)| status::Served {
+            name: name.to_string(),
+            state: status::State::Unloaded,
+            draining: vec![draining_version(old)],
+            ..status::Served::default()
+        });
+        self.listed.iter().map(model).chain(gone).collect()
     }
+}
 
-    fn old(&self, old: &Arc<Serving>) -> status::Draining {
-        status::Draining {
-            graph: old.graph.0,
-            version: old.version.number,
-            label: old.label.to_string(),
-            leases: self.leases(old, 0),
-            running: old.engine.stats().running.get(),
-        }
-    }
-
-    /// Turns that hold a version, which this reading holds too, and the registry `kept` times.
-    fn leases(&self, version: &Arc<Serving>, kept: u64) -> u64 {
-        let own = 1 + u64::from(
-            self.current
-                .as_ref()
-                .is_some_and(|c| Arc::ptr_eq(c, version)),
-        );
-        (Arc::strong_count(version) as u64).saturating_sub(own + kept)
+fn draining_version(old: &Serving) -> status::Draining {
+    status::Draining {
+        graph: old.graph.0,
+        version: old.version.number,
+        label: old.label.to_string(),
+        leases: old.users.load(Ordering::Relaxed) as u64,
+        running: old.engine.stats().running.get(),
     }
 }
 

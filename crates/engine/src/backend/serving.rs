@@ -1,6 +1,7 @@
 //! One loaded version of a model with everything that serves it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
@@ -45,8 +46,10 @@ pub struct Serving {
     pub label: Arc<str>,
     /// What it is, for comparison with others.
     pub profile: Profile,
-    /// Tells its file from all others.
-    pub identity: u64,
+    /// Equal for versions that share their weights.
+    pub shelf: u64,
+    /// Turns that use it.
+    pub users: AtomicUsize,
     /// Equal for equal vocabularies.
     pub vocabulary: u64,
     /// The settings that it was loaded with.
@@ -164,7 +167,8 @@ impl Serving {
                 },
                 limits: limits(&config.backend),
                 threads: plan.threads,
-                on_device: weights.n_gpu_layers() > 0,
+                // The output counts as a layer: with less than all of them, the others are computed here.
+                on_device: weights.n_gpu_layers() > weights.n_layer(),
                 cores,
                 target_gap: config.performance.target_gap,
                 slow_step: config.performance.slow_step,
@@ -180,7 +184,8 @@ impl Serving {
             label: brought.label.into(),
             vocabulary: vocabulary_key(&brought.profile),
             profile: brought.profile,
-            identity: brought.identity,
+            shelf: brought.shelf,
+            users: AtomicUsize::new(0),
             config,
             template,
             vocab,
@@ -191,6 +196,11 @@ impl Serving {
             memory,
         };
         Ok((serving, thread))
+    }
+
+    /// Whether a turn uses it.
+    pub fn is_used(&self) -> bool {
+        self.users.load(Ordering::Relaxed) > 0
     }
 
     /// The file that it was loaded from.

@@ -17,10 +17,10 @@ use super::naming::Known;
 use super::prepare::recipe;
 use super::serving::{GraphId, Serving};
 use super::settings::{Pending, Text};
-use super::version::{DEFAULT, Origin, Sleeper, Version};
+use super::version::{DEFAULT, Origin, Sleeper, Version, known};
 use super::workers::spawn;
 use super::{Backend, lines};
-use crate::config::{Compatibility, Config, SwapTurns};
+use crate::config::{self, Compatibility, Config, SwapTurns};
 use crate::error::{Error, Result};
 use crate::llama::Vocab;
 use crate::machine;
@@ -30,8 +30,8 @@ use crate::status::{Change, Outcome, Phase};
 /// Between two looks at whether a version has gone.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Times that room is looked for: who was unused when it was decided may be used when it is done.
-const ATTEMPTS: usize = 3;
+/// For how long the weights of a version are waited for that has no turns any more.
+const SLOW_READER: Duration = Duration::from_secs(1);
 
 /// What is to serve next.
 struct Next {
@@ -81,12 +81,15 @@ impl Backend {
             // Somebody else woke it.
             return Ok(serving.graph);
         }
-        swap.record.from = match &found {
-            Found::Serving(serving) => Some(serving.label.to_string()),
-            Found::Asleep(sleeper) => Some(sleeper.label.to_string()),
-            Found::Away | Found::Absent => None,
-        };
-        let result = swap.run(request, found, report);
+        let known = known(&found);
+        let graph = known.as_ref().map(|known| known.graph.0);
+        if request.graph.is_some() && request.graph != graph {
+            // Another change was faster: what was meant is not there any more.
+            return Err(Error::NoModel);
+        }
+        swap.record.from = known.as_ref().map(|known| known.label.to_string());
+        let now = known.map(|known| known.profile);
+        let result = swap.run(request, found, now.as_ref(), report);
         let Swap {
             mut record, begun, ..
         } = swap;
@@ -103,28 +106,30 @@ impl Swap<'_> {
         &mut self,
         request: &Request,
         found: Found<Serving, Sleeper>,
+        now: Option<&Profile>,
         report: &mut dyn FnMut(f32),
     ) -> Result<GraphId> {
+        // A thread of ours computes beside the steps of others.
+        let _core = self.backend.cores.guest();
         self.job.enter(Phase::Reading);
+        if let (How::Wake, Found::Asleep(sleeper)) = (&request.how, &found) {
+            if let Some((_, error)) = &*sleeper.failed.lock()
+                && self.job.is_cancelled()
+            {
+                return Err(error.clone());
+            }
+            // Others wait for this attempt, and make none of their own.
+            self.claim.put(&self.model, Found::Away(sleeper.clone()));
+        }
         let next = self.next(request, &found)?;
-        let old = found.clone().serving();
-        let now = match &found {
-            Found::Serving(serving) => Some(&serving.profile),
-            Found::Asleep(sleeper) => Some(&sleeper.profile),
-            Found::Away | Found::Absent => None,
-        };
         let way = self.way(&next, now)?;
-        drop(found);
-        let graph = match (way, old) {
-            (Way::Replace(gone), Some(old)) => {
-                self.put_to_sleep(&gone);
-                self.replace(next, old, report)
+        let graph = match (way, found.serving()) {
+            (Way::Replace, Some(old)) => self.replace(next, old, report),
+            (Way::Beside | Way::Replace, old) => {
+                self.record.beside = old.is_some();
+                drop(old);
+                self.beside(next, report)
             }
-            (Way::Beside(gone) | Way::Replace(gone), old) => {
-                self.put_to_sleep(&gone);
-                self.beside(next, old, report)
-            }
-            (Way::Refused(needed), _) => Err(self.no_room(needed)),
         }?;
         self.backend.monitor.begin(&self.backend.journal);
         Ok(graph)
@@ -166,7 +171,7 @@ impl Swap<'_> {
                 let text = match config.as_deref().filter(|text| !text.is_empty()) {
                     Some(text) => Text::New(text),
                     None if &*self.model == DEFAULT => Text::Kept,
-                    None => Text::Again(lineage.load()),
+                    None => Text::Again(lineage.load.clone()),
                 };
                 (source.clone(), text, *target)
             }
@@ -199,17 +204,17 @@ impl Swap<'_> {
         })
     }
 
-    /// How the next version gets in, after a look at its file. Errors: `Load` where it is none, or where what
-    /// conversations would lose by it is to be refused.
+    /// How the next version gets in, after a look at its file; what must go for it has gone. Errors: `Load` where it is
+    /// none, where what conversations would lose by it is to be refused, or where there is no room for it.
     fn way(&mut self, next: &Next, now: Option<&Profile>) -> Result<Way> {
         let rules = self.rules(next);
         let limit = u64::from(rules.max_model_memory_mb) << 20;
         self.record.to = Some(next.version.origin.source.shown().to_owned());
         if now.is_none() && limit == 0 {
-            return Ok(Way::Beside(Vec::new()));
+            return Ok(Way::Beside);
         }
-        let taken = self.fleet.buffer_bytes(Some(&self.model));
-        let survey = models::survey(&next.version.origin.source, &next.version.config, taken)?;
+        let beside = self.fleet.beside(&self.model);
+        let survey = models::survey(&next.version.origin.source, &next.version.config, beside)?;
         self.record.to = Some(survey.label.clone());
         // What would be found later is found before anything is given up.
         let tokens = survey.profile.session_tokens;
@@ -228,70 +233,73 @@ impl Swap<'_> {
         }
         let newcomer = Newcomer {
             name: self.model.clone(),
-            file: survey.identity,
+            file: survey.shelf,
             bytes: survey.bytes,
         };
-        let free = machine::available();
-        let budget = Budget { limit, free };
-        Ok(models::way(
-            &newcomer,
-            &self.fleet.tenants(),
-            budget,
-            rules.mode,
-        ))
+        self.make_room(&newcomer, limit, &rules)
     }
 
-    fn rules<'n>(&self, next: &'n Next) -> &'n crate::config::Swap {
-        &next.version.config.backend.swap
-    }
-
-    fn no_room(&self, needed: u64) -> Error {
-        let limit = self
-            .backend
-            .settings()
-            .config
-            .backend
-            .swap
-            .max_model_memory_mb;
-        Error::Load(format!(
-            "the model needs {} MiB, backend.max_model_memory_mb is {limit} and nothing else can be unloaded",
-            needed.div_ceil(1 << 20)
-        ))
-    }
-
-    /// Unloads models that nobody uses. One that is used again meanwhile stays: the machine may have room after all.
-    fn put_to_sleep(&self, names: &[Name]) {
-        for name in names {
-            let slept = (0..ATTEMPTS).find_map(|attempt| {
-                if attempt > 0 {
-                    thread::sleep(LOOK);
-                }
-                self.claim.put_to_sleep(name, Sleeper::of)
-            });
-            let Some(old) = slept else {
-                log::warn!(target: "model", tag = "MODEL", model:% = name; "not unloaded: it is used again");
-                continue;
+    /// Finds room for a newcomer. Versions that drain are waited for; a model that was chosen to go and is used again
+    /// stays, and the choice is made anew.
+    fn make_room(&self, newcomer: &Newcomer, limit: u64, rules: &config::Swap) -> Result<Way> {
+        let until = Instant::now() + rules.drain;
+        loop {
+            let budget = Budget {
+                limit,
+                free: machine::available(),
             };
-            lines::unloaded(&old);
-            self.fleet.changes.add(Change {
-                from: Some(old.label.to_string()),
-                ..change(name, Outcome::PutToSleep)
-            });
-            old.engine.retire(false);
-            self.fleet.let_go(old);
+            let tenants = self.fleet.tenants();
+            let (way, gone) = match models::way(newcomer, &tenants, budget, rules.mode) {
+                Some(found) => found,
+                None if tenants.iter().any(|t| t.drains)
+                    && Instant::now() < until
+                    && !self.is_over() =>
+                {
+                    thread::sleep(LOOK);
+                    continue;
+                }
+                None => return Err(no_room(newcomer, limit)),
+            };
+            if gone.iter().all(|name| self.put_to_sleep(name)) {
+                return Ok(way);
+            }
         }
     }
 
-    /// Brings the next version up beside the one that serves, and switches.
-    fn beside(
-        &mut self,
-        next: Next,
-        old: Option<Arc<Serving>>,
-        report: &mut dyn FnMut(f32),
-    ) -> Result<GraphId> {
-        let has_old = old.is_some();
-        drop(old);
-        let serving = self.bring_up(&next.version, has_old, report)?;
+    /// What the configuration says of changes. A version that comes back does so by the rules of now.
+    fn rules(&self, next: &Next) -> config::Swap {
+        match next.outcome {
+            Outcome::Woken => self.backend.settings().config.backend.swap.clone(),
+            _ => next.version.config.backend.swap.clone(),
+        }
+    }
+
+    /// Unloads a model that nobody uses. False: it is used again.
+    fn put_to_sleep(&self, name: &Name) -> bool {
+        let is_free = |serving: &Serving| !serving.is_used();
+        let Some(old) = self.claim.put_to_sleep(name, is_free, Sleeper::of) else {
+            log::debug!(target: "model", tag = "MODEL", model:% = name; "not unloaded: it is used again");
+            return false;
+        };
+        lines::unloaded(&old);
+        self.fleet.changes.add(Change {
+            from: Some(old.label.to_string()),
+            ..change(name, Outcome::PutToSleep)
+        });
+        old.engine.retire(false);
+        self.fleet.let_go(old);
+        true
+    }
+
+    /// Whether nobody wants the change any more.
+    fn is_over(&self) -> bool {
+        self.job.is_cancelled() || self.backend.closing.load(Ordering::Relaxed)
+    }
+
+    /// Brings the next version up beside what serves, and switches.
+    fn beside(&mut self, next: Next, report: &mut dyn FnMut(f32)) -> Result<GraphId> {
+        let strict = self.record.beside;
+        let serving = self.bring_up(&next.version, strict, report)?;
         self.switch(serving, next)
     }
 
@@ -302,26 +310,25 @@ impl Swap<'_> {
         old: Arc<Serving>,
         report: &mut dyn FnMut(f32),
     ) -> Result<GraphId> {
-        self.record.beside = false;
         self.job.enter(Phase::Draining);
-        let before = Sleeper::of(&old);
+        let before = Arc::new(Sleeper::of(&old));
         drop(old);
         let away = Instant::now();
-        let old = self.claim.put(&self.model, Found::Away);
+        let old = self.claim.put(&self.model, Found::Away(before.clone()));
         if let Some(old) = old {
-            self.drain(old, self.rules(&next));
+            self.drain(old, &self.rules(&next));
         }
         let result = self.bring_up(&next.version, true, report);
         let result = match result {
             Ok(serving) => self.switch(serving, next),
-            Err(error) => Err(self.restore(before, error)),
+            Err(error) => Err(self.restore(&before, error)),
         };
         self.record.gap_ms = ms(away.elapsed());
         result
     }
 
     /// Waits until nothing of a version is left.
-    fn drain(&self, old: Arc<Serving>, rules: &crate::config::Swap) {
+    fn drain(&self, old: Arc<Serving>, rules: &config::Swap) {
         let graph = old.graph;
         old.engine.retire(rules.turns == SwapTurns::Requeue);
         let wait = |until: Instant, is_over: &dyn Fn() -> bool| {
@@ -329,21 +336,23 @@ impl Swap<'_> {
                 thread::sleep(LOOK);
             }
         };
-        wait(Instant::now() + rules.drain, &|| self.fleet.is_over(graph));
+        // A change that nobody wants any more brings this version back, and its turns begin anew there.
+        wait(Instant::now() + rules.drain, &|| {
+            self.fleet.is_over(graph) || self.is_over()
+        });
         old.engine.cut();
         self.fleet.join(|g| g == graph);
         let left = Arc::downgrade(&old);
         drop(old);
-        // A host that is slow to read its last text still holds the weights. They are files that were mapped: the next
-        // version need not wait for them for ever.
-        let until = Instant::now() + rules.drain.max(Duration::from_secs(1));
-        wait(until, &|| {
-            left.strong_count() == 0 || self.backend.closing.load(Ordering::Relaxed)
+        // A host that is slow to read its last text, perhaps the one that asks for this change, still holds the weights.
+        // They are files that were mapped: the next version does not wait for them for long.
+        wait(Instant::now() + SLOW_READER, &|| {
+            left.strong_count() == 0 || self.is_over()
         });
     }
 
     /// Brings back the version that had to go for one that did not come.
-    fn restore(&mut self, before: Sleeper, error: Error) -> Error {
+    fn restore(&mut self, before: &Arc<Sleeper>, error: Error) -> Error {
         let mut lost = None;
         if !self.backend.closing.load(Ordering::Relaxed) {
             // Whoever has cancelled the load wants this one all the more.
@@ -358,7 +367,7 @@ impl Swap<'_> {
             }
         }
         self.record.outcome = Outcome::Lost;
-        self.claim.put(&self.model, Found::Asleep(Arc::new(before)));
+        self.claim.put(&self.model, Found::Asleep(before.clone()));
         match lost {
             None => error,
             Some(second) => Error::Load(format!(
@@ -374,17 +383,18 @@ impl Swap<'_> {
         report: &mut dyn FnMut(f32),
     ) -> Result<Serving> {
         self.job.enter(Phase::Loading);
-        let stop = || self.job.is_cancelled() || self.backend.closing.load(Ordering::Relaxed);
         let mut progress = |part: f32| {
             self.job.advance(part);
             report(part);
-            !stop()
+            !self.is_over()
         };
         let serving = self.start(version, strict, &mut progress)?;
-        match stop() {
-            true => Err(cancelled()),
-            false => Ok(serving),
+        if self.is_over() {
+            // Its memory may be needed for the version before.
+            self.fleet.let_go(Arc::new(serving));
+            return Err(cancelled());
         }
+        Ok(serving)
     }
 
     /// Loads a version and starts its thread.
@@ -395,8 +405,8 @@ impl Swap<'_> {
         progress: &mut dyn FnMut(f32) -> bool,
     ) -> Result<Serving> {
         let backend = self.backend;
-        let taken = self.fleet.buffer_bytes(Some(&self.model));
-        let brought = models::bring_up(&version.origin.source, &version.config, taken, progress)?;
+        let beside = self.fleet.beside(&self.model);
+        let brought = models::bring_up(&version.origin.source, &version.config, beside, progress)?;
         let tokens = brought.plan.session_tokens;
         check_rules(&version.config, &brought.weights.vocab(), tokens)?;
         let spawn_engine = |work| spawn("wasi-nn-engine", &backend.journal, work);
@@ -425,6 +435,9 @@ impl Swap<'_> {
         let serving = Arc::new(serving);
         self.fleet.note(&serving);
         let old = self.claim.put(&self.model, Found::Serving(serving.clone()));
+        if self.record.outcome != Outcome::Woken {
+            self.claim.put_last(&self.model);
+        }
         if let Some(old) = &old {
             old.engine.retire(requeue);
         }
@@ -435,6 +448,15 @@ impl Swap<'_> {
         }
         Ok(graph)
     }
+}
+
+fn no_room(newcomer: &Newcomer, limit: u64) -> Error {
+    let needed = newcomer.bytes.weights + newcomer.bytes.own;
+    Error::Load(format!(
+        "the model needs {} MiB, backend.max_model_memory_mb is {} and nothing else can be unloaded",
+        needed.div_ceil(1 << 20),
+        limit >> 20
+    ))
 }
 
 fn cancelled() -> Error {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::lease::{Lease, Patience};
 use super::metadata::{Facts, metadata};
 use super::prepare::{Conversation, Ready, prepare};
 use super::serving::Serving;
@@ -81,38 +82,51 @@ impl Backend {
         asked: &Asked,
         mut on_piece: Option<OnPiece<'_>>,
     ) -> Result<Arc<str>> {
-        let deadline = asked.submitted + self.settings().config.backend.default_task_timeout;
+        let timeout = self.settings().config.backend.default_task_timeout;
+        let mut deadline = asked.submitted + timeout;
         let cancelled = Arc::new(AtomicBool::new(false));
         let _turn = session
             .begin(&cancelled)
             .ok_or(Error::UnknownContext(context))?;
-        // What is wrong with the call's own configuration is answered at once, not after the turns before.
-        let lease = self.lease(session, deadline, &cancelled)?;
-        let mut settings = self.call_settings(&lease, asked)?;
-        let mut graph = lease.graph;
-        drop(lease);
+        // In the order of the calls, whatever they wait for.
         let place = session.turnstile.join();
+        // What is wrong with the call's own configuration is answered at once, not after the turns before.
+        let first = self.patient_lease(session, deadline, &cancelled, false)?;
+        let mut settings = self.call_settings(first.serving(), asked)?;
+        let mut version = Arc::downgrade(first.serving());
+        drop(first);
         if !place.enter(deadline, || cancelled.load(Ordering::Relaxed)) {
             return Err(match cancelled.load(Ordering::Relaxed) {
                 true => Error::Cancelled,
                 false => waited(asked.submitted.elapsed()),
             });
         }
+        let since = Instant::now();
+        let mut is_accepted = false;
         loop {
             // The lease is taken here, not earlier: a turn that waited for its predecessor runs on the current model.
-            let lease = self.lease(session, deadline, &cancelled)?;
-            if graph != lease.graph {
-                settings = self.call_settings(&lease, asked)?;
-                graph = lease.graph;
+            let lease = self.patient_lease(session, deadline, &cancelled, is_accepted)?;
+            let now = Arc::downgrade(lease.serving());
+            let is_same = version.ptr_eq(&now);
+            if is_accepted && is_same {
+                // It takes nothing any more, and none has come in its place.
+                return Err(Error::Internal(
+                    "the engine thread of the model ended".into(),
+                ));
+            }
+            if !is_same {
+                settings = self.call_settings(lease.serving(), asked)?;
+                version = now;
             }
             let run = Run {
                 backend: self,
                 context,
-                lease: &lease,
+                lease: lease.serving(),
                 session,
             };
             let how = How {
-                since: asked.submitted,
+                since,
+                is_accepted,
                 deadline,
                 cancelled: cancelled.clone(),
                 class: run.class(&settings),
@@ -123,11 +137,30 @@ impl Backend {
                 .as_mut()
                 .map(|on_piece| &mut **on_piece as OnPiece<'_>);
             match run.attempt(&asked.text, &settings, how, on_piece) {
-                // The next lease is of the version that took over, or says that there is none.
-                Err(Error::Replaced) => {}
+                // The next lease is of the version that took over, or says that there is none. A turn that ran begins to
+                // wait anew.
+                Err(Error::Replaced) => {
+                    is_accepted = true;
+                    deadline = deadline.max(Instant::now() + timeout);
+                }
                 result => return result,
             }
         }
+    }
+
+    fn patient_lease(
+        &self,
+        session: &Session,
+        deadline: Instant,
+        cancelled: &AtomicBool,
+        is_accepted: bool,
+    ) -> Result<Lease> {
+        let patience = Patience {
+            deadline,
+            cancelled,
+            is_accepted,
+        };
+        self.lease(session, &patience)
     }
 
     /// The settings of one call, from arguments 7 and 8 where they are a configuration.
@@ -201,6 +234,7 @@ struct Run<'a> {
 /// How a turn is to be run.
 struct How {
     since: Instant,
+    is_accepted: bool,
     deadline: Instant,
     cancelled: Arc<AtomicBool>,
     class: Class,
@@ -372,6 +406,7 @@ fn submit(run: &Run<'_>, prepared: Ready, how: How) -> Result<Submitted> {
             ..prepared.past
         },
         since: how.since,
+        is_accepted: how.is_accepted,
         cancelled: how.cancelled,
     })?;
     Ok(Submitted {

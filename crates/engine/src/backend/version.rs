@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::serving::{GraphId, Serving};
 use crate::config::{Config, RawConfig};
 use crate::error::{Error, Result};
-use crate::models::{Name, Profile, Source};
+use crate::models::{Found, Name, Profile, Source};
 
 /// The model of plain loads, which name none.
 pub const DEFAULT: &str = "default";
@@ -62,13 +62,45 @@ impl Sleeper {
         }
     }
 
-    /// Errors: the failure of an attempt that began after `since`, so that who waited for it need not try again.
+    /// Errors: the failure of an attempt that ended after `since`, so that who waited for it need not try again.
     pub fn check(&self, since: Instant) -> Result<()> {
         match &*self.failed.lock() {
             Some((at, error)) if *at >= since => Err(error.clone()),
             _ => Ok(()),
         }
     }
+}
+
+/// What is known of a model, whether it serves or sleeps.
+pub struct Known {
+    /// Its version's handle.
+    pub graph: GraphId,
+    /// Its version's number.
+    pub number: u64,
+    /// Its version's label.
+    pub label: Arc<str>,
+    /// The file.
+    pub file: String,
+    /// What it is.
+    pub profile: Profile,
+}
+
+/// What is known of what a name stands for; `None` where that is nothing.
+pub fn known(found: &Found<Serving, Sleeper>) -> Option<Known> {
+    let (version, label, profile) = match found {
+        Found::Serving(serving) => (&serving.version, &serving.label, &serving.profile),
+        Found::Asleep(sleeper) | Found::Away(sleeper) => {
+            (&sleeper.version, &sleeper.label, &sleeper.profile)
+        }
+        Found::Absent => return None,
+    };
+    Some(Known {
+        graph: version.graph,
+        number: version.number,
+        label: label.clone(),
+        file: version.origin.source.shown().to_owned(),
+        profile: profile.clone(),
+    })
 }
 
 /// A model's name from outside. Errors: `InvalidArgument` for one that is empty, longer than 256 bytes, no UTF-8 or with
@@ -86,7 +118,7 @@ pub fn model_name(bytes: &[u8]) -> Result<Name> {
     }
 }
 
-/// A number that is equal for equal vocabularies: tokens of one are those of the other.
+/// A number that is equal for vocabularies of one hash: tokens of past messages stay.
 pub fn vocabulary_key(profile: &Profile) -> u64 {
     u64::from_str_radix(&profile.vocabulary.hash, 16).unwrap_or(0)
 }

@@ -173,6 +173,12 @@ impl Context {
             )
         };
         context.check_causal()?;
+        if params.is_shy {
+            context.set_threads(ThreadCounts {
+                decode: 1,
+                batch: 1,
+            })?;
+        }
         context.removal = context.probe_removal()?;
         Ok(context)
     }

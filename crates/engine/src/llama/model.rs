@@ -17,7 +17,7 @@ use llama_cpp_sys_2 as sys;
 use crate::error::{Error, Result};
 
 use super::vocab::Walked;
-use super::{Vocab, VocabKind, ffi, gguf, log, runtime};
+use super::{Vocab, VocabKind, exit, ffi, gguf, log, runtime};
 
 /// How a model is brought into memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,6 +114,8 @@ impl Model {
         raw_params.progress_callback = Some(report_progress);
         raw_params.progress_callback_user_data = (&raw mut progress).cast();
         let mut raw = std::ptr::null_mut();
+        // The end of the process waits for this call, whose progress it cuts short.
+        let _reading = exit::Reading::begin().ok_or_else(ending)?;
         let (loaded, lines) = log::capture(|| {
             ffi::guarded(|err, cap| {
                 // SAFETY: the path is NUL-terminated; the parameters point to `split` and `progress`, which outlive
@@ -358,6 +360,10 @@ impl Drop for Model {
     }
 }
 
+fn ending() -> Error {
+    Error::Load("the process is ending".into())
+}
+
 /// The shares as llama.cpp wants them: one per possible device.
 fn tensor_split(params: &ModelParams) -> Result<Option<Vec<f32>>> {
     if params.main_gpu < 0 {
@@ -392,7 +398,7 @@ unsafe extern "C" fn report_progress(value: f32, data: *mut c_void) -> bool {
     // SAFETY: `data` is the `Progress` on the stack of `Model::load`, which waits for llama.cpp and does not touch it
     // meanwhile.
     let progress = unsafe { &mut *data.cast::<Progress<'_>>() };
-    if progress.cancelled || progress.panicked {
+    if progress.cancelled || progress.panicked || exit::is_under_way() {
         return false;
     }
     match catch_unwind(AssertUnwindSafe(|| (progress.report)(value))) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::label::label;
 use super::profile::{Profile, Sizes, Vocabulary};
-use super::shape::{self, Plan, context_params, model_params};
+use super::shape::{self, Beside, Plan, context_params, model_params};
 use super::source::Source;
 use super::{identity, weights};
 use crate::config::{self, Config};
@@ -27,6 +27,8 @@ pub struct Brought {
     pub plan: Plan,
     /// Tells its file from all others.
     pub identity: u64,
+    /// Equal for versions that share their weights.
+    pub shelf: u64,
     /// The types of cached keys and values.
     pub cache_types: [&'static str; 2],
     /// What it is, for comparison with others.
@@ -39,32 +41,38 @@ pub struct Brought {
     pub notes: Vec<String>,
 }
 
-/// Loads `source` under `config`, creates its context and decodes one token in it.
-///
-/// Weights that are in memory already are shared. `taken`: bytes of the memory budget that other models have. `progress`:
-/// called with 0 to 1 while the weights are read; false cancels. Errors: `Load` with the reason.
-pub fn bring_up(
-    source: &Source,
-    config: &Config,
-    taken: u64,
-    progress: &mut dyn FnMut(f32) -> bool,
-) -> Result<Brought> {
-    let begun = Instant::now();
+/// Initialises llama.cpp as the first configuration wants it.
+pub fn init(config: &Config) {
     llama::runtime::init_numa(match config.model.numa {
         config::Numa::Off => Numa::Disabled,
         config::Numa::Distribute => Numa::Distribute,
         config::Numa::Isolate => Numa::Isolate,
         config::Numa::Numactl => Numa::Numactl,
     });
+}
+
+/// Loads `source` under `config`, creates its context and decodes one token in it.
+///
+/// Weights that are in memory already are shared. `progress`: called with 0 to 1 while the weights are read; false cancels. Errors: `Load` with the reason.
+pub fn bring_up(
+    source: &Source,
+    config: &Config,
+    beside: Beside,
+    progress: &mut dyn FnMut(f32) -> bool,
+) -> Result<Brought> {
+    let begun = Instant::now();
+    init(config);
     let path = source.path();
     let files = gguf::check(path)?;
     let before = identity::of(&files)?;
-    let weights = weights::load(path, before, &model_params(&config.model), progress)?;
+    let how = model_params(&config.model);
+    let weights = weights::load(path, before, &how, progress)?;
     let mut notes = Vec::new();
-    let plan = shape::plan(config, &weights, taken, &mut notes);
-    let params = context_params(config, &weights, &plan, taken, &mut notes);
+    let plan = shape::plan(config, &weights, beside, &mut notes);
+    let params = context_params(config, &weights, &plan, beside, &mut notes);
     let (mut context, params) = create(&weights, &plan, params, &mut notes)?;
     probe(&weights, &mut context)?;
+    context.set_threads(plan.threads)?;
     note_budget(config, &context, &mut notes);
     // What was exchanged while it was read is taken for something new.
     let identity = match identity::of(&files)? {
@@ -76,6 +84,7 @@ pub fn bring_up(
     let spare = {
         let weights = weights.clone();
         let params = ContextParams {
+            is_shy: false,
             n_ctx: plan.session_tokens,
             n_batch: PIECE,
             n_ubatch: PIECE,
@@ -93,7 +102,7 @@ pub fn bring_up(
         memory: [memory.model, memory.context, memory.compute],
         cache_types: [params.type_k, params.type_v],
     };
-    let vocabulary = Vocabulary::of(&weights.vocab());
+    let vocabulary = Vocabulary::of(&weights, &weights.vocab());
     let template = config.model.chat_template.as_deref();
     Ok(Brought {
         profile: Profile::of(&weights, vocabulary, template, &sizes),
@@ -103,6 +112,7 @@ pub fn bring_up(
         spare,
         plan,
         identity,
+        shelf: weights::shelf_number(before, &how),
         cache_types,
         load_time: begun.elapsed(),
         notes,

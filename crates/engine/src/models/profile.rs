@@ -44,15 +44,16 @@ pub struct Vocabulary {
     pub kind: String,
     /// How many tokens it has.
     pub tokens: usize,
-    /// A hash of all texts and attributes: where it is equal, so are the tokens of every text.
+    /// A hash of all texts, of what ends an answer and of how texts are cut before they are looked up: where it is equal,
+    /// the tokens of past messages may stay.
     pub hash: String,
     /// The beginning-of-text and the end token.
     pub special: [Option<i32>; 2],
 }
 
 impl Vocabulary {
-    /// Reads all of `vocab`.
-    pub fn of(vocab: &Vocab) -> Vocabulary {
+    /// Reads all of the vocabulary of `model`.
+    pub fn of(model: &Model, vocab: &Vocab) -> Vocabulary {
         let mut hasher = blake3::Hasher::new();
         let kind = match vocab.kind() {
             VocabKind::Spm => "spm",
@@ -65,6 +66,10 @@ impl Vocabulary {
         };
         hasher.update(kind.as_bytes());
         hasher.update(&[u8::from(vocab.add_bos())]);
+        for rule in ["pre", "add_space_prefix", "remove_extra_whitespaces"] {
+            let rule = model.meta(&format!("tokenizer.ggml.{rule}"));
+            hasher.update(format!("{rule:?}").as_bytes());
+        }
         for id in 0..i32::try_from(vocab.n_tokens()).unwrap_or(i32::MAX) {
             let token = Token(id);
             let text = vocab.token_text(token);

@@ -20,8 +20,8 @@ const LOOK: Duration = Duration::from_millis(20);
 pub enum Found<T, S> {
     /// This version serves.
     Serving(Arc<T>),
-    /// The next version is on its way, and none serves until then.
-    Away,
+    /// The next version is on its way, and none serves until then; this brings back the one before.
+    Away(Arc<S>),
     /// Its memory was needed for others; this brings it back.
     Asleep(Arc<S>),
     /// There is no such model.
@@ -66,7 +66,7 @@ struct State<T, S> {
     draining: Vec<(Name, Weak<T>)>,
     /// Somebody has the right to change things.
     claimed: bool,
-    /// Versions that were ever put in service.
+    /// Versions that were ever meant to be current.
     puts: u64,
 }
 
@@ -74,7 +74,7 @@ struct State<T, S> {
 struct Entry<T, S> {
     found: Found<T, S>,
     used: Instant,
-    /// `puts` when its version was put in service.
+    /// Rises with each version that was meant to be current.
     put: u64,
     /// How many wait for its next version.
     waiting: usize,
@@ -84,6 +84,26 @@ struct Entry<T, S> {
 #[derive(Debug)]
 pub struct Claim<'a, T, S> {
     registry: &'a Registry<T, S>,
+}
+
+impl<T, S> State<T, S> {
+    fn list(&self) -> Vec<Listed<T, S>> {
+        let listed = self.models.iter().map(|(name, entry)| Listed {
+            name: name.clone(),
+            found: entry.found.clone(),
+            used: entry.used,
+            waiting: entry.waiting,
+        });
+        listed.collect()
+    }
+
+    fn draining(&mut self) -> Vec<(Name, Arc<T>)> {
+        self.draining.retain(|(_, weak)| weak.strong_count() > 0);
+        let versions = self.draining.iter();
+        versions
+            .filter_map(|(name, weak)| Some((name.clone(), weak.upgrade()?)))
+            .collect()
+    }
 }
 
 impl<T, S> Registry<T, S> {
@@ -127,7 +147,7 @@ impl<T, S> Registry<T, S> {
                 return Ok(Found::Absent);
             };
             entry.used = Instant::now();
-            if !matches!(entry.found, Found::Away) {
+            if !matches!(entry.found, Found::Away(_)) {
                 break Ok(entry.found.clone());
             }
             if !is_counted {
@@ -162,30 +182,20 @@ impl<T, S> Registry<T, S> {
 
     /// All models, by name.
     pub fn list(&self) -> Vec<Listed<T, S>> {
-        let state = self.lock();
-        let listed = state.models.iter().map(|(name, entry)| Listed {
-            name: name.clone(),
-            found: entry.found.clone(),
-            used: entry.used,
-            waiting: entry.waiting,
-        });
-        listed.collect()
+        self.lock().list()
     }
 
-    /// Replaced versions that still have leases, with the model's name.
-    pub fn draining(&self) -> Vec<(Name, Arc<T>)> {
+    /// All models, and the replaced versions that still have leases, at one moment.
+    pub fn snapshot(&self) -> (Vec<Listed<T, S>>, Vec<(Name, Arc<T>)>) {
         let mut state = self.lock();
-        state.draining.retain(|(_, weak)| weak.strong_count() > 0);
-        let versions = state.draining.iter();
-        versions
-            .filter_map(|(name, weak)| Some((name.clone(), weak.upgrade()?)))
-            .collect()
+        (state.list(), state.draining())
     }
 
     /// Every version that is alive: those that serve, then those that drain.
     pub fn versions(&self) -> Vec<Arc<T>> {
-        let serving = self.list().into_iter().filter_map(|l| l.found.serving());
-        let draining = self.draining().into_iter().map(|(_, version)| version);
+        let (listed, draining) = self.snapshot();
+        let serving = listed.into_iter().filter_map(|l| l.found.serving());
+        let draining = draining.into_iter().map(|(_, version)| version);
         serving.chain(draining).collect()
     }
 
@@ -241,17 +251,11 @@ impl<T, S> Claim<'_, T, S> {
     /// Puts `next` in the place of `name`; `Absent` removes it. Gives the version that served, which drains.
     pub fn put(&self, name: &Name, next: Found<T, S>) -> Option<Arc<T>> {
         let mut state = self.registry.lock();
-        state.puts += u64::from(matches!(next, Found::Serving(_)));
-        let put = state.puts;
+        let put = state.puts + 1;
         let old = match next {
             Found::Absent => state.models.remove(name).map(|entry| entry.found),
             next => match state.models.get_mut(name) {
-                Some(entry) => {
-                    if matches!(next, Found::Serving(_)) {
-                        entry.put = put;
-                    }
-                    Some(std::mem::replace(&mut entry.found, next))
-                }
+                Some(entry) => Some(std::mem::replace(&mut entry.found, next)),
                 None => {
                     let entry = Entry {
                         found: next,
@@ -260,6 +264,7 @@ impl<T, S> Claim<'_, T, S> {
                         waiting: 0,
                     };
                     state.models.insert(name.clone(), entry);
+                    state.puts = put;
                     None
                 }
             },
@@ -274,25 +279,51 @@ impl<T, S> Claim<'_, T, S> {
         old
     }
 
-    /// Puts `name` to sleep if nobody has a lease on it, and gives its version.
-    pub fn put_to_sleep(&self, name: &Name, asleep: impl FnOnce(&T) -> S) -> Option<Arc<T>> {
+    /// The model was loaded, and not only brought back: it is the last one.
+    pub fn put_last(&self, name: &str) {
+        let mut state = self.registry.lock();
+        let put = state.puts + 1;
+        if let Some(entry) = state.models.get_mut(name) {
+            entry.put = put;
+            state.puts = put;
+        }
+    }
+
+    /// Puts `name` to sleep if `is_free` says so of its version, which it gives. Who has just found that version and does
+    /// not use it yet finds that it takes nothing any more.
+    pub fn put_to_sleep(
+        &self,
+        name: &Name,
+        is_free: impl FnOnce(&T) -> bool,
+        asleep: impl FnOnce(&T) -> S,
+    ) -> Option<Arc<T>> {
         let mut state = self.registry.lock();
         let entry = state.models.get_mut(name)?;
         let Found::Serving(version) = &entry.found else {
             return None;
         };
-        // New leases are given under this lock only.
-        if Arc::strong_count(version) > 1 {
+        if !is_free(version) {
             return None;
         }
         let asleep = Found::Asleep(Arc::new(asleep(version)));
-        std::mem::replace(&mut entry.found, asleep).serving()
+        let old = std::mem::replace(&mut entry.found, asleep).serving()?;
+        state.draining.push((name.clone(), Arc::downgrade(&old)));
+        Some(old)
     }
 }
 
 impl<T, S> Drop for Claim<'_, T, S> {
+    /// What is still on its way when a change ends, however it ends, did not come: the next use brings the version before
+    /// back.
     fn drop(&mut self) {
-        self.registry.lock().claimed = false;
+        let mut state = self.registry.lock();
+        for entry in state.models.values_mut() {
+            if let Found::Away(before) = &entry.found {
+                entry.found = Found::Asleep(before.clone());
+            }
+        }
+        state.claimed = false;
+        drop(state);
         self.registry.changed.notify_all();
     }
 }
@@ -311,7 +342,7 @@ impl<T, S> Clone for Found<T, S> {
     fn clone(&self) -> Self {
         match self {
             Found::Serving(version) => Found::Serving(version.clone()),
-            Found::Away => Found::Away,
+            Found::Away(before) => Found::Away(before.clone()),
             Found::Asleep(asleep) => Found::Asleep(asleep.clone()),
             Found::Absent => Found::Absent,
         }

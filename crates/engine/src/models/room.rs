@@ -25,8 +25,10 @@ pub struct Tenant {
     pub file: u64,
     /// What it takes.
     pub bytes: Bytes,
-    /// Whether turns run on it, or it drains: then it cannot be unloaded.
+    /// Whether turns use it: then it cannot be unloaded.
     pub leased: bool,
+    /// It was replaced and goes with its last turn: nothing else makes it go.
+    pub drains: bool,
     /// When it was used, as a number that rises.
     pub used: u64,
 }
@@ -52,44 +54,45 @@ pub struct Budget {
 }
 
 /// How a newcomer gets in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// Beside everything but those models, which are unloaded first.
-    Beside(Vec<Name>),
-    /// In the place of the version before, which goes first, as do those models.
-    Replace(Vec<Name>),
-    /// Not at all: it would need so many bytes.
-    Refused(u64),
+    /// Beside the version before, if there is one.
+    Beside,
+    /// In its place: it goes first.
+    Replace,
 }
 
-/// How `newcomer` gets in. Models that nobody uses give way, the one unused for longest first, before the version that it
+/// How `newcomer` gets in, and which models are unloaded first; `None` where it does not. Models that nobody uses give way, the one unused for longest first, before the version that it
 /// replaces does; a version that turns run on never gives way to another model's.
 ///
 /// Without a limit nothing is unloaded and nothing refused: what merely is tight is the system's to refuse.
-pub fn way(newcomer: &Newcomer, tenants: &[Tenant], budget: Budget, mode: SwapMode) -> Way {
-    let has_old = tenants.iter().any(|t| t.name == newcomer.name);
+pub fn way(
+    newcomer: &Newcomer,
+    tenants: &[Tenant],
+    budget: Budget,
+    mode: SwapMode,
+) -> Option<(Way, Vec<Name>)> {
+    let is_old = |t: &Tenant| t.name == newcomer.name && !t.drains;
+    let has_old = tenants.iter().any(is_old);
     let may_replace = has_old && mode != SwapMode::Beside;
     if budget.limit == 0 {
         let extra = total(tenants, Some(newcomer)) - total(tenants, None);
         let is_tight = budget.free.is_some_and(|free| extra > free);
-        return match may_replace && (mode == SwapMode::Replace || is_tight) {
-            true => Way::Replace(Vec::new()),
-            false => Way::Beside(Vec::new()),
+        let way = match may_replace && (mode == SwapMode::Replace || is_tight) {
+            true => Way::Replace,
+            false => Way::Beside,
         };
+        return Some((way, Vec::new()));
     }
-    let without_old: Vec<Tenant> = tenants
-        .iter()
-        .filter(|t| t.name != newcomer.name)
-        .cloned()
-        .collect();
-    let beside = || evictions(newcomer, tenants, budget.limit).map(Way::Beside);
-    let replaced = || evictions(newcomer, &without_old, budget.limit).map(Way::Replace);
-    let way = match (mode, may_replace) {
+    let without_old: Vec<Tenant> = tenants.iter().filter(|t| !is_old(t)).cloned().collect();
+    let gone = |tenants: &[Tenant]| evictions(newcomer, tenants, budget.limit);
+    let beside = || Some((Way::Beside, gone(tenants)?));
+    let replaced = || Some((Way::Replace, gone(&without_old)?));
+    match (mode, may_replace) {
         (SwapMode::Replace, true) => replaced(),
         (_, true) => beside().or_else(replaced),
         (_, false) => beside(),
-    };
-    way.unwrap_or_else(|| Way::Refused(total(&[], Some(newcomer))))
+    }
 }
 
 /// The models that must go for all others and the newcomer to stay within `limit`; `None` where that is not enough.
@@ -99,11 +102,11 @@ fn evictions(newcomer: &Newcomer, tenants: &[Tenant], limit: u64) -> Option<Vec<
     while total(&left, Some(newcomer)) > limit {
         let victim = left
             .iter()
-            .filter(|t| !t.leased && t.name != newcomer.name)
+            .filter(|t| !t.leased && !t.drains && t.name != newcomer.name)
             .min_by_key(|t| t.used)?
             .name
             .clone();
-        left.retain(|t| t.name != victim);
+        left.retain(|t| t.name != victim || t.drains);
         gone.push(victim);
     }
     Some(gone)
@@ -133,6 +136,7 @@ mod tests {
             file,
             bytes: Bytes { weights, own },
             leased,
+            drains: false,
             used,
         }
     }
@@ -165,15 +169,18 @@ mod tests {
             free: Some(free),
         };
         let of = |budget, mode| way(&new, &tenants, budget, mode);
-        assert_eq!(of(free(90), SwapMode::Auto), Way::Beside(vec![]));
-        assert_eq!(of(free(89), SwapMode::Auto), Way::Replace(vec![]));
-        assert_eq!(of(free(89), SwapMode::Beside), Way::Beside(vec![]));
-        assert_eq!(of(free(1000), SwapMode::Replace), Way::Replace(vec![]));
+        assert_eq!(of(free(90), SwapMode::Auto), Some((Way::Beside, vec![])));
+        assert_eq!(of(free(89), SwapMode::Auto), Some((Way::Replace, vec![])));
+        assert_eq!(of(free(89), SwapMode::Beside), Some((Way::Beside, vec![])));
+        assert_eq!(
+            of(free(1000), SwapMode::Replace),
+            Some((Way::Replace, vec![]))
+        );
         // There is nothing to replace.
         let other = newcomer("c", 3, 80, 10);
         assert_eq!(
             way(&other, &tenants, free(1), SwapMode::Replace),
-            Way::Beside(vec![])
+            Some((Way::Beside, vec![]))
         );
     }
 
@@ -183,12 +190,9 @@ mod tests {
         let new = newcomer("b", 1, 100, 20);
         assert_eq!(
             way(&new, &tenants, limit(130), SwapMode::Auto),
-            Way::Beside(vec![])
+            Some((Way::Beside, vec![]))
         );
-        assert_eq!(
-            way(&new, &tenants, limit(129), SwapMode::Auto),
-            Way::Refused(120)
-        );
+        assert_eq!(way(&new, &tenants, limit(129), SwapMode::Auto), None);
     }
 
     #[test]
@@ -201,22 +205,19 @@ mod tests {
         ];
         let new = newcomer("a", 5, 100, 0);
         let of = |bytes| way(&new, &tenants, limit(bytes), SwapMode::Auto);
-        assert_eq!(of(350), Way::Beside(names(&[])));
-        assert_eq!(of(349), Way::Beside(names(&["c"])));
-        assert_eq!(of(299), Way::Beside(names(&["c", "b"])));
-        assert_eq!(of(249), Way::Replace(names(&["c"])));
-        assert_eq!(of(199), Way::Replace(names(&["c", "b"])));
-        assert_eq!(of(149), Way::Refused(100));
+        assert_eq!(of(350), Some((Way::Beside, names(&[]))));
+        assert_eq!(of(349), Some((Way::Beside, names(&["c"]))));
+        assert_eq!(of(299), Some((Way::Beside, names(&["c", "b"]))));
+        assert_eq!(of(249), Some((Way::Replace, names(&["c"]))));
+        assert_eq!(of(199), Some((Way::Replace, names(&["c", "b"]))));
+        assert_eq!(of(149), None);
     }
 
     #[test]
     fn a_used_version_of_another_model_never_gives_way() {
         let tenants = [tenant("a", 1, 100, 0, true, 1)];
         let new = newcomer("b", 2, 100, 0);
-        assert_eq!(
-            way(&new, &tenants, limit(199), SwapMode::Auto),
-            Way::Refused(100)
-        );
+        assert_eq!(way(&new, &tenants, limit(199), SwapMode::Auto), None);
         assert_eq!(
             way(
                 &newcomer("a", 2, 100, 0),
@@ -224,8 +225,25 @@ mod tests {
                 limit(199),
                 SwapMode::Beside
             ),
-            Way::Refused(100)
+            None
         );
+    }
+
+    #[test]
+    fn a_version_that_drains_keeps_its_memory_whoever_comes() {
+        let mut old = tenant("a", 1, 100, 0, true, 1);
+        old.drains = true;
+        let new = newcomer("a", 2, 100, 0);
+        let of = |bytes| {
+            way(
+                &new,
+                std::slice::from_ref(&old),
+                limit(bytes),
+                SwapMode::Auto,
+            )
+        };
+        assert_eq!(of(200), Some((Way::Beside, vec![])));
+        assert_eq!(of(199), None);
     }
 
     proptest::proptest! {
@@ -246,9 +264,8 @@ mod tests {
                 .collect();
             let new = newcomer(&model.to_string(), file, weights, own);
             let (gone, replaced) = match way(&new, &tenants, limit(bytes), SwapMode::Auto) {
-                Way::Beside(gone) => (gone, false),
-                Way::Replace(gone) => (gone, true),
-                Way::Refused(_) => return Ok(()),
+                Some((way, gone)) => (gone, way == Way::Replace),
+                None => return Ok(()),
             };
             for tenant in &tenants {
                 proptest::prop_assert!(!(tenant.leased && gone.contains(&tenant.name)));

@@ -14,6 +14,15 @@ const POLL: u32 = 5;
 /// Weights up to which one core computes as fast as several.
 const ONE_CORE_BYTES: u64 = 8 << 20;
 
+/// What else is loaded.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside {
+    /// Bytes of the memory budget that other models have.
+    pub taken: u64,
+    /// Some of them compute.
+    pub is_busy: bool,
+}
+
 /// Sizes decided at load.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
@@ -29,9 +38,9 @@ pub struct Plan {
     pub threads: ThreadCounts,
 }
 
-/// Decides about `weights` under `config`. `taken`: bytes of the memory budget that other models have. `notes` receives in
+/// Decides about `weights` under `config`. `notes` receives in
 /// words what is not as it was asked for.
-pub fn plan(config: &Config, weights: &Model, taken: u64, notes: &mut Vec<String>) -> Plan {
+pub fn plan(config: &Config, weights: &Model, beside: Beside, notes: &mut Vec<String>) -> Plan {
     let trained = weights.n_ctx_train();
     let session_tokens = match config.model.ctx_size {
         0 => trained,
@@ -54,7 +63,7 @@ pub fn plan(config: &Config, weights: &Model, taken: u64, notes: &mut Vec<String
     };
     let bytes_per_token = kv_bytes_per_token(weights, kv_types(&config.model));
     let all = u64::from(session_tokens) * u64::from(parallel);
-    let is_short = all.saturating_mul(bytes_per_token) > cell_bytes(config, taken);
+    let is_short = all.saturating_mul(bytes_per_token) > cell_bytes(config, beside.taken);
     let wanted = config.performance.kv_pool_tokens;
     let (unified, layout_reason) = match config.performance.kv_mode {
         KvMode::Unified => (true, "kv_mode"),
@@ -99,7 +108,7 @@ pub fn context_params(
     config: &Config,
     weights: &Model,
     plan: &Plan,
-    taken: u64,
+    beside: Beside,
     notes: &mut Vec<String>,
 ) -> ContextParams {
     let m = &config.model;
@@ -113,7 +122,7 @@ pub fn context_params(
             slots: plan.parallel,
             wanted: config.performance.kv_pool_tokens,
             bytes_per_token,
-            bytes: cell_bytes(config, taken),
+            bytes: cell_bytes(config, beside.taken),
         }),
     };
     if n_ctx < all {
@@ -143,6 +152,7 @@ pub fn context_params(
             config::FlashAttention::Off => FlashAttention::Off,
         },
         kv_unified: plan.unified,
+        is_shy: beside.is_busy,
     }
 }
 

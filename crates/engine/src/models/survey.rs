@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::identity;
 use super::label::label;
+use super::load::init;
 use super::profile::{Profile, Sizes, Vocabulary};
 use super::room::Bytes;
-use super::shape::{self, context_params, model_params};
+use super::shape::{self, Beside, context_params, model_params};
 use super::source::Source;
 use super::weights;
 use crate::config::Config;
@@ -19,8 +20,8 @@ pub struct Survey {
     pub profile: Profile,
     /// The label that the version would have.
     pub label: String,
-    /// Tells its file from all others.
-    pub identity: u64,
+    /// Equal for versions that share their weights.
+    pub shelf: u64,
     /// What it takes.
     pub bytes: Bytes,
     /// Its vocabulary.
@@ -30,14 +31,15 @@ pub struct Survey {
 }
 
 /// Looks at `source` as `bring_up` would load it under `config`. Errors: `Load` with the reason.
-pub fn survey(source: &Source, config: &Config, taken: u64) -> Result<Survey> {
+pub fn survey(source: &Source, config: &Config, beside: Beside) -> Result<Survey> {
+    init(config);
     let files = gguf::check(source.path())?;
     let identity = identity::of(&files)?;
     let params = model_params(&config.model);
     let outline = Arc::new(Model::outline(source.path(), &params)?);
     let mut notes = Vec::new();
-    let plan = shape::plan(config, &outline, taken, &mut notes);
-    let shape = context_params(config, &outline, &plan, taken, &mut notes);
+    let plan = shape::plan(config, &outline, beside, &mut notes);
+    let shape = context_params(config, &outline, &plan, beside, &mut notes);
     let memory = context::measure(&outline, &shape)?;
     let sizes = Sizes {
         session_tokens: plan.session_tokens,
@@ -46,12 +48,12 @@ pub fn survey(source: &Source, config: &Config, taken: u64) -> Result<Survey> {
         cache_types: [shape.type_k, shape.type_v],
     };
     let vocab = outline.vocab();
-    let vocabulary = Vocabulary::of(&vocab);
+    let vocabulary = Vocabulary::of(&outline, &vocab);
     let template = config.model.chat_template.as_deref();
     Ok(Survey {
         profile: Profile::of(&outline, vocabulary, template, &sizes),
         label: label(config, &outline, source, &files)?,
-        identity,
+        shelf: weights::shelf_number(identity, &params),
         bytes: Bytes {
             weights: memory.model,
             own: memory.context + memory.compute,

@@ -3,6 +3,7 @@
 //! For the whole process, because weights never change: models of several backends may be of one file, too.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -63,6 +64,13 @@ pub fn are_loaded(identity: u64, params: &ModelParams) -> bool {
             .try_lock()
             .is_some_and(|weights| weights.strong_count() > 0)
     })
+}
+
+/// A number for the weights that such a load would share.
+pub fn shelf_number(identity: u64, params: &ModelParams) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key(identity, params).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn cancelled() -> Error {

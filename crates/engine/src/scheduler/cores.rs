@@ -27,8 +27,19 @@ pub struct Cores {
     changed: Condvar,
     /// Readable without the lock.
     rounds: AtomicU32,
+    /// How many there are.
+    all: u32,
+    /// Those that work beside steps takes.
+    guests: AtomicU32,
     clock: Clock,
 }
+
+/// A core for work beside the steps, such as a load; given back when it is dropped.
+///
+/// A thread that computes beside as many as there are cores takes one of them away from a step whose other threads then
+/// spin in their barriers: steps have a thread less instead.
+#[must_use]
+pub struct Guest(Arc<Cores>);
 
 /// A model's part in them, held by its engine thread; gone when it is dropped.
 pub struct Member {
@@ -57,8 +68,22 @@ impl Cores {
             turns: Mutex::new(Turns::new(cores)),
             changed: Condvar::new(),
             rounds: AtomicU32::new(1),
+            all: cores.max(1),
+            guests: AtomicU32::new(0),
             clock,
         })
+    }
+
+    /// A core for work beside the steps, from their next ones on. Does not wait.
+    pub fn guest(self: &Arc<Self>) -> Guest {
+        self.guests.fetch_add(1, Ordering::Relaxed);
+        Guest(self.clone())
+    }
+
+    /// Cores that steps may compute on: at least one.
+    fn left(&self) -> u32 {
+        let guests = self.guests.load(Ordering::Relaxed);
+        self.all.saturating_sub(guests).max(1)
     }
 
     /// Cores that no step computes on.
@@ -79,7 +104,19 @@ impl Cores {
     }
 }
 
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.0.guests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Member {
+    /// Threads that a step should have at most; `None` where nothing but steps needs cores. Does not wait.
+    pub fn most(&self) -> Option<u32> {
+        let left = self.cores.left();
+        (left < self.cores.all).then_some(left)
+    }
+
     /// One model more that shares `cores`.
     pub fn join(cores: &Arc<Cores>) -> Member {
         Member {

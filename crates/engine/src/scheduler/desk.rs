@@ -10,6 +10,7 @@ use super::queue::{Ask, Choice, Now, Pushed, Queue, Standing};
 use super::stats::Stats;
 use super::work::Work;
 use crate::error::Error;
+use crate::stopping::Verdict;
 
 /// The queue with its counters.
 pub(super) struct Desk {
@@ -76,16 +77,7 @@ impl Desk {
         self.queue.done(ended.standing);
         let totals = &self.stats.totals;
         match ended.how {
-            Ok(verdict) => {
-                let (evaluated, completion) = (ended.work.evaluated(), ended.work.completion());
-                totals.done.count();
-                let now = Instant::now();
-                // Who wakes finds the turn counted.
-                let timings = ended.work.timings(now);
-                totals.turn(evaluated, completion, &timings);
-                self.stats.pace.turn(evaluated, completion, &timings);
-                ended.work.finish(verdict, now);
-            }
+            Ok(verdict) => self.finish(ended.work, verdict),
             Err(error) => {
                 // Limits that follow the speed must learn of turns that were too slow for them.
                 let (work, now) = (&ended.work, Instant::now());
@@ -105,6 +97,19 @@ impl Desk {
                 ended.work.fail(error);
             }
         }
+    }
+
+    /// Answers a turn with the text that it has.
+    pub(super) fn finish(&self, work: Box<Work>, verdict: Verdict) {
+        let totals = &self.stats.totals;
+        let (evaluated, completion) = (work.evaluated(), work.completion());
+        totals.done.count();
+        let now = Instant::now();
+        // Who wakes finds the turn counted.
+        let timings = work.timings(now);
+        totals.turn(evaluated, completion, &timings);
+        self.stats.pace.turn(evaluated, completion, &timings);
+        work.finish(verdict, now);
     }
 
     /// Publishes the lengths of the queue.

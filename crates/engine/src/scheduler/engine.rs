@@ -84,7 +84,7 @@ impl Engine {
         let engine = Loop {
             intake: intake.clone(),
             desk: Desk {
-                queue: Queue::new(bound(start.limits, start.parallel)),
+                queue: Queue::new(unbound(start.limits)),
                 stats: stats.clone(),
             },
             lanes: Lanes::new(Make {
@@ -106,6 +106,7 @@ impl Engine {
             gather: start.gather,
             step: 0,
             ended: Vec::new(),
+            shown: 0,
         };
         let thread = spawn(Box::new(move || engine.run()))?;
         Ok(Engine {
@@ -126,6 +127,10 @@ impl Engine {
     pub fn submit(&self, turn: Turn) -> Result<Ticket> {
         self.check(&turn.tokens)?;
         let (answer, ticket) = channel(turn.cancelled.clone());
+        let limit = match turn.is_accepted {
+            true => usize::MAX,
+            false => self.reject_at + self.parallel,
+        };
         let job = |place| {
             Command::Submit(Box::new(Job {
                 submitted: turn.since,
@@ -134,7 +139,7 @@ impl Engine {
                 answer,
             }))
         };
-        let refusal = match self.intake.submit(self.reject_at + self.parallel, job) {
+        let refusal = match self.intake.submit(limit, job) {
             Ok(()) => {
                 self.stats.totals.queued.count();
                 return Ok(ticket);
@@ -148,7 +153,7 @@ impl Engine {
             Refusal::Full(unanswered) => {
                 self.stats.totals.rejected.count();
                 Error::QueueFull {
-                    waiting: unanswered - self.parallel,
+                    waiting: unanswered.saturating_sub(self.parallel),
                     limit: self.reject_at,
                 }
             }
@@ -232,10 +237,11 @@ impl Drop for Engine {
     }
 }
 
-/// The queue's own bound: places are counted at submission, and between two steps a job waits although a slot is free.
-fn bound(limits: Limits, parallel: usize) -> Limits {
+/// The queue's own bound: none. Places are counted at submission, where turns that another version had accepted are let
+/// in beyond it.
+fn unbound(limits: Limits) -> Limits {
     Limits {
-        reject_at: limits.reject_at + parallel,
+        reject_at: usize::MAX,
         ..limits
     }
 }

@@ -63,6 +63,8 @@ pub struct Turn {
     pub past: Past,
     /// When its caller first handed it in, to whichever version of the model.
     pub since: Instant,
+    /// It was accepted by another version before, and is not refused for want of a place.
+    pub is_accepted: bool,
     /// Ends the turn when set, from any thread.
     pub cancelled: Arc<AtomicBool>,
 }

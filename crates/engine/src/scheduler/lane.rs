@@ -47,6 +47,10 @@ pub(super) struct Lane {
     /// Tokens that one turn may use.
     capacity: usize,
     threads: ThreadCounts,
+    /// Those that its context has now.
+    using: ThreadCounts,
+    /// Threads that a step may have while something else needs cores.
+    most: Option<u32>,
     on_device: bool,
     shape: Shape,
     fair: bool,
@@ -125,6 +129,8 @@ impl Lane {
             parallel: setup.parallel,
             capacity: setup.capacity,
             threads: setup.threads,
+            using: setup.threads,
+            most: None,
             on_device: setup.on_device,
             shape: setup.shape,
             fair: setup.fair,

@@ -37,6 +37,12 @@ impl Patience {
         self.end = expected.map(|time| now + TIMES * time);
     }
 
+    /// Whether a caller of a turn that the step works for has left.
+    pub(super) fn was_left(&self) -> bool {
+        let mut flags = self.working.iter();
+        flags.any(|flag| flag.load(Ordering::Relaxed))
+    }
+
     /// Whether to give up now.
     pub(super) fn is_over(&self) -> bool {
         let is_set = |flag: &Arc<AtomicBool>| flag.load(Ordering::Relaxed);

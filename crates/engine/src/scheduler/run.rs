@@ -50,12 +50,19 @@ pub(super) struct Loop {
     pub(super) step: u64,
     /// Turns that left their slots and are not answered yet.
     pub(super) ended: Vec<Ended>,
+    /// Running turns that the totals of all models have of this one.
+    pub(super) shown: u64,
 }
 
 impl Loop {
     /// Runs until told to stop, or until all callers have left and every accepted job is answered.
     pub(super) fn run(mut self) {
-        while self.take_in() {
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| self.take_in())) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(panic) => self.recover(&*panic),
+            }
             self.step += 1;
             let now = Now {
                 step: self.step,
@@ -136,7 +143,7 @@ impl Loop {
         for command in commands {
             match command {
                 Command::Submit(job) => self.desk.enqueue(*job, self.step),
-                Command::Forget(session) => self.lanes.all().for_each(|lane| lane.forget(session)),
+                Command::Forget(session) => self.forget(session),
                 Command::Relieve(level) => self.lanes.relieve(level, Instant::now()),
                 Command::Retire { requeue } => {
                     self.hand_back(|work| !work.has_begun() || requeue && !work.has_told());
@@ -148,6 +155,10 @@ impl Loop {
             }
         }
         phase
+    }
+
+    fn forget(&mut self, session: SessionKey) {
+        self.lanes.all().for_each(|lane| lane.forget(session));
     }
 
     fn is_idle(&self) -> bool {
@@ -263,8 +274,7 @@ impl Loop {
     /// Answers all turns with the text that they have.
     fn end_all(&mut self, verdict: Verdict) {
         for work in self.desk.queue.remove(|_| true) {
-            self.desk.stats.totals.done.count();
-            work.finish(verdict.clone(), Instant::now());
+            self.desk.finish(work, verdict.clone());
         }
         for lane in self.lanes.all() {
             lane.end(
@@ -289,13 +299,14 @@ impl Loop {
         self.answer();
     }
 
-    fn publish_running(&self) {
+    fn publish_running(&mut self) {
         let running = self.lanes.len() as u64;
         self.desk.stats.running.set(running);
-        self.desk.stats.totals.running.set(running);
+        self.desk.stats.totals.running.shift(self.shown, running);
+        self.shown = running;
     }
 
-    fn publish(&self, now: Now) {
+    fn publish(&mut self, now: Now) {
         self.desk.publish(now);
         self.publish_running();
         let stats = &self.desk.stats;
@@ -314,9 +325,13 @@ impl Drop for Loop {
     fn drop(&mut self) {
         self.cores.rest();
         for command in self.intake.close() {
-            if let Command::Submit(job) = command {
-                self.desk.stats.totals.cancelled.count();
-                job.fail(Error::Cancelled);
+            match command {
+                Command::Submit(job) => {
+                    self.desk.stats.totals.cancelled.count();
+                    job.fail(Error::Cancelled);
+                }
+                Command::Forget(session) => self.forget(session),
+                Command::Relieve(_) | Command::Retire { .. } | Command::Cut => {}
             }
         }
         for work in self.desk.queue.remove(|_| true) {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One model.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Served {
     /// Its name; plain loads are of `default`.
@@ -19,7 +19,7 @@ pub struct Served {
     pub graph: Option<u32>,
     /// The file that it was loaded from.
     pub file: Option<String>,
-    /// Turns that use it now, and whoever looks at it.
+    /// Turns that use it now.
     pub leases: u64,
     /// Bytes of weights; models of one file share them.
     pub weights_bytes: u64,
@@ -40,15 +40,18 @@ pub struct Served {
 }
 
 /// What a model is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// It answers.
+    #[default]
     Serving,
     /// The version before has gone and the next one is on its way; turns wait.
     Swapping,
     /// Its memory was needed for others; the next turn brings it back.
     Asleep,
+    /// It is gone but for its last turns.
+    Unloaded,
 }
 
 impl State {
@@ -58,6 +61,7 @@ impl State {
             State::Serving => "serving",
             State::Swapping => "swapping",
             State::Asleep => "asleep",
+            State::Unloaded => "unloaded",
         }
     }
 }
@@ -92,7 +96,7 @@ pub struct Change {
     pub to: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
-    /// Both versions were in memory at once.
+    /// The version before and the next one were in memory at once.
     pub beside: bool,
     /// How long it took without the wait for other loads, in milliseconds.
     pub total_ms: f64,

@@ -88,8 +88,19 @@ fn form(schema: &Value) -> String {
             let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
             words.join(" or ")
         }
-        _ => "any".into(),
+        _ => words(schema).unwrap_or_else(|| "any".into()),
     }
+}
+
+/// The words of an enumeration, with what they mean.
+fn words(schema: &Value) -> Option<String> {
+    let cases = schema["oneOf"].as_array().or(schema["enum"].as_array())?;
+    let word = |case: &Value| {
+        let word = case["const"].as_str().or(case.as_str())?;
+        Some(format!("`{word}`"))
+    };
+    let words: Option<Vec<String>> = cases.iter().map(word).collect();
+    Some(words?.join(", "))
 }
 
 fn write_figures(page: &mut String) -> fmt::Result {

@@ -6,14 +6,14 @@ use llama_cpp_sys_2 as sys;
 
 use crate::error::{Error, Result};
 
-use super::super::{Model, capacity, ffi, log, runtime};
+use super::super::{Model, capacity, exit, ffi, log, runtime};
 use super::{ContextParams, FlashAttention, MemoryBreakdown, check_kind, signed};
 
 /// An owned `llama_context`. The model outlives it by the owner's share of it.
 pub(super) struct Raw(NonNull<sys::llama_context>);
 
 impl Raw {
-    /// Makes a context of `model`, which for one without tensors has no memory either.
+    /// Makes a context of `model`, which for one without tensors has no cells either, unless it is recurrent.
     ///
     /// Errors: as `Context::new`.
     pub(super) fn new(model: &Model, params: &ContextParams) -> Result<Raw> {
@@ -41,6 +41,9 @@ impl Raw {
         };
         raw_params.kv_unified = params.kv_unified;
         let mut raw = std::ptr::null_mut();
+        // The end of the process waits for this call.
+        let _reading = exit::Reading::begin()
+            .ok_or_else(|| Error::Load("no context: the process is ending".into()))?;
         let (made, lines) = log::capture(|| {
             ffi::guarded(|err, cap| {
                 // SAFETY: the model outlives the context; `raw` is written on success only.
@@ -86,7 +89,11 @@ impl Drop for Raw {
 ///
 /// Errors: as `Context::new`.
 pub(crate) fn measure(model: &Model, params: &ContextParams) -> Result<MemoryBreakdown> {
-    let told = Raw::new(model, params)?.memory();
+    // llama.cpp takes the memory for recurrent states also where it is told to take none.
+    let told = match model.is_recurrent() || model.is_hybrid() {
+        true => None,
+        false => Raw::new(model, params)?.memory(),
+    };
     Ok(MemoryBreakdown::of(
         told,
         model,

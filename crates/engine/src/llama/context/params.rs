@@ -116,6 +116,8 @@ pub(crate) struct ContextParams {
     pub(crate) flash_attention: FlashAttention,
     /// One pool of cells for all sequences, instead of an equal share for each.
     pub(crate) kv_unified: bool,
+    /// Other models compute on this machine: what is tried out at creation is computed by one thread.
+    pub(crate) is_shy: bool,
 }
 
 impl ContextParams {

@@ -25,6 +25,7 @@ fn a_context_has_the_shape_that_was_asked_for() {
     assert!(memory.model > 0 && memory.context > 0 && memory.compute > 0);
     let split = context(&ContextParams {
         kv_unified: false,
+        is_shy: false,
         n_ctx: 1024,
         ..context_params()
     });
@@ -174,6 +175,7 @@ fn saved_bytes_that_are_cut_changed_or_foreign_are_refused() {
     refused(&changed, "another model or context shape");
     let mut split = context(&ContextParams {
         kv_unified: false,
+        is_shy: false,
         ..context_params()
     });
     let error = split
@@ -222,6 +224,7 @@ fn a_shared_prefix_continues_like_its_source() {
 fn split_contexts_copy_whole_sequences_only() {
     let mut ctx = context(&ContextParams {
         kv_unified: false,
+        is_shy: false,
         n_ctx: 1024,
         ..context_params()
     });

@@ -50,6 +50,7 @@ pub(super) fn context_params() -> ContextParams {
         type_v: KvType::F16,
         flash_attention: FlashAttention::Auto,
         kv_unified: true,
+        is_shy: false,
     }
 }
 

@@ -13,7 +13,7 @@ use super::super::speech::Speech;
 use super::*;
 use crate::config::{CacheStrategy, Config, Door, RawConfig};
 use crate::llama::Special;
-use crate::models::{Source, bring_up};
+use crate::models::{Beside, Source, bring_up};
 use crate::sampling;
 use crate::spill::Store;
 use crate::stopping::{Named, Rules};
@@ -41,7 +41,13 @@ impl Bench {
         assert_eq!(findings, []);
         let path = format!("../../models/pocket-{which}.gguf");
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-        let brought = bring_up(&Source::file(&path).unwrap(), &config, 0, &mut |_| true).unwrap();
+        let brought = bring_up(
+            &Source::file(&path).unwrap(),
+            &config,
+            Beside::default(),
+            &mut |_| true,
+        )
+        .unwrap();
         let vocab = brought.weights.vocab();
         let start = Start {
             context: brought.context,
@@ -114,6 +120,7 @@ impl Bench {
             keep_cache: false,
             past: Past::default(),
             since: Instant::now(),
+            is_accepted: false,
             cancelled: Arc::default(),
         };
         self.engine.submit(turn).unwrap()

@@ -43,13 +43,16 @@ impl Lane {
             slot.work.begin(begun, self.capacity);
             slot.standing.begin();
         }
+        self.most = around.cores.most();
+        self.use_threads();
         let mut patience = Patience::new(&self.slots);
         let ask = Ask {
             cores: self.compute_threads(),
             classes: around.classes,
         };
         let halt = around.halt;
-        let is_unwanted = || halt.load(Ordering::Relaxed) || patience.is_over();
+        // The wait may be long: who left is swept out, and the step is planned anew.
+        let is_unwanted = || halt.load(Ordering::Relaxed) || patience.was_left();
         let Some(permit) = around.cores.take(ask, &is_unwanted) else {
             return Err(DecodeFailure::Aborted);
         };
@@ -91,9 +94,32 @@ impl Lane {
             0 | 1 => self.threads.decode,
             _ => self.threads.batch,
         };
+        most.min(self.allowed())
+    }
+
+    /// Threads that a step may have now.
+    fn allowed(&self) -> u32 {
         match &self.shape {
-            Shape::Paced(_, governor) => most.min(governor.threads()),
-            Shape::Fixed(_) => most,
+            Shape::Paced(_, governor) => governor.threads().min(self.most.unwrap_or(u32::MAX)),
+            // Sums over parts of the cells may depend on how many threads share them.
+            Shape::Fixed(_) => u32::MAX,
+        }
+    }
+
+    /// Lets the context compute with as many threads as it may.
+    fn use_threads(&mut self) {
+        let allowed = self.allowed();
+        let counts = ThreadCounts {
+            decode: self.threads.decode.min(allowed),
+            batch: self.threads.batch.min(allowed),
+        };
+        if counts == self.using {
+            return;
+        }
+        log::debug!(target: "engine", "{} compute threads", counts.decode.max(counts.batch));
+        match self.context.set_threads(counts) {
+            Ok(()) => self.using = counts,
+            Err(error) => log::warn!(target: "engine", "threads not changed: {error}"),
         }
     }
 
@@ -104,17 +130,15 @@ impl Lane {
             return;
         };
         pace.record(amount, time);
-        if let Some(threads) = governor.record(amount, time.as_secs_f64()) {
-            let counts = ThreadCounts {
-                decode: self.threads.decode.min(threads),
-                batch: self.threads.batch.min(threads),
-            };
-            log::debug!(target: "engine", "{threads} compute threads");
-            if let Err(error) = self.context.set_threads(counts) {
-                log::warn!(target: "engine", "threads not changed: {error}");
-            }
+        // Steps that were held down tell nothing about what other programs take.
+        if self.most.is_none() {
+            governor.record(amount, time.as_secs_f64());
         }
-        self.totals.threads.set(governor.threads().into());
+        self.totals.threads.set(
+            self.allowed()
+                .min(self.threads.decode.max(self.threads.batch))
+                .into(),
+        );
     }
 
     /// The step was given up: what it evaluated is cut off again, so that the turns that go on are as before it.

@@ -12,7 +12,7 @@ use super::super::speech::Speech;
 use super::*;
 use crate::config::{CacheStrategy, Config, Door, RawConfig};
 use crate::llama::{Special, Token};
-use crate::models::{Source, bring_up};
+use crate::models::{Beside, Source, bring_up};
 use crate::sampling;
 use crate::spill::Store;
 use crate::stopping::{Named, Rules};
@@ -55,7 +55,13 @@ impl Bench {
         let (config, findings) = Config::from_layers(&[(Door::Init, &raw)]);
         assert_eq!(findings, []);
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/pocket-a.gguf");
-        let brought = bring_up(&Source::file(&path).unwrap(), &config, 0, &mut |_| true).unwrap();
+        let brought = bring_up(
+            &Source::file(&path).unwrap(),
+            &config,
+            Beside::default(),
+            &mut |_| true,
+        )
+        .unwrap();
         let lane = Lane::new(Setup {
             context: brought.context,
             parallel: 2,
@@ -115,6 +121,7 @@ impl Bench {
             keep_cache: true,
             past: Past::default(),
             since: time,
+            is_accepted: false,
             cancelled: cancelled.clone(),
         };
         let ask = Ask {
