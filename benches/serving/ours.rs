@@ -1,6 +1,7 @@
 //! The side under test: the library with a model loaded. Knows the configuration that measurements need.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -50,6 +51,8 @@ pub struct Ours {
     backend: Backend,
     /// The configuration of its load.
     config: Value,
+    /// How long the load took its caller.
+    pub load_time: Duration,
 }
 
 impl Ours {
@@ -79,8 +82,13 @@ impl Ours {
         });
         add(&mut config, &sizes);
         add(&mut config, more);
+        let begun = Instant::now();
         backend.load(place.model, &config)?;
-        let ours = Ours { backend, config };
+        let ours = Ours {
+            backend,
+            config,
+            load_time: begun.elapsed(),
+        };
         ours.run(Request {
             prompt: "warm",
             tokens: 4,

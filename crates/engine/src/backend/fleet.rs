@@ -181,12 +181,6 @@ impl Fleet {
         self.join(|g| is_idle && g == graph);
     }
 
-    /// Whether the thread of a version has ended.
-    pub fn is_over(&self, graph: GraphId) -> bool {
-        let threads = self.threads.lock();
-        threads.iter().all(|(g, t)| *g != graph || t.is_finished())
-    }
-
     /// Waits for the threads of the versions `which`, and for those that have ended.
     pub fn join(&self, which: impl Fn(GraphId) -> bool) {
         let mut threads = self.threads.lock();

@@ -313,22 +313,22 @@ impl Swap<'_> {
         self.job.enter(Phase::Draining);
         let before = Arc::new(Sleeper::of(&old));
         drop(old);
-        let away = Instant::now();
+        let mut unserved = Instant::now();
         let old = self.claim.put(&self.model, Found::Away(before.clone()));
         if let Some(old) = old {
-            self.drain(old, &self.rules(&next));
+            unserved = self.drain(old, &self.rules(&next));
         }
         let result = self.bring_up(&next.version, true, report);
         let result = match result {
             Ok(serving) => self.switch(serving, next),
             Err(error) => Err(self.restore(&before, error)),
         };
-        self.record.gap_ms = ms(away.elapsed());
+        self.record.gap_ms = ms(unserved.elapsed());
         result
     }
 
-    /// Waits until nothing of a version is left.
-    fn drain(&self, old: Arc<Serving>, rules: &config::Swap) {
+    /// Waits until nothing of a version is left, and tells when its last turn ended.
+    fn drain(&self, old: Arc<Serving>, rules: &config::Swap) -> Instant {
         let graph = old.graph;
         old.engine.retire(rules.turns == SwapTurns::Requeue);
         let wait = |until: Instant, is_over: &dyn Fn() -> bool| {
@@ -338,9 +338,10 @@ impl Swap<'_> {
         };
         // A change that nobody wants any more brings this version back, and its turns begin anew there.
         wait(Instant::now() + rules.drain, &|| {
-            self.fleet.is_over(graph) || self.is_over()
+            old.engine.is_empty() || self.is_over()
         });
         old.engine.cut();
+        let ended = Instant::now();
         self.fleet.join(|g| g == graph);
         let left = Arc::downgrade(&old);
         drop(old);
@@ -349,6 +350,7 @@ impl Swap<'_> {
         wait(Instant::now() + SLOW_READER, &|| {
             left.strong_count() == 0 || self.is_over()
         });
+        ended
     }
 
     /// Brings back the version that had to go for one that did not come.

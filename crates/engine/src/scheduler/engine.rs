@@ -179,6 +179,11 @@ impl Engine {
         self.intake.tell(Command::Relieve(level));
     }
 
+    /// Whether no turn is in it. Any that comes later is let in only before `retire`.
+    pub fn is_empty(&self) -> bool {
+        self.intake.unanswered() == 0
+    }
+
     /// Counters of the thread; reading them never waits.
     pub fn stats(&self) -> &Stats {
         &self.stats

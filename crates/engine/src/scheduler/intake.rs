@@ -87,6 +87,11 @@ impl<C> Intake<C> {
         Ok(())
     }
 
+    /// Jobs that were let in and are not answered.
+    pub fn unanswered(&self) -> usize {
+        self.unanswered.load(Ordering::SeqCst)
+    }
+
     /// Passes on a command that is no job. Lost when the thread has ended.
     pub fn tell(&self, command: C) {
         let mut state = self.lock();

@@ -100,7 +100,7 @@ pub struct Change {
     pub beside: bool,
     /// How long it took without the wait for other loads, in milliseconds.
     pub total_ms: f64,
-    /// Of that, the time in which no version served.
+    /// Of that, the time in which no version served: from the end of the last turn on the one before.
     pub gap_ms: f64,
     /// What conversations lost by it, in words.
     pub objections: Vec<String>,
