@@ -254,3 +254,28 @@ fn settings_of_the_whole_backend_are_not_taken_from_a_further_model() {
         Error::NoModel
     );
 }
+
+#[test]
+fn bytes_that_were_copied_for_a_model_go_with_it() {
+    let copies = || {
+        let open = std::fs::read_dir("/proc/self/fd").unwrap();
+        let links = open.filter_map(|f| std::fs::read_link(f.ok()?.path()).ok());
+        links
+            .filter(|to| to.to_string_lossy().contains("memfd:model"))
+            .count()
+    };
+    let backend = unloaded(&small(json!({})));
+    let bytes = std::fs::read(pocket("a")).unwrap();
+    for _ in 0..3 {
+        backend
+            .load_bytes(&bytes, None, engine::Target::Cpu)
+            .unwrap();
+    }
+    assert_eq!(copies(), 1, "the one that serves");
+    assert!(matches!(
+        backend.roll_back(0, None),
+        Err(Error::InvalidArgument(_))
+    ));
+    backend.unload().unwrap();
+    assert_eq!(copies(), 0);
+}

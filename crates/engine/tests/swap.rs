@@ -358,3 +358,30 @@ fn cells_come_back_with_the_model_that_they_belong_to() {
         "{turn}"
     );
 }
+
+#[test]
+fn a_turn_that_begins_anew_after_its_deadline_waits_anew() {
+    let backend = &backend(&small(json!({"backend": {
+        "swap_mode": "replace", "swap_drain_ms": 1300, "default_task_timeout_ms": 1000, "queue_reject_threshold": 1,
+        "queue_warning_threshold": 1,
+    }})));
+    // Longer than it may wait: so long that the drain does not see its end.
+    let call = &tough(120, json!({"max_tokens": 4000, "max_time_ms": 2500}));
+    let contexts = [(); 2].map(|()| open(backend));
+    thread::scope(|scope| {
+        let turns = contexts.map(|c| {
+            until("there is a place", || {
+                status(backend, StatusKind::Queue)["waiting_total"] == 0
+            });
+            scope.spawn(move || say_with(backend, c, "Hello.", call).map(|_| ()))
+        });
+        until("both run", || {
+            status(backend, StatusKind::Queue)["running"] == 2
+        });
+        backend.load_file(&pocket("b"), None, None).unwrap();
+        for turn in turns {
+            assert_eq!(turn.join().unwrap(), Ok(()), "accepted is accepted");
+        }
+    });
+    assert_eq!(status(backend, StatusKind::Queue)["rejected"], 0);
+}

@@ -39,6 +39,9 @@ pub enum Unserved {
     GivenUp,
 }
 
+/// Replaced versions that still have leases, with their models' names.
+pub type Draining<T> = Vec<(Name, Arc<T>)>;
+
 /// A model as a list shows it.
 #[derive(Debug)]
 pub struct Listed<T, S> {
@@ -97,7 +100,7 @@ impl<T, S> State<T, S> {
         listed.collect()
     }
 
-    fn draining(&mut self) -> Vec<(Name, Arc<T>)> {
+    fn draining(&mut self) -> Draining<T> {
         self.draining.retain(|(_, weak)| weak.strong_count() > 0);
         let versions = self.draining.iter();
         versions
@@ -186,7 +189,7 @@ impl<T, S> Registry<T, S> {
     }
 
     /// All models, and the replaced versions that still have leases, at one moment.
-    pub fn snapshot(&self) -> (Vec<Listed<T, S>>, Vec<(Name, Arc<T>)>) {
+    pub fn snapshot(&self) -> (Vec<Listed<T, S>>, Draining<T>) {
         let mut state = self.lock();
         (state.list(), state.draining())
     }

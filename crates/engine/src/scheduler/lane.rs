@@ -60,6 +60,8 @@ pub(super) struct Lane {
     settling: Settling,
     /// Bytes of cells that were carried out of the context and back since the last step.
     carried: usize,
+    /// Those of them that the step before counted.
+    told: usize,
     /// Bytes of a sequence's own part of the cells.
     stream_bytes: usize,
     bytes: u64,
@@ -139,6 +141,7 @@ impl Lane {
             keeping: setup.keeping,
             settling: Settling::default(),
             carried: 0,
+            told: 0,
             stream_bytes: usize::try_from(own_part).unwrap_or(usize::MAX),
             bytes: memory.context + memory.compute,
             totals: setup.totals,
@@ -215,7 +218,7 @@ impl Lane {
     /// Evaluates the next tokens of the running turns, samples, and adds the turns that are over to `ended`.
     pub(super) fn step(&mut self, around: Around<'_>, ended: &mut Vec<Ended>) {
         self.settle(Instant::now());
-        let moved = std::mem::take(&mut self.carried);
+        let moved = std::mem::take(&mut self.carried) - std::mem::take(&mut self.told);
         let begun = Instant::now();
         let amount = match self.plan(begun, around.cores.rounds()) {
             Ok(amount) => amount,
@@ -261,7 +264,9 @@ impl Lane {
         let now = Instant::now();
         parts.cells += leaving;
         parts.sampling = now.duration_since(decoded).saturating_sub(leaving);
+        // They count for this step, and still for how much more may be carried before the next one.
         facts.moved += self.carried;
+        self.told = self.carried;
         around.watch.step(&parts, facts, now);
         // What other models took is not this one's time.
         let time = now.duration_since(begun).saturating_sub(parts.waited);

@@ -18,8 +18,9 @@ pub(super) struct Watch {
     limit: Duration,
     /// The end of the last step, or the beginning of the loop's round if that came later.
     since: Instant,
-    /// Major page faults of the process, and when they were counted.
-    faults: Option<(u64, Instant)>,
+    /// Major page faults of the process, when they were counted last; `None` where the system does not tell.
+    faults: Option<u64>,
+    looked: Option<Instant>,
     restraint: Restraint,
     totals: Arc<Totals>,
 }
@@ -30,6 +31,7 @@ impl Watch {
             limit,
             since: Instant::now(),
             faults: None,
+            looked: None,
             restraint: Restraint::default(),
             totals,
         }
@@ -40,8 +42,8 @@ impl Watch {
         self.since = now;
         if !self.limit.is_zero()
             && self
-                .faults
-                .is_none_or(|(_, at)| now.saturating_duration_since(at) >= FRESH)
+                .looked
+                .is_none_or(|at| now.saturating_duration_since(at) >= FRESH)
         {
             self.count_faults(now);
         }
@@ -86,9 +88,10 @@ impl Watch {
 
     /// Major page faults since they were counted last.
     fn count_faults(&mut self, now: Instant) -> Option<u64> {
+        self.looked = Some(now);
         let all = machine::major_faults()?;
-        let before = self.faults.replace((all, now));
-        before.map(|(before, _)| all.saturating_sub(before))
+        let before = self.faults.replace(all)?;
+        Some(all.saturating_sub(before))
     }
 }
 

@@ -33,10 +33,10 @@ pub struct Model<'a> {
     pub loads: Vec<Load>,
     /// Version of llama.cpp.
     pub llama_cpp: String,
-    /// Every setting with the value in force, by section and main name.
+    /// Every setting with the value in force for plain loads and the whole backend, by section and main name.
     #[schemars(with = "serde_json::Map<String, Value>")]
     pub config_effective: &'a RawValue,
-    /// What was written in a configuration and is not, or not wholly, honoured.
+    /// What was written in a configuration, at init or at plain loads, and is not, or not wholly, honoured.
     #[schemars(with = "Vec<Note>")]
     pub config_notes: &'a RawValue,
 }

@@ -37,7 +37,7 @@ pub struct Performance {
     pub steps: u64,
     /// Steps given up for a cancelled turn.
     pub steps_given_up: u64,
-    /// Compute threads in use.
+    /// Compute threads of the last step.
     pub threads_now: u64,
     /// Time of the last step, in milliseconds.
     pub step_ms_last: f64,
@@ -53,9 +53,9 @@ pub struct Performance {
     pub first_token_ms: Spread,
     /// Times from one token of an answer to the next.
     pub token_gap_ms: Spread,
-    /// Times of steps.
+    /// Times of steps, without the wait for cores; steps that moved cells of old turns do not count.
     pub step_ms: Spread,
-    /// Times that steps waited for other models' steps, because all cores were taken.
+    /// How long steps waited that had to wait for other models'.
     pub cores_wait_ms: Spread,
     /// Steps that took longer than `performance.slow_step_ms`, by the likeliest cause.
     pub slow_steps: SlowSteps,

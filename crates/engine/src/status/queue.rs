@@ -12,15 +12,15 @@ use crate::scheduler::{Limits, Stats, Totals};
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Queue {
-    /// Turns that may wait: `backend.queue_size`.
+    /// Turns that may wait for each model: `backend.queue_size`.
     pub limit: u32,
-    /// Waiting turns from which on the log has a warning.
+    /// Waiting turns of one model from which on the log has a warning.
     pub warning_threshold: u64,
-    /// Waiting turns from which on further ones are refused.
+    /// Waiting turns of one model from which on further ones are refused.
     pub reject_threshold: u64,
     /// Turns waiting now, by class.
     pub waiting: ByClass<u64>,
-    /// Turns waiting now.
+    /// Turns waiting now, for all models together.
     pub waiting_total: u64,
     /// Those of them that have waited so long that every second admission is theirs.
     pub overdue: u64,

@@ -23,14 +23,14 @@ pub static ROWS: &[Family] = &[
         Gauge,
         "wasi_nn_model_loaded",
         &[],
-        "1 while a model is loaded.",
+        "1 while the current model is loaded: the one of plain loads, else the last one.",
         |f, out| out.put(&[], f.model.loaded),
     ),
     Family::new(
         Gauge,
         "wasi_nn_model_info",
         &["graph", "file", "name", "architecture", "quantisation"],
-        "1 for each model that is loaded.",
+        "1, with what the current model is.",
         |f, out| {
             if let (Some(graph), Some(model)) = (f.model.graph, &f.model.described) {
                 let or_none = |text: &Option<String>| text.clone().unwrap_or_default();
