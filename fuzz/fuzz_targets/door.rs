@@ -14,6 +14,8 @@ mod call;
 mod host;
 #[path = "door/memory.rs"]
 mod memory;
+#[path = "door/models.rs"]
+mod models;
 #[path = "door/outcome.rs"]
 mod outcome;
 #[path = "door/report.rs"]
@@ -29,15 +31,15 @@ use std::sync::LazyLock;
 use c_door as _;
 use libfuzzer_sys::fuzz_target;
 
-use call::{Call, Plan};
+use call::{Plan, Step};
 use host::Host;
 use world::World;
 
 fuzz_target!(init: prepare(), |plan: Plan| {
     let world = World::new(!plan.has_second_thread);
     let host = Host { world: &world };
-    if plan.is_ready {
-        host.make_ready();
+    if let Some(config) = plan.ready {
+        host.make_ready(config);
     }
     std::thread::scope(|scope| {
         if plan.has_second_thread {
@@ -48,9 +50,14 @@ fuzz_target!(init: prepare(), |plan: Plan| {
     host.leave();
 });
 
-fn make(world: &World, calls: &[Call]) {
+fn make(world: &World, steps: &[Step]) {
     let host = Host { world };
-    calls.iter().for_each(|call| host.call(call));
+    for step in steps {
+        match step {
+            Step::Call(call) => host.call(call),
+            Step::Models(call) => host.call_about_models(call),
+        }
+    }
 }
 
 fn prepare() {
@@ -58,11 +65,12 @@ fn prepare() {
     log::set_logger(&Formatting).expect("nobody has set a logger before");
     log::set_max_level(log::LevelFilter::Trace);
     LazyLock::force(&world::MODEL);
+    LazyLock::force(&world::OTHER_MODEL);
     // The library puts its own hook for panics in place with its first backend: the fuzzer's must be the last.
     let abort = std::panic::take_hook();
     let world = World::new(true);
     let host = Host { world: &world };
-    host.make_ready();
+    host.make_ready(0);
     host.leave();
     std::panic::set_hook(abort);
 }

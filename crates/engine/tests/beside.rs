@@ -152,8 +152,16 @@ fn a_model_that_sleeps_and_lost_its_file_fails_turns_until_it_is_there_again() {
     load(&backend, "b", "b");
     let away = file.with_extension("away");
     std::fs::rename(&file, &away).unwrap();
-    let error = say(&backend, c, "Hello").unwrap_err();
-    assert!(matches!(error, Error::Load(_)), "{error:?}");
+    let others: Vec<u32> = (0..6).map(|_| open(&backend)).collect();
+    thread::scope(|scope| {
+        for c in others.into_iter().chain([c]) {
+            let backend = &backend;
+            scope.spawn(move || {
+                let error = say(backend, c, "Hello").unwrap_err();
+                assert!(matches!(error, Error::Load(_)), "{error:?}");
+            });
+        }
+    });
     std::fs::rename(&away, &file).unwrap();
     recalls(&backend, c, "Zorvath");
     std::fs::remove_file(&file).unwrap();

@@ -25,6 +25,9 @@ pub const TURN: &[u32] = &[
     PROMPT_TOO_LONG,
 ];
 
+/// What a load may answer.
+pub const LOAD: &[u32] = &[SUCCESS, INVALID_ARGUMENT, RUNTIME_ERROR];
+
 #[repr(C)]
 pub struct Dimensions {
     pub buf: *const u32,
@@ -135,4 +138,54 @@ unsafe extern "C" {
         user_data: *mut c_void,
         g: *mut u32,
     ) -> u32;
+
+    pub fn wasi_nn_load_model(
+        ctx: usize,
+        name: *const u8,
+        name_len: u32,
+        filename: *const u8,
+        filename_len: u32,
+        config: *const u8,
+        config_len: u32,
+        callback: Option<OnProgress>,
+        user_data: *mut c_void,
+        g: *mut u32,
+    ) -> u32;
+    pub fn wasi_nn_swap_model(
+        ctx: usize,
+        g: u32,
+        filename: *const u8,
+        filename_len: u32,
+        config: *const u8,
+        config_len: u32,
+        callback: Option<OnProgress>,
+        user_data: *mut c_void,
+        new_g: *mut u32,
+    ) -> u32;
+    pub fn wasi_nn_roll_back_model(ctx: usize, g: u32, new_g: *mut u32) -> u32;
+    pub fn wasi_nn_compare_model(
+        ctx: usize,
+        g: u32,
+        filename: *const u8,
+        filename_len: u32,
+        config: *const u8,
+        config_len: u32,
+        buffer: *mut u8,
+        size: *mut u32,
+    ) -> u32;
+    pub fn wasi_nn_unload_graph(ctx: usize, g: u32) -> u32;
+    pub fn wasi_nn_use_graph(ctx: usize, context: u32, g: u32) -> u32;
+    pub fn wasi_nn_begin_load(
+        ctx: usize,
+        name: *const u8,
+        name_len: u32,
+        filename: *const u8,
+        filename_len: u32,
+        config: *const u8,
+        config_len: u32,
+        load: *mut u32,
+    ) -> u32;
+    pub fn wasi_nn_get_load(ctx: usize, load: u32, buffer: *mut u8, size: *mut u32) -> u32;
+    pub fn wasi_nn_await_load(ctx: usize, load: u32, timeout_ms: u32, g: *mut u32) -> u32;
+    pub fn wasi_nn_cancel_load(ctx: usize, load: u32) -> u32;
 }

@@ -7,14 +7,24 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 /// Calls of a sequence, both threads together.
 const MOST_CALLS: usize = 48;
 
+/// Configurations that a sequence begins with: plain ones, and those by which models replace and displace each other.
+const READY: [u8; 8] = [0, 0, 0, 10, 10, 11, 11, 12];
+
 /// A sequence of calls, perhaps with a second thread beside it.
 #[derive(Debug)]
 pub struct Plan {
-    /// Begin with a model and a context.
-    pub is_ready: bool,
+    /// Begin with a model and a context, on a backend of this configuration.
+    pub ready: Option<u8>,
     pub has_second_thread: bool,
-    pub first: Vec<Call>,
-    pub second: Vec<Call>,
+    pub first: Vec<Step>,
+    pub second: Vec<Step>,
+}
+
+/// One call of a sequence.
+#[derive(Debug)]
+pub enum Step {
+    Call(Call),
+    Models(ModelCall),
 }
 
 impl<'a> Arbitrary<'a> for Plan {
@@ -22,7 +32,7 @@ impl<'a> Arbitrary<'a> for Plan {
     fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<Plan> {
         let manner = u8::arbitrary(bytes)?;
         let mut plan = Plan {
-            is_ready: manner % 8 != 7,
+            ready: (manner % 8 != 7).then(|| READY[usize::from(manner >> 3) % READY.len()]),
             has_second_thread: manner >= 0xC0,
             first: Vec::new(),
             second: Vec::new(),
@@ -34,7 +44,10 @@ impl<'a> Arbitrary<'a> for Plan {
             } else {
                 &mut plan.first
             };
-            calls.push(Call::arbitrary(bytes)?);
+            calls.push(match u8::arbitrary(bytes)? % 3 {
+                0 => Step::Models(ModelCall::arbitrary(bytes)?),
+                _ => Step::Call(Call::arbitrary(bytes)?),
+            });
         }
         Ok(plan)
     }
@@ -211,6 +224,88 @@ pub enum Call {
     },
 }
 
+/// One call about several models. `graph` and `load` pick a number, `name` and `file` from a short list.
+#[derive(Arbitrary, Debug)]
+pub enum ModelCall {
+    LoadNamed {
+        ctx: u8,
+        name: u8,
+        file: u8,
+        config: u8,
+        watch: Watch,
+        place: u8,
+    },
+    Swap {
+        ctx: u8,
+        graph: u8,
+        file: u8,
+        config: u8,
+        watch: Watch,
+        place: u8,
+    },
+    RollBack {
+        ctx: u8,
+        graph: u8,
+        place: u8,
+    },
+    Compare {
+        ctx: u8,
+        graph: u8,
+        file: u8,
+        config: u8,
+        output: Output,
+    },
+    UnloadGraph {
+        ctx: u8,
+        graph: u8,
+        will: u8,
+    },
+    UseGraph {
+        ctx: u8,
+        context: u8,
+        graph: u8,
+    },
+    BeginLoad {
+        ctx: u8,
+        name: u8,
+        file: u8,
+        config: u8,
+        place: u8,
+    },
+    GetLoad {
+        ctx: u8,
+        load: u8,
+        output: Output,
+    },
+    AwaitLoad {
+        ctx: u8,
+        load: u8,
+        patience: u8,
+        place: u8,
+    },
+    CancelLoad {
+        ctx: u8,
+        load: u8,
+    },
+}
+
+/// How a host follows a load: with its callback or without, until which step, and what it does inside.
+#[derive(Arbitrary, Debug, Clone, Copy)]
+pub struct Watch {
+    pub steps: u8,
+    pub act: u8,
+    pub context: u8,
+}
+
+impl Watch {
+    /// Without a callback.
+    pub const NONE: Watch = Watch {
+        steps: 0,
+        act: 0,
+        context: 0,
+    };
+}
+
 /// A text for the model.
 #[derive(Arbitrary, Debug)]
 pub struct Prompt {
@@ -333,7 +428,7 @@ impl Bytes {
     }
 }
 
-const CONFIGS: [&str; 10] = [
+const CONFIGS: [&str; 14] = [
     r#"{"logging": {"level": "none"}, "model": {"ctx_size": 256, "n_predict": 8, "threads": 1}, "performance": {"n_parallel": 2}}"#,
     r#"{"ctx_size": 256, "n_predict": 4, "threads": 1, "temp": 0, "backend": {"max_concurrent": 1, "max_sessions": 1, "idle_timeout_ms": 10}}"#,
     r#"{"ctx_size": 128, "n_predict": 8, "threads": 2, "backend": {"run_inference_args": 8, "max_output_bytes": 256}, "strict": true}"#,
@@ -344,6 +439,10 @@ const CONFIGS: [&str; 10] = [
     r#"{"strict": true, "ctx_size": 99}"#,
     r#"{"ctx_size": 256, "n_predict": 8, "threads": 1, "grammar": "root ::= [a-z]+"}"#,
     r#"{"truncated": [1, 2"#,
+    r#"{"ctx_size": 128, "n_predict": 6, "threads": 1, "backend": {"swap_mode": "replace", "swap_drain_ms": 0}}"#,
+    r#"{"ctx_size": 128, "n_predict": 6, "threads": 1, "backend": {"max_model_memory_mb": 8, "swap_drain_ms": 2}}"#,
+    r#"{"ctx_size": 128, "threads": 1, "backend": {"max_model_memory_mb": 16, "swap_drain_ms": 0, "swap_turns": "requeue"}}"#,
+    r#"{"ctx_size": 96, "backend": {"max_model_memory_mb": 1, "swap_drain_ms": 0, "swap_compatibility": "refuse"}}"#,
 ];
 
 const LOGGING: [&str; 6] = [
@@ -360,6 +459,9 @@ pub fn logging(pick: u8) -> (&'static str, bool) {
     let pick = usize::from(pick) % LOGGING.len();
     (LOGGING[pick], LOGGING[pick].starts_with('['))
 }
+
+/// A pick that gives no configuration.
+pub const NO_CONFIG: u8 = CONFIGS.len() as u8;
 
 /// A configuration for an init or a load: none, or one of a few.
 pub fn config(pick: u8) -> Option<&'static str> {

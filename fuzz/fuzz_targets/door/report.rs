@@ -12,6 +12,9 @@ use crate::outcome::{
     check_untouched, check_word, is_bad,
 };
 
+/// What a function may answer that writes a text whole or tells the size that it needs.
+pub const SIZED: &[u32] = &[SUCCESS, INVALID_ARGUMENT, TOO_LARGE];
+
 /// Bytes of a buffer for a report.
 const SIZES: [usize; 6] = [0, 1, 16, 300, 8192, 1 << 16];
 
@@ -78,7 +81,8 @@ impl Host<'_> {
         let (ctx, context) = (self.world.backend(ctx), self.world.context(context));
         let handle = (ctx.handle, context.handle);
         let sizes = output.claimed_and_backed();
-        let text = sized(FUNCTION, output, sizes, is_bad(ctx, context), |at, size| {
+        let is_bad = is_bad(ctx, context);
+        let text = sized(FUNCTION, output, sizes, SIZED, is_bad, |at, size| {
             // SAFETY: a buffer and its size, or addresses that are no memory.
             unsafe { c::wasi_nn_get_history(handle.0, handle.1, at, size) }
         });
@@ -90,12 +94,8 @@ impl Host<'_> {
     pub fn metrics(&self, ctx: u8, output: Output) {
         const FUNCTION: &str = "wasi_nn_get_metrics";
         let ctx = self.world.backend(ctx);
-        let sizes = match output.claimed_and_backed() {
-            // The text has more bytes than a report.
-            (8192, 8192) => (1 << 16, 1 << 16),
-            sizes => sizes,
-        };
-        let text = sized(FUNCTION, output, sizes, ctx.is_bad, |at, size| {
+        let sizes = long_text(output);
+        let text = sized(FUNCTION, output, sizes, SIZED, ctx.is_bad, |at, size| {
             // SAFETY: a buffer and its size, or addresses that are no memory.
             unsafe { c::wasi_nn_get_metrics(ctx.handle, at, size) }
         });
@@ -158,11 +158,20 @@ impl Host<'_> {
     }
 }
 
+/// What the host claims and has for a text that has more bytes than a report.
+pub fn long_text(output: Output) -> (u32, usize) {
+    match output.claimed_and_backed() {
+        (8192, 8192) => (1 << 16, 1 << 16),
+        sizes => sizes,
+    }
+}
+
 /// Calls a function that writes a text whole or tells the size that it needs: the text, where it did.
-fn sized(
+pub fn sized(
     function: &str,
     output: Output,
     (claimed, backed): (u32, usize),
+    documented: &[u32],
     is_bad: bool,
     call: impl FnOnce(*mut u8, *mut u32) -> u32,
 ) -> Option<String> {
@@ -170,7 +179,7 @@ fn sized(
     let (at, is_right) = place(output.place, buffer.at());
     let (size_at, is_size_right) = place(output.size_place, size.at());
     let code = call(at, size_at.cast());
-    check_code(function, code, &[SUCCESS, INVALID_ARGUMENT, TOO_LARGE]);
+    check_code(function, code, documented);
     let is_place = is_right && is_size_right && claimed > 0 && backed > 0;
     check_bad(function, code, [is_bad, !is_place]);
     let (bytes, said) = (buffer.bytes(), size.word());

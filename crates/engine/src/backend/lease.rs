@@ -7,7 +7,6 @@ use std::time::Instant;
 use super::Backend;
 use super::load::{How, Request};
 use super::serving::Serving;
-use super::version::Sleeper;
 use crate::chat::Session;
 use crate::error::{Error, Result};
 use crate::models::{Found, Name, Unserved};
@@ -86,7 +85,7 @@ impl Backend {
                 Ok(Found::Serving(serving)) => return Ok(Lease::new(serving)),
                 Ok(Found::Asleep(sleeper)) => {
                     sleeper.check(begun)?;
-                    self.wake(model, &sleeper, patience.cancelled)?;
+                    self.wake(model, begun, patience.cancelled)?;
                 }
                 Ok(Found::Absent | Found::Away(_)) => return Err(Error::NoModel),
                 Err(Unserved::GivenUp) => return Err(Error::Cancelled),
@@ -114,12 +113,13 @@ impl Backend {
         }
     }
 
-    /// Brings back a model that was unloaded to make room, unless somebody else does. Errors: `Load`.
-    fn wake(&self, model: &Name, sleeper: &Sleeper, cancelled: &AtomicBool) -> Result<()> {
+    /// Brings back a model that was unloaded to make room, unless somebody else does. Errors: `Load`, also that of another
+    /// attempt that ended after `since`.
+    fn wake(&self, model: &Name, since: Instant, cancelled: &AtomicBool) -> Result<()> {
         let request = Request {
             model: model.clone(),
             graph: None,
-            how: How::Wake,
+            how: How::Wake { since },
         };
         let mut go_on = |_: f32| !cancelled.load(Ordering::Relaxed);
         match self.load(request, Some(&mut go_on)) {
@@ -127,10 +127,7 @@ impl Backend {
             // Somebody unloaded it meanwhile, or this turn is over: the next look says so.
             Err(Error::NoModel) => Ok(()),
             Err(_) if cancelled.load(Ordering::Relaxed) => Ok(()),
-            Err(error) => {
-                *sleeper.failed.lock() = Some((Instant::now(), error.clone()));
-                Err(error)
-            }
+            Err(error) => Err(error),
         }
     }
 }

@@ -58,8 +58,11 @@ pub enum How {
     },
     /// The version before the last one, once more.
     RollBack,
-    /// The version that was unloaded to make room.
-    Wake,
+    /// The version that was unloaded to make room, unless an attempt has failed since then.
+    Wake {
+        /// When whoever wants it began to.
+        since: Instant,
+    },
 }
 
 impl Backend {
@@ -277,7 +280,7 @@ impl Backend {
         request: Request,
         mut progress: Option<OnProgress<'_>>,
     ) -> Result<GraphId> {
-        let is_asked_for = !matches!(request.how, How::Wake);
+        let is_asked_for = !matches!(request.how, How::Wake { .. });
         let loads = &self.fleet.loads;
         let job = &loads.begin(request.model.clone(), shown(&request), is_asked_for)?;
         let (parts, inbox) = bounded(64);
@@ -342,6 +345,6 @@ fn shown(request: &Request) -> Arc<str> {
     match &request.how {
         How::Load { source, .. } => source.shown().into(),
         How::RollBack => "the version before".into(),
-        How::Wake => "the version that was unloaded".into(),
+        How::Wake { .. } => "the version that was unloaded".into(),
     }
 }

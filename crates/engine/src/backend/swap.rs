@@ -77,7 +77,7 @@ impl Backend {
             claim,
         };
         let found = swap.claim.find(&request.model);
-        if let (How::Wake, Found::Serving(serving)) = (&request.how, &found) {
+        if let (How::Wake { .. }, Found::Serving(serving)) = (&request.how, &found) {
             // Somebody else woke it.
             return Ok(serving.graph);
         }
@@ -112,15 +112,40 @@ impl Swap<'_> {
         // A thread of ours computes beside the steps of others.
         let _core = self.backend.cores.guest();
         self.job.enter(Phase::Reading);
-        if let (How::Wake, Found::Asleep(sleeper)) = (&request.how, &found) {
-            if let Some((_, error)) = &*sleeper.failed.lock()
-                && self.job.is_cancelled()
-            {
-                return Err(error.clone());
-            }
+        if let (How::Wake { since }, Found::Asleep(sleeper)) = (&request.how, &found) {
+            sleeper.check(*since)?;
             // Others wait for this attempt, and make none of their own.
             self.claim.put(&self.model, Found::Away(sleeper.clone()));
+            return self.wake(request, sleeper, report);
         }
+        self.take_place(request, found, now, report)
+    }
+
+    /// Brings a version back. Who waited for this attempt learns of its failure.
+    fn wake(
+        &mut self,
+        request: &Request,
+        sleeper: &Arc<Sleeper>,
+        report: &mut dyn FnMut(f32),
+    ) -> Result<GraphId> {
+        let found = Found::Asleep(sleeper.clone());
+        let result = self.take_place(request, found, Some(&sleeper.profile), report);
+        if let Err(error) = &result
+            && !self.is_over()
+        {
+            *sleeper.failed.lock() = Some((Instant::now(), error.clone()));
+        }
+        result
+    }
+
+    /// Lets the next version take the place of what `found` stands for.
+    fn take_place(
+        &mut self,
+        request: &Request,
+        found: Found<Serving, Sleeper>,
+        now: Option<&Profile>,
+        report: &mut dyn FnMut(f32),
+    ) -> Result<GraphId> {
         let next = self.next(request, &found)?;
         let way = self.way(&next, now)?;
         let graph = match (way, found.serving()) {
@@ -139,14 +164,14 @@ impl Swap<'_> {
     fn next(&self, request: &Request, found: &Found<Serving, Sleeper>) -> Result<Next> {
         let lineage = self.fleet.lineage(&self.model);
         let (source, text, target) = match (&request.how, found) {
-            (How::Wake, Found::Asleep(sleeper)) => {
+            (How::Wake { .. }, Found::Asleep(sleeper)) => {
                 return Ok(Next {
                     version: sleeper.version.clone(),
                     pending: None,
                     outcome: Outcome::Woken,
                 });
             }
-            (How::Wake, _) => return Err(Error::NoModel),
+            (How::Wake { .. }, _) => return Err(Error::NoModel),
             (How::RollBack, _) => {
                 let before = lineage.before.clone().ok_or_else(|| {
                     let model = &self.model;
