@@ -6,6 +6,8 @@
 //! that outputs are written as the manual says, and that nothing else is. A panic anywhere inside the library is a
 //! finding, even one that the border would have caught.
 
+#[path = "door/argument.rs"]
+mod argument;
 #[path = "door/c.rs"]
 mod c;
 #[path = "door/call.rs"]

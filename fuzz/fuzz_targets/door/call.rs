@@ -2,6 +2,8 @@
 //!
 //! Small numbers pick from short lists, so that most bytes mean something. Knows neither handles nor memory.
 
+use std::ptr::null;
+
 use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 
 /// Calls of a sequence, both threads together.
@@ -441,7 +443,7 @@ const CONFIGS: [&str; 14] = [
     r#"{"truncated": [1, 2"#,
     r#"{"ctx_size": 128, "n_predict": 6, "threads": 1, "backend": {"swap_mode": "replace", "swap_drain_ms": 0}}"#,
     r#"{"ctx_size": 128, "n_predict": 6, "threads": 1, "backend": {"max_model_memory_mb": 8, "swap_drain_ms": 2}}"#,
-    r#"{"ctx_size": 128, "threads": 1, "backend": {"max_model_memory_mb": 16, "swap_drain_ms": 0, "swap_turns": "requeue"}}"#,
+    r#"{"ctx_size": 128, "threads": 1, "max_model_memory_mb": 16, "swap_drain_ms": 0, "swap_turns": "requeue"}"#,
     r#"{"ctx_size": 96, "backend": {"max_model_memory_mb": 1, "swap_drain_ms": 0, "swap_compatibility": "refuse"}}"#,
 ];
 
@@ -458,6 +460,11 @@ const LOGGING: [&str; 6] = [
 pub fn logging(pick: u8) -> (&'static str, bool) {
     let pick = usize::from(pick) % LOGGING.len();
     (LOGGING[pick], LOGGING[pick].starts_with('['))
+}
+
+/// Address and length of a text; none is NULL.
+pub fn lent(text: Option<&str>) -> (*const u8, u32) {
+    text.map_or((null(), 0), |text| (text.as_ptr(), text.len() as u32))
 }
 
 /// A pick that gives no configuration.

@@ -1,14 +1,15 @@
 //! A host: makes each call with memory of its own and judges the answer.
 //!
-//! Turns are in `turn`, reports and texts in `report`.
+//! Turns are in `turn`, reports and texts in `report`, what is about several models in `models`.
 
 use std::ffi::c_void;
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 
+use crate::argument::File;
 use crate::c::{
     self, INVALID_ARGUMENT, INVALID_ENCODING, RUNTIME_ERROR, SUCCESS, TIMEOUT, UNSUPPORTED,
 };
-use crate::call::{self, Bytes, Call};
+use crate::call::{self, Bytes, Call, NO_CONFIG};
 use crate::memory::{Fenced, place};
 use crate::outcome::{check_bad, check_code, check_word};
 use crate::world::{MODEL, World};
@@ -151,9 +152,9 @@ impl Host<'_> {
     }
 
     /// A backend with a model and a context, or what came of trying.
-    pub fn make_ready(&self) {
-        self.init(0, 0);
-        self.load_file(0, 0, 0, None, 0);
+    pub fn make_ready(&self, config: u8) {
+        self.init(config, 0);
+        self.load_file(0, 0, NO_CONFIG, None, 0);
         self.open(0, 0, 0);
     }
 
@@ -214,21 +215,14 @@ impl Host<'_> {
 
     fn load_file(&self, ctx: u8, file: u8, config: u8, steps: Option<u8>, pick: u8) {
         let ctx = self.world.backend(ctx);
-        let path: &[u8] = match file % 8 {
-            0..=2 => MODEL.0.as_os_str().as_encoded_bytes(),
-            3 => b"/",
-            4 => concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").as_bytes(),
-            5 => b"",
-            6 => &[b'x'; 4097],
-            _ => b"no such model",
-        };
-        if file % 8 <= 2 && !self.world.may_load() {
+        let file = File::new(file);
+        if file.is_model && !self.world.may_load() {
             return;
         }
-        let path = Fenced::holding(path);
-        let len = path.bytes().len() as u32;
+        self.world.tried();
+        let (path, len) = (&file.path, file.len);
         let text = call::config(config);
-        let (text_at, text_len) = text.map_or((null(), 0), |t| (t.as_ptr(), t.len() as u32));
+        let (text_at, text_len) = call::lent(text);
         let number = Fenced::new(4);
         let (at, is_right) = place(pick, number.at());
         // NULL is a way to say that the number is not wanted.
@@ -263,18 +257,11 @@ impl Host<'_> {
                 unsafe { c::load_by_name(ctx.handle, path.at(), len, at) }
             }),
         };
-        check_code(name, code, &[SUCCESS, INVALID_ARGUMENT, RUNTIME_ERROR]);
-        check_bad(
-            name,
-            code,
-            [ctx.is_bad, !is_taken, file % 8 == 5, file % 8 == 6],
-        );
-        assert!(
-            file % 8 <= 2 || code != SUCCESS,
-            "{name} loaded what is no model"
-        );
+        check_code(name, code, c::LOAD);
+        check_bad(name, code, [ctx.is_bad, !is_taken, file.is_bad]);
+        file.check(name, code);
         if let Some(graph) = check_word(name, code, &number, is_right) {
-            self.world.loaded(graph);
+            self.world.loaded(graph, ctx.handle);
         }
     }
 
@@ -282,6 +269,7 @@ impl Host<'_> {
         if !self.world.may_load() {
             return;
         }
+        self.world.tried();
         let ctx = self.world.backend(ctx);
         let model = Fenced::holding(&bytes.of(&MODEL.1));
         let text = call::config(config).unwrap_or("");
@@ -329,7 +317,7 @@ impl Host<'_> {
             "load took encoding {encoding}, target {target}"
         );
         if let Some(graph) = check_word("load", code, &number, is_right) {
-            self.world.loaded(graph);
+            self.world.loaded(graph, ctx.handle);
         }
     }
 
@@ -470,13 +458,10 @@ impl Host<'_> {
     ) -> Option<u32> {
         let (ctx, context) = (self.world.backend(ctx), self.world.context(context));
         let code = call(ctx.handle, context.handle);
-        // Only clear waits, for as long as turns of another thread run.
+        // Only these wait, for as long as turns of another thread run.
+        let waits = matches!(function, "wasi_nn_clear_context" | "wasi_nn_remove_turns");
         let documented = [SUCCESS, INVALID_ARGUMENT, TIMEOUT];
-        let count = if function == "wasi_nn_clear_context" {
-            3
-        } else {
-            2
-        };
+        let count = if waits { 3 } else { 2 };
         check_code(function, code, &documented[..count]);
         check_bad(function, code, [ctx.is_bad, context.is_bad]);
         (code == SUCCESS).then_some(context.handle)

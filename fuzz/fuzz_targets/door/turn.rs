@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::ptr::null;
 
 use crate::c::{self, INVALID_ARGUMENT, RUNTIME_ERROR, SUCCESS, TOO_LARGE, TURN};
-use crate::call::{Output, Prompt, Settings};
+use crate::call::{NO_CONFIG, Output, Prompt, Settings, Watch};
 use crate::host::Host;
 use crate::memory::{Fenced, place};
 use crate::outcome::{check_bad, check_code, check_json, check_text, check_untouched, is_bad};
@@ -27,8 +27,14 @@ struct Extra {
     _text: Fenced,
 }
 
+/// What a callback may do inside, with a few that do nothing.
+const ACTS: u8 = 14;
+
 /// A callback's own data: what it does and when it ends the answer.
-struct Inside {
+struct Inside<'a> {
+    host: &'a Host<'a>,
+    /// The pick that gave the backend.
+    pick: u8,
     ctx: usize,
     context: u32,
     act: u8,
@@ -122,10 +128,13 @@ impl Host<'_> {
         manner: (u8, u8),
     ) {
         const FUNCTION: &str = "wasi_nn_run_inference_stream";
+        let pick = ctx;
         let (ctx, context) = (self.world.backend(ctx), self.world.context(context));
         let (input, extra) = (Input::new(prompt), Extra::new(settings));
         let (pieces, act) = manner;
         let mut inside = Inside {
+            host: self,
+            pick,
             ctx: ctx.handle,
             context: context.handle,
             act,
@@ -295,12 +304,12 @@ unsafe extern "C" fn on_piece(user_data: *mut c_void, piece: *const u8, len: u32
         "a piece ends inside a character"
     );
     // SAFETY: the data that the caller of the stream passed with this function.
-    let inside = unsafe { &mut *user_data.cast::<Inside>() };
+    let inside = unsafe { &mut *user_data.cast::<Inside<'_>>() };
     let (ctx, context) = (inside.ctx, inside.context);
     let (mut number, mut text) = (0, [0; 64]);
     // SAFETY: numbers, and memory of this function.
     let refused = unsafe {
-        match inside.act % 10 {
+        match inside.act % ACTS {
             0 => c::deinit_backend(ctx),
             1 => c::compute(ctx, context),
             2 => c::wasi_nn_clear_context(ctx, context),
@@ -308,6 +317,7 @@ unsafe extern "C" fn on_piece(user_data: *mut c_void, piece: *const u8, len: u32
             4 => c::wasi_nn_cancel(ctx, context),
             5 => c::wasi_nn_get_history(ctx, context, text.as_mut_ptr(), &raw mut number),
             6 => c::get_output(ctx, context, 0, text.as_mut_ptr(), &raw mut number),
+            8 => c::wasi_nn_use_graph(ctx, context, 0),
             _ => INVALID_ARGUMENT,
         }
     };
@@ -315,15 +325,23 @@ unsafe extern "C" fn on_piece(user_data: *mut c_void, piece: *const u8, len: u32
         refused,
         INVALID_ARGUMENT,
         "act {} inside a callback",
-        inside.act % 10
+        inside.act % ACTS
     );
-    if inside.act % 10 == 7 {
-        // SAFETY: a buffer of that size.
-        let code = unsafe { c::get_backend_status(ctx, 0, text.as_mut_ptr(), 64) };
-        assert!(
-            matches!(code, SUCCESS | INVALID_ARGUMENT | TOO_LARGE),
-            "a status inside a callback: {code}"
-        );
+    let (host, pick) = (inside.host, inside.pick);
+    match inside.act % ACTS {
+        7 => {
+            // SAFETY: a buffer of that size.
+            let code = unsafe { c::get_backend_status(ctx, 0, text.as_mut_ptr(), 64) };
+            assert!(
+                matches!(code, SUCCESS | INVALID_ARGUMENT | TOO_LARGE),
+                "a status inside a callback: {code}"
+            );
+        }
+        // The model that answers this very turn is replaced, brought back, unloaded.
+        9 => host.swap(pick, 0, inside.pieces_left, NO_CONFIG, Watch::NONE, 0),
+        10 => host.roll_back(pick, 0, 0),
+        11 => host.unload_graph(pick, 0),
+        _ => {}
     }
     inside.pieces_left = inside.pieces_left.wrapping_sub(1);
     i32::from(inside.pieces_left == 0)

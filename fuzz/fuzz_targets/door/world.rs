@@ -7,17 +7,28 @@ use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// Loads of a whole model that one sequence may do.
-const LOADS: usize = 4;
+const LOADS: usize = 6;
+
+/// Loads that ended and are still told about: as many as that are certainly known.
+const KNOWN_LOADS: usize = 32;
 
 /// A model that converses, in a file and in memory.
 pub static MODEL: LazyLock<(PathBuf, Vec<u8>)> = LazyLock::new(|| {
-    let path = PathBuf::from(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../models/pocket-a.gguf"
-    ));
+    let path = model_file("pocket-a.gguf");
     let bytes = std::fs::read(&path).expect("the model of the repository");
     (path, bytes)
 });
+
+/// A larger model with another vocabulary, in a file.
+pub static OTHER_MODEL: LazyLock<PathBuf> = LazyLock::new(|| {
+    let path = model_file("pocket-b.gguf");
+    assert!(path.is_file(), "the other model of the repository");
+    path
+});
+
+fn model_file(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../models")).join(name)
+}
 
 /// A handle, and whether it certainly stands for nothing.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +52,45 @@ struct State {
     /// Every number that was ever given out, as context or as model.
     seen_contexts: HashSet<u32>,
     seen_graphs: HashSet<u32>,
-    graphs: Vec<u32>,
+    graphs: Vec<Graph>,
+    /// Loads that began in the background.
+    begun: Vec<Begun>,
     loads: usize,
+    /// Loads that a caller waited for, whatever became of them.
+    tried: usize,
+}
+
+impl State {
+    fn loaded(&mut self, graph: u32, owner: usize) {
+        let is_new = graph != 0 && self.seen_graphs.insert(graph);
+        assert!(is_new, "the model number {graph} was given out before");
+        self.graphs.push(Graph {
+            number: graph,
+            owner,
+            is_dead: false,
+        });
+    }
+}
+
+/// A number of a model.
+#[derive(Clone, Copy)]
+struct Graph {
+    number: u32,
+    /// The backend that gave it.
+    owner: usize,
+    /// Replaced or unloaded: numbers do not come back.
+    is_dead: bool,
+}
+
+/// A load in the background.
+#[derive(Clone, Copy)]
+struct Begun {
+    number: u32,
+    owner: usize,
+    /// Its file is a model.
+    is_model: bool,
+    /// The model that it gave, once somebody was told.
+    graph: Option<u32>,
 }
 
 impl World {
@@ -110,7 +158,57 @@ impl World {
         let state = self.state();
         let any = u32::from(pick) << 24;
         let index = usize::from(pick) % (state.graphs.len() + 1);
-        state.graphs.get(index).copied().unwrap_or(any)
+        state.graphs.get(index).map_or(any, |graph| graph.number)
+    }
+
+    /// A model that is to be one of the backend `ctx`: often the current one, mostly one that was given out.
+    pub fn model(&self, pick: u8, ctx: Picked<usize>) -> Picked<u32> {
+        let state = self.state();
+        let n = usize::from(pick >> 3);
+        match pick % 8 {
+            0 | 1 => Picked {
+                handle: 0,
+                is_bad: ctx.is_bad,
+            },
+            2..=6 if !state.graphs.is_empty() => {
+                // The latest first: those before are often dead.
+                let graph = state.graphs[state.graphs.len() - 1 - n % state.graphs.len()];
+                Picked {
+                    handle: graph.number,
+                    is_bad: ctx.is_bad || graph.is_dead || graph.owner != ctx.handle,
+                }
+            }
+            _ => Picked {
+                handle: [u32::MAX, 1 << 24, 0xdead_beef, 1 << 31][n % 4],
+                is_bad: true,
+            },
+        }
+    }
+
+    /// A load that is to be one of the backend `ctx`: mostly one that began.
+    pub fn load(&self, pick: u8, ctx: Picked<usize>) -> Picked<u32> {
+        let state = self.state();
+        let n = usize::from(pick >> 3);
+        match pick % 8 {
+            0..=6 if !state.begun.is_empty() => {
+                let load = state.begun[state.begun.len() - 1 - n % state.begun.len()];
+                Picked {
+                    handle: load.number,
+                    is_bad: ctx.is_bad || load.owner != ctx.handle,
+                }
+            }
+            _ => Picked {
+                handle: [0, u32::MAX, 1 << 24, 0xdead_beef][n % 4],
+                is_bad: true,
+            },
+        }
+    }
+
+    /// Whether a load that is not bad is certainly remembered, as long as its backend is there.
+    pub fn is_remembered(&self, load: Picked<u32>) -> bool {
+        let state = self.state();
+        // Plain loads are remembered, too, and count against the same bound.
+        self.is_alone && !load.is_bad && state.begun.len() + state.tried < KNOWN_LOADS
     }
 
     pub fn opened_backend(&self, handle: usize) {
@@ -149,11 +247,46 @@ impl World {
         state.closed.push(id);
     }
 
-    pub fn loaded(&self, graph: u32) {
+    pub fn loaded(&self, graph: u32, owner: usize) {
+        self.state().loaded(graph, owner);
+    }
+
+    /// A model that is not there any more.
+    pub fn ended(&self, graph: u32) {
         let mut state = self.state();
-        let is_new = graph != 0 && state.seen_graphs.insert(graph);
-        assert!(is_new, "the model number {graph} was given out before");
-        state.graphs.push(graph);
+        let ended = state.graphs.iter_mut().filter(|g| g.number == graph);
+        ended.for_each(|graph| graph.is_dead = true);
+    }
+
+    /// A load began in the background.
+    pub fn began(&self, load: u32, owner: usize, is_model: bool) {
+        let mut state = self.state();
+        let is_new = load != 0 && state.begun.iter().all(|begun| begun.number != load);
+        assert!(is_new, "the load {load} was given out before");
+        state.begun.push(Begun {
+            number: load,
+            owner,
+            is_model,
+            graph: None,
+        });
+    }
+
+    /// The load that began in the background gave a model, and always gives the same.
+    pub fn arrived(&self, load: u32, graph: u32) {
+        let mut state = self.state();
+        let begun = state.begun.iter_mut().find(|begun| begun.number == load);
+        let begun = begun.expect("a load that began here");
+        assert!(begun.is_model, "the load {load} loaded what is no model");
+        let (before, owner) = (begun.graph.replace(graph), begun.owner);
+        match before {
+            None => state.loaded(graph, owner),
+            Some(before) => assert_eq!(before, graph, "the load {load} gave two models"),
+        }
+    }
+
+    /// A load was tried.
+    pub fn tried(&self) {
+        self.state().tried += 1;
     }
 
     /// Whether one more load of a model is within the bounds of a sequence.
