@@ -49,10 +49,18 @@ impl Backend {
     /// from the way back of one that slept.
     pub(super) fn lease(&self, session: &Session, patience: &Patience<'_>) -> Result<Lease> {
         let found = self.lease_of(&session.model(), patience);
+        // It ends before an engine thread could count it.
+        let totals = &self.totals;
         match &found {
-            Err(Error::QueueFull { .. }) => self.totals.rejected.count(),
-            Err(Error::Timeout(_)) => self.totals.expired.count(),
-            Err(Error::Cancelled) => self.totals.cancelled.count(),
+            Err(Error::QueueFull { .. }) => totals.rejected.count(),
+            Err(Error::Timeout(_)) => {
+                totals.queued.count();
+                totals.expired.count();
+            }
+            Err(Error::Cancelled) => {
+                totals.queued.count();
+                totals.cancelled.count();
+            }
             _ => {}
         }
         found
