@@ -50,13 +50,9 @@ fn order(backend: &Backend, calls: &[(&'static str, Value)]) -> Vec<&'static str
             let c = open(backend);
             backend.set_client(c, client.as_bytes()).unwrap();
             scope.spawn(move || {
-                say_with(
-                    backend,
-                    c,
-                    "Hello.",
-                    &with(json!({"max_tokens": 1}), call.clone()).to_string(),
-                )
-                .unwrap();
+                // So long that who ended first is seen first.
+                let call = with(json!({"max_tokens": 6}), call.clone());
+                say_with(backend, c, "Hello.", &slow(call)).unwrap();
                 ended.lock().push(*client);
             });
             until("it waits", || {
