@@ -441,10 +441,10 @@ const CONFIGS: [&str; 14] = [
     r#"{"strict": true, "ctx_size": 99}"#,
     r#"{"ctx_size": 256, "n_predict": 8, "threads": 1, "grammar": "root ::= [a-z]+"}"#,
     r#"{"truncated": [1, 2"#,
-    r#"{"ctx_size": 128, "n_predict": 6, "threads": 1, "backend": {"swap_mode": "replace", "swap_drain_ms": 0}}"#,
-    r#"{"ctx_size": 128, "n_predict": 6, "threads": 1, "backend": {"max_model_memory_mb": 8, "swap_drain_ms": 2}}"#,
-    r#"{"ctx_size": 128, "threads": 1, "max_model_memory_mb": 16, "swap_drain_ms": 0, "swap_turns": "requeue"}"#,
-    r#"{"ctx_size": 96, "backend": {"max_model_memory_mb": 1, "swap_drain_ms": 0, "swap_compatibility": "refuse"}}"#,
+    r#"{"ctx_size": 256, "n_predict": 99, "threads": 1, "backend": {"swap_mode": "replace", "swap_drain_ms": 0}}"#,
+    r#"{"ctx_size": 128, "n_predict": 6, "threads": 1, "backend": {"max_model_memory_mb": 14, "swap_drain_ms": 2}}"#,
+    r#"{"ctx_size": 128, "threads": 1, "max_model_memory_mb": 22, "swap_drain_ms": 0, "swap_turns": "requeue"}"#,
+    r#"{"ctx_size": 128, "backend": {"max_model_memory_mb": 1, "swap_drain_ms": 0, "swap_compatibility": "refuse"}}"#,
 ];
 
 const LOGGING: [&str; 6] = [

@@ -9,7 +9,7 @@ use crate::argument::File;
 use crate::c::{
     self, INVALID_ARGUMENT, INVALID_ENCODING, RUNTIME_ERROR, SUCCESS, TIMEOUT, UNSUPPORTED,
 };
-use crate::call::{self, Bytes, Call, NO_CONFIG};
+use crate::call::{self, Bytes, Call, NO_CONFIG, Watch};
 use crate::memory::{Fenced, place};
 use crate::outcome::{check_bad, check_code, check_word};
 use crate::world::{MODEL, World};
@@ -151,11 +151,16 @@ impl Host<'_> {
         }
     }
 
-    /// A backend with a model and a context, or what came of trying.
+    /// A backend with a model or two and as many contexts, or what came of trying.
     pub fn make_ready(&self, config: u8) {
         self.init(config, 0);
         self.load_file(0, 0, NO_CONFIG, None, 0);
         self.open(0, 0, 0);
+        if config > 0 {
+            // One beside it, which one of the two may have to sleep for.
+            self.load_named(0, 0, (0, NO_CONFIG), Watch::NONE, 0);
+            self.open(0, 1, 0);
+        }
     }
 
     /// Destroys what is left; all of it is alive, since nobody else calls any more.

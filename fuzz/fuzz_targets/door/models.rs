@@ -83,7 +83,7 @@ impl Host<'_> {
         }
     }
 
-    fn load_named(&self, ctx: u8, name: u8, (file, config): (u8, u8), watch: Watch, place: u8) {
+    pub fn load_named(&self, ctx: u8, name: u8, (file, config): (u8, u8), watch: Watch, place: u8) {
         const FUNCTION: &str = "wasi_nn_load_model";
         let (name, file) = (Name::new(name), File::new(file));
         if file.is_model && !self.world.may_load() {
@@ -404,6 +404,9 @@ unsafe extern "C" fn on_part(user_data: *mut c_void, part: f32) -> i32 {
         5 => host.cancel_load(pick, context),
         6 => host.await_load(pick, context, context, 0),
         7 => host.begin_load(pick, context, (context, NO_CONFIG), 0),
+        8 => host.compute(pick, context),
+        9 => host.usage(pick, context, 0, 0),
+        10 => host.count(pick, b"text", 0, (0, 0)),
         _ => {}
     }
     watcher.watch.steps = watcher.watch.steps.saturating_sub(1);

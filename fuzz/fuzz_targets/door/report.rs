@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::ptr::null;
 
-use crate::c::{self, INVALID_ARGUMENT, SUCCESS, TOO_LARGE};
+use crate::c::{self, INVALID_ARGUMENT, RUNTIME_ERROR, SUCCESS, TIMEOUT, TOO_LARGE};
 use crate::call::{self, Output};
 use crate::host::Host;
 use crate::memory::{FILL, Fenced, place};
@@ -14,6 +14,9 @@ use crate::outcome::{
 
 /// What a function may answer that writes a text whole or tells the size that it needs.
 pub const SIZED: &[u32] = &[SUCCESS, INVALID_ARGUMENT, TOO_LARGE];
+
+/// What a function may answer that needs the model itself, which may be on its way, or asleep and not come back.
+const WAKES: &[u32] = &[SUCCESS, INVALID_ARGUMENT, TIMEOUT, RUNTIME_ERROR];
 
 /// Bytes of a buffer for a report.
 const SIZES: [usize; 6] = [0, 1, 16, 300, 8192, 1 << 16];
@@ -66,7 +69,7 @@ impl Host<'_> {
         // SAFETY: places for numbers or none.
         let code =
             unsafe { c::wasi_nn_get_context_usage(ctx_handle, context.handle, used, capacity) };
-        check_code(FUNCTION, code, &[SUCCESS, INVALID_ARGUMENT]);
+        check_code(FUNCTION, code, WAKES);
         check_bad(
             FUNCTION,
             code,
@@ -121,7 +124,7 @@ impl Host<'_> {
         };
         // SAFETY: a text of that length or one that ends before memory that cannot be read; a place or none.
         let code = unsafe { c::wasi_nn_count_tokens(ctx.handle, text_at, len, at.cast()) };
-        check_code(FUNCTION, code, &[SUCCESS, INVALID_ARGUMENT]);
+        check_code(FUNCTION, code, WAKES);
         let is_ended = beyond == 0 || text.contains(&0);
         check_bad(
             FUNCTION,

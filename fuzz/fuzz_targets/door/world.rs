@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// Loads of a whole model that one sequence may do.
-const LOADS: usize = 6;
+const LOADS: usize = 7;
 
 /// Loads that ended and are still told about: as many as that are certainly known.
 const KNOWN_LOADS: usize = 32;
