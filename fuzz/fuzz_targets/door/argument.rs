@@ -73,7 +73,7 @@ impl Name {
             3 | 4 => (b"two", false),
             5 => (b"default", false),
             6 => (b"two\0and more", false),
-            7 => ("größer".as_bytes(), false),
+            7 => ("gr\u{f6}\u{df}er".as_bytes(), false),
             8 => (&[b'n'; 256], false),
             9 => (&[b'n'; 257], true),
             10 => (b"", true),
