@@ -157,6 +157,13 @@ static void bad_arguments_are_refused(void) {
     graph g = 0;
     CHECK_EQ(wasi_nn_load_model(NULL, "a", 1, POCKET_A, 0, NULL, 0, NULL, NULL, &g), INVALID_ARGUMENT);
     CHECK_EQ(wasi_nn_load_model(backend, NULL, 1, POCKET_A, 0, NULL, 0, NULL, NULL, &g), INVALID_ARGUMENT);
+    char *name = malloc(5u << 20);
+    REQUIRE(name != NULL);
+    memset(name, 'n', 5u << 20);
+    for (uint32_t length = 257; length <= 5u << 20; length *= 17) {
+        CHECK_EQ(wasi_nn_load_model(backend, name, length, POCKET_A, 0, NULL, 0, NULL, NULL, &g), INVALID_ARGUMENT);
+    }
+    free(name);
     CHECK_EQ(wasi_nn_load_model(backend, "", 0, POCKET_A, 0, NULL, 0, NULL, NULL, &g), INVALID_ARGUMENT);
     CHECK_EQ(wasi_nn_load_model(backend, "a\nb", 3, POCKET_A, 0, NULL, 0, NULL, NULL, &g), INVALID_ARGUMENT);
     CHECK_EQ(wasi_nn_load_model(backend, "a", 1, NULL, 0, NULL, 0, NULL, NULL, &g), INVALID_ARGUMENT);

@@ -106,7 +106,8 @@ wasi_nn_error wasi_nn_clear_context(void *ctx,
  *
  * used, capacity: written on success only.
  *
- * Answers: invalid_argument for a bad ctx, context, used or capacity, or no model.
+ * Answers: invalid_argument for a bad ctx, context, used or capacity, or no model; timeout and runtime_error if the model
+ * is being replaced or was unloaded to make room, and does not come.
  */
 WASI_NN_API
 wasi_nn_error wasi_nn_get_context_usage(void *ctx,
@@ -141,7 +142,8 @@ wasi_nn_error wasi_nn_unload_model(void *ctx);
  *
  * text, len: up to its first NUL or len bytes; with len 0 it is empty and may be NULL. count: written on success only.
  *
- * Answers: invalid_argument for a bad ctx, text or count, or no model; too_large for a text above 4 MiB.
+ * Answers: invalid_argument for a bad ctx, text or count, or no model; too_large for a text above 4 MiB; timeout and
+ * runtime_error as wasi_nn_get_context_usage.
  */
 WASI_NN_API
 wasi_nn_error wasi_nn_count_tokens(void *ctx,
@@ -262,7 +264,7 @@ wasi_nn_error wasi_nn_get_metrics(void *ctx,
  *
  * name, name_len: UTF-8 up to its first NUL or name_len bytes, 1 to 256 of them. filename, filename_len, config, config_len:
  * as for load_by_name_with_config; without a config the settings of that model's load before are kept. What a config says
- * of the whole backend (sections backend, logging and events) is not taken. callback, user_data: as for
+ * of the whole backend (the sections backend, logging and events, and the budgets of memory) is not taken. callback, user_data: as for
  * wasi_nn_load_by_name_with_progress.
  *
  * g: receives the number of the model, if not NULL. Pass it to init_execution_context or wasi_nn_use_graph.

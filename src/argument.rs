@@ -30,6 +30,7 @@ const PATH_CAP: usize = 4096;
 
 /// The longest name of a session.
 const SESSION_NAME_CAP: usize = 1024;
+const MODEL_NAME_CAP: usize = 256;
 
 /// The most tokens that a configuration may keep or discard.
 const MOST_TOKENS: u32 = 1 << 20;
@@ -172,6 +173,12 @@ pub(crate) fn path(start: *const c_char, len: u32) -> Result<PathBuf, Failure> {
     let bound = Some(len as usize).filter(|&len| len > 0);
     let name = boundary::name(start.cast(), bound, PATH_CAP, "filename")?;
     Ok(OsString::from_vec(name).into())
+}
+
+/// A model's name.
+pub(crate) fn model_name(start: *const c_char, len: u32) -> Result<Vec<u8>, Failure> {
+    let bound = Some(len as usize);
+    Ok(boundary::name(start.cast(), bound, MODEL_NAME_CAP, "name")?)
 }
 
 /// A session's name.

@@ -145,7 +145,8 @@ pub unsafe extern "C" fn wasi_nn_clear_context(
 ///
 /// used, capacity: written on success only.
 ///
-/// Answers: invalid_argument for a bad ctx, context, used or capacity, or no model.
+/// Answers: invalid_argument for a bad ctx, context, used or capacity, or no model; timeout and runtime_error if the model
+/// is being replaced or was unloaded to make room, and does not come.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasi_nn_get_context_usage(
     ctx: *mut c_void,
@@ -223,7 +224,8 @@ pub unsafe extern "C" fn wasi_nn_unload_model(ctx: *mut c_void) -> wasi_nn_error
 ///
 /// text, len: up to its first NUL or len bytes; with len 0 it is empty and may be NULL. count: written on success only.
 ///
-/// Answers: invalid_argument for a bad ctx, text or count, or no model; too_large for a text above 4 MiB.
+/// Answers: invalid_argument for a bad ctx, text or count, or no model; too_large for a text above 4 MiB; timeout and
+/// runtime_error as wasi_nn_get_context_usage.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasi_nn_count_tokens(
     ctx: *mut c_void,

@@ -15,7 +15,7 @@ use crate::{argument, registry};
 ///
 /// name, name_len: UTF-8 up to its first NUL or name_len bytes, 1 to 256 of them. filename, filename_len, config, config_len:
 /// as for load_by_name_with_config; without a config the settings of that model's load before are kept. What a config says
-/// of the whole backend (sections backend, logging and events) is not taken. callback, user_data: as for
+/// of the whole backend (the sections backend, logging and events, and the budgets of memory) is not taken. callback, user_data: as for
 /// wasi_nn_load_by_name_with_progress.
 ///
 /// g: receives the number of the model, if not NULL. Pass it to init_execution_context or wasi_nn_use_graph.
@@ -37,7 +37,7 @@ pub unsafe extern "C" fn wasi_nn_load_model(
 ) -> wasi_nn_error {
     answer("wasi_nn_load_model", ctx, move || {
         let backend = registry::backend(ctx)?;
-        let name = argument::name(name, name_len)?;
+        let name = argument::model_name(name, name_len)?;
         let path = argument::path(filename, filename_len)?;
         let config = argument::config(config, config_len)?;
         let mut on_progress = progress(ctx, callback, user_data);
@@ -186,7 +186,7 @@ pub unsafe extern "C" fn wasi_nn_begin_load(
         let load = unsafe { boundary::out(load, "load") }?;
         let name = match name.is_null() {
             true => None,
-            false => Some(argument::name(name, name_len)?),
+            false => Some(argument::model_name(name, name_len)?),
         };
         let path = argument::path(filename, filename_len)?;
         let config = argument::config(config, config_len)?;

@@ -204,6 +204,7 @@ impl Backend {
             }
         }
         self.fleet.join(|_| true);
+        self.fleet.give_back();
     }
 
     /// Errors: `NoModel`, `UnknownContext`, `Reentrant`: what a turn on `context` would answer before its input is

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,8 @@ pub struct Fleet {
     /// Engine threads, of versions that serve and of those that drain.
     threads: Mutex<Vec<(GraphId, JoinHandle<()>)>>,
     lineages: Mutex<HashMap<Name, Lineage>>,
+    /// Versions have ended since memory was given back.
+    has_litter: AtomicBool,
     opened: Instant,
 }
 
@@ -62,6 +65,7 @@ impl Fleet {
             changes: Changes::default(),
             threads: Mutex::default(),
             lineages: Mutex::default(),
+            has_litter: AtomicBool::new(false),
             opened: Instant::now(),
         }
     }
@@ -195,6 +199,14 @@ impl Fleet {
             // An engine thread catches the panics of its steps.
             drop(thread.join());
         }
-        llama::runtime::give_back_memory();
+        self.has_litter.store(true, Ordering::Relaxed);
+    }
+
+    /// Gives the memory of versions that have ended back to the system. Who allocates meanwhile may wait for some
+    /// milliseconds.
+    pub fn give_back(&self) {
+        if self.has_litter.swap(false, Ordering::Relaxed) {
+            llama::runtime::give_back_memory();
+        }
     }
 }

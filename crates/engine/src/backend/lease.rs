@@ -73,7 +73,11 @@ impl Backend {
             cancelled: &AtomicBool::new(false),
             is_accepted: true,
         };
-        self.lease_of(model, &patience)
+        match self.lease_of(model, &patience) {
+            // Nobody else cancels it.
+            Err(Error::Cancelled) => Err(Error::Closing),
+            found => found,
+        }
     }
 
     fn lease_of(&self, model: &Name, patience: &Patience<'_>) -> Result<Lease> {

@@ -196,6 +196,7 @@ impl Watch {
     fn look(&self) {
         // Versions that drained since the last change of a model.
         self.fleet.join(|_| false);
+        self.fleet.give_back();
         self.portion();
         let shares = self.shares();
         let mut pressure = self.pressure.lock();

@@ -4,6 +4,8 @@
 //! its turns. Without room for both: the one before finishes its turns and goes, new turns wait, the next one comes up.
 //! Whatever fails on the way, a version serves afterwards and no conversation has lost anything.
 
+mod room;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -23,8 +25,7 @@ use super::{Backend, lines};
 use crate::config::{self, Compatibility, Config, SwapTurns};
 use crate::error::{Error, Result};
 use crate::llama::Vocab;
-use crate::machine;
-use crate::models::{self, Budget, Claim, Found, Name, Newcomer, Profile, Way};
+use crate::models::{self, Claim, Found, Name, Newcomer, Profile, Way};
 use crate::status::{Change, Outcome, Phase};
 
 /// Between two looks at whether a version has gone.
@@ -264,56 +265,12 @@ impl Swap<'_> {
         self.make_room(&newcomer, limit, &rules)
     }
 
-    /// Finds room for a newcomer. Versions that drain are waited for; a model that was chosen to go and is used again
-    /// stays, and the choice is made anew.
-    fn make_room(&self, newcomer: &Newcomer, limit: u64, rules: &config::Swap) -> Result<Way> {
-        let until = Instant::now() + rules.drain;
-        loop {
-            let budget = Budget {
-                limit,
-                free: machine::available(),
-            };
-            let tenants = self.fleet.tenants();
-            let (way, gone) = match models::way(newcomer, &tenants, budget, rules.mode) {
-                Some(found) => found,
-                None if tenants.iter().any(|t| t.drains)
-                    && Instant::now() < until
-                    && !self.is_over() =>
-                {
-                    thread::sleep(LOOK);
-                    continue;
-                }
-                None => return Err(no_room(newcomer, limit)),
-            };
-            if gone.iter().all(|name| self.put_to_sleep(name)) {
-                return Ok(way);
-            }
-        }
-    }
-
     /// What the configuration says of changes. A version that comes back does so by the rules of now.
     fn rules(&self, next: &Next) -> config::Swap {
         match next.outcome {
             Outcome::Woken => self.backend.settings().config.backend.swap.clone(),
             _ => next.version.config.backend.swap.clone(),
         }
-    }
-
-    /// Unloads a model that nobody uses. False: it is used again.
-    fn put_to_sleep(&self, name: &Name) -> bool {
-        let is_free = |serving: &Serving| !serving.is_used();
-        let Some(old) = self.claim.put_to_sleep(name, is_free, Sleeper::of) else {
-            log::debug!(target: "model", tag = "MODEL", model:% = name; "not unloaded: it is used again");
-            return false;
-        };
-        lines::unloaded(&old);
-        self.fleet.changes.add(Change {
-            from: Some(old.label.to_string()),
-            ..change(name, Outcome::PutToSleep)
-        });
-        old.engine.retire(false);
-        self.fleet.let_go(old);
-        true
     }
 
     /// Whether nobody wants the change any more.
@@ -375,6 +332,7 @@ impl Swap<'_> {
         wait(Instant::now() + SLOW_READER, &|| {
             left.strong_count() == 0 || self.is_over()
         });
+        self.fleet.give_back();
         ended
     }
 
@@ -475,15 +433,6 @@ impl Swap<'_> {
         }
         Ok(graph)
     }
-}
-
-fn no_room(newcomer: &Newcomer, limit: u64) -> Error {
-    let needed = newcomer.bytes.weights + newcomer.bytes.own;
-    Error::Load(format!(
-        "the model needs {} MiB, backend.max_model_memory_mb is {} and nothing else can be unloaded",
-        needed.div_ceil(1 << 20),
-        limit >> 20
-    ))
 }
 
 fn cancelled() -> Error {
