@@ -1,7 +1,7 @@
 //! What became of the models: the last changes, for status and log.
 
 use std::collections::VecDeque;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
@@ -52,9 +52,4 @@ impl Changes {
     pub fn counts(&self) -> ChangeCounts {
         self.0.lock().1
     }
-}
-
-/// As a number for a document.
-pub fn ms(time: Duration) -> f64 {
-    time.as_micros() as f64 / 1000.0
 }

@@ -167,7 +167,8 @@ pub fn completed(context: u32, session: &Session, graph: GraphId, outcome: &Outc
     );
 }
 
-fn ms(time: Duration) -> f64 {
+/// Milliseconds, for lines and documents.
+pub fn ms(time: Duration) -> f64 {
     time.as_micros() as f64 / 1000.0
 }
 

@@ -11,9 +11,10 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::changes::{change, ms};
+use super::changes::change;
 use super::fleet::{Fleet, Registry};
 use super::jobs::Job;
+use super::lines::ms;
 use super::load::{How, Request, Target};
 use super::naming::Known;
 use super::prepare::recipe;
