@@ -29,6 +29,16 @@ pub fn bytes(start: *const u8, len: usize, what: &'static str) -> Result<Vec<u8>
     }
 }
 
+/// Copies `N` bytes: a struct that is then taken apart by its offsets, whatever its alignment.
+pub fn array<const N: usize>(start: *const u8, what: &'static str) -> Result<[u8; N], Fault> {
+    let address = non_null(start, what)?;
+    let mut copy = [0; N];
+    match memory::read(address, &mut copy) == N {
+        true => Ok(copy),
+        false => Err(Fault::Unreadable { what }),
+    }
+}
+
 /// Copies a text up to its first NUL or its bound, whichever comes first.
 ///
 /// `bound`: its length where the caller gave one; else only a NUL ends it. `cap`: the most bytes that it may have.
@@ -227,6 +237,7 @@ mod tests {
             assert_eq!(text(at, None, 99, "it"), Err(fault));
             assert_eq!(text(at, Some(7), 99, "it"), Err(fault));
             assert_eq!(bytes(at, 7, "it"), Err(fault));
+            assert_eq!(array::<7>(at, "it"), Err(fault));
             // SAFETY: integers only.
             assert_eq!(unsafe { value(at.cast::<[u64; 3]>(), "it") }, Err(fault));
             // SAFETY: nothing is lent.
@@ -245,6 +256,8 @@ mod tests {
     fn bytes_with_a_length_into_the_fence_are_refused() {
         let (_memory, start) = Fenced::ending_with(b"{\"a\":1}");
         assert_eq!(bytes(start, 7, "it").as_deref(), Ok(&b"{\"a\":1}"[..]));
+        assert_eq!(array(start, "it"), Ok(*b"{\"a\":1}"));
+        assert_eq!(array::<8>(start, "it"), Err(UNREADABLE));
         assert_eq!(bytes(start, 8, "it"), Err(UNREADABLE));
         assert_eq!(bytes(start, 1 << 20, "it"), Err(UNREADABLE));
     }

@@ -25,7 +25,7 @@ mod probe;
 
 pub use answer::{Failure, answer, report_panics};
 pub use fault::Fault;
-pub use input::{borrowed, bytes, element_count, name, text, value};
-pub use output::{Buffer, Out, OutputSize, Word, Written, buffer, capacity, out};
+pub use input::{array, borrowed, bytes, element_count, name, text, value};
+pub use output::{Buffer, Out, OutputSize, Word, Written, buffer, capacity, out, put};
 pub use repair::{cut, repair};
 pub use token::{Token, TokenSource};

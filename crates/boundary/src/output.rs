@@ -132,6 +132,26 @@ pub unsafe fn buffer(start: *mut u8, capacity: usize, what: &'static str) -> Res
     Ok(buffer)
 }
 
+/// Writes exactly `bytes`, without a NUL. Zero bytes need no memory, whatever the pointer is.
+///
+/// Errors: `Null`; `Unwritable`, and then a first part may have been written.
+///
+/// # Safety
+/// As far as the bytes from `start` on are writable memory, they must be the caller's for output.
+pub unsafe fn put(start: *mut u8, bytes: &[u8], what: &'static str) -> Result<(), Fault> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    if start.is_null() {
+        return Err(Fault::Null { what });
+    }
+    // SAFETY: this function's own contract.
+    match unsafe { memory::write(start as usize, bytes) } {
+        true => Ok(()),
+        false => Err(Fault::Unwritable { what }),
+    }
+}
+
 fn for_writing(fault: Fault) -> Fault {
     match fault {
         Fault::Unreadable { what } => Fault::Unwritable { what },
@@ -304,6 +324,23 @@ mod tests {
         let lying = text_buffer(start, 4096).unwrap();
         assert_eq!(lying.put_whole("1234567"), Ok(8));
         assert_eq!(lying.put_whole("12345678"), Err(UNWRITABLE));
+    }
+
+    #[test]
+    fn bytes_are_put_exactly_and_only_where_memory_is() {
+        // SAFETY: memory of the test, or none.
+        let put = |start, bytes: &[u8]| unsafe { put(start, bytes, "it") };
+        let (memory, start) = Fenced::ending_with(&[b'.'; 8]);
+        assert_eq!(put(start, b"hello"), Ok(()));
+        assert_eq!(content(start, 8), b"hello...");
+        assert_eq!(put(start, b"12345678"), Ok(()));
+        assert_eq!(content(start, 8), b"12345678");
+        assert_eq!(put(start, b"123456789"), Err(UNWRITABLE));
+        assert_eq!(put(null_mut(), b""), Ok(()));
+        assert_eq!(put(null_mut(), b"x"), Err(NULL));
+        for address in bad_addresses(&memory) {
+            assert!(put(without_provenance_mut(address), b"x").is_err());
+        }
     }
 
     #[test]

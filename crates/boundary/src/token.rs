@@ -39,6 +39,11 @@ impl Token {
         self.process() == this_process()
     }
 
+    /// The rising number in it, never 0.
+    pub fn number(self) -> u32 {
+        (self.0 & mask(NUMBER_BITS)) as u32
+    }
+
     fn process(self) -> u64 {
         (self.0 >> NUMBER_BITS) & mask(PROCESS_BITS)
     }
@@ -95,6 +100,7 @@ mod tests {
         let source = TokenSource::new();
         let (first, second) = (source.draw().unwrap(), source.draw().unwrap());
         assert!(first < second);
+        assert_eq!((first.number(), second.number()), (1, 2));
         assert_eq!(Token::from_pointer(first.as_pointer()), Some(first));
         assert!(first.is_of_this_process());
     }
