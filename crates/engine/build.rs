@@ -5,7 +5,14 @@ use std::env;
 use std::path::PathBuf;
 
 fn main() {
-    for file in ["shim.cpp", "shim_sampler.cpp", "shim_guard.h", "shim.h"] {
+    for file in [
+        "shim.cpp",
+        "shim_media.cpp",
+        "shim_sampler.cpp",
+        "shim_guard.h",
+        "shim_media.h",
+        "shim.h",
+    ] {
         println!("cargo:rerun-if-changed=src/llama/{file}");
     }
     println!("cargo:rerun-if-env-changed=DEP_LLAMA_GGML_CMAKE_DIR");
@@ -17,6 +24,7 @@ fn main() {
         .cpp(true)
         .std("c++17")
         .file("src/llama/shim.cpp")
+        .file("src/llama/shim_media.cpp")
         .file("src/llama/shim_sampler.cpp")
         .include(include)
         .compile("engine_llama_shim");

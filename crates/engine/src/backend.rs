@@ -9,6 +9,7 @@ mod completion;
 mod contexts;
 mod fleet;
 mod gate;
+mod images;
 mod jobs;
 mod lease;
 mod lines;

@@ -37,6 +37,7 @@ pub use backend::{
 };
 pub use config::{Overflow, SessionMemory, reference as config_reference, schema as config_schema};
 pub use error::{ContextNeed, Error, Result};
+pub use llama::IMAGE_MARK;
 pub use status::{reference as status_reference, schemas as status_schemas};
 
 /// The library's version, the ABI number of the frozen header and the engine's build, as one line.

@@ -35,6 +35,8 @@ mod grammar;
 mod greedy;
 pub(crate) mod sampler;
 
+mod media;
+
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -44,6 +46,8 @@ pub(crate) use batch::Batch;
 pub(crate) use context::{Context, ContextParams, DecodeFailure, FlashAttention, KvType};
 pub(crate) use ffi::DEAD_END_TEXT;
 pub(crate) use grammar::json_schema_to_grammar;
+pub use media::IMAGE_MARK;
+pub(crate) use media::{Part, Projector, Rows};
 pub(crate) use model::{Model, ModelParams};
 pub(crate) use runtime::Numa;
 pub(crate) use sampler::{Sampler, Stage};

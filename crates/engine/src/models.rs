@@ -12,6 +12,7 @@ mod room;
 mod shape;
 mod source;
 mod survey;
+mod vision;
 mod weights;
 
 pub use compat::{Report, Verdict, compare};
@@ -22,3 +23,4 @@ pub use room::{Budget, Bytes, Newcomer, Tenant, Way, way};
 pub use shape::Beside;
 pub use source::Source;
 pub use survey::survey;
+pub use vision::{Piece, Seeing, Vision};

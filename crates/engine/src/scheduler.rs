@@ -16,6 +16,7 @@ mod intake;
 mod job;
 mod lane;
 mod lanes;
+mod media;
 mod pace;
 mod patience;
 mod pool;
@@ -43,6 +44,7 @@ pub use job::{
     Deadlines, Droppable, HardLimit, Outcome, Past, Piece, SessionKey, Ticket, Timings, Turn,
 };
 pub use lane::Keeping;
+pub use media::Media;
 pub use queue::{Client, Limits};
 pub use reuse::{Hit, Miss};
 pub use slow::{Cause, Counts};

@@ -20,6 +20,7 @@ fn backend() -> Arc<Backend> {
 fn prompt(text: &str, config: Value, in_pieces: bool) -> Prompt {
     Prompt {
         text: text.into(),
+        images: Vec::new(),
         config: Some(config.to_string().into_bytes().into()),
         in_pieces,
     }

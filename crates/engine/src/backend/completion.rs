@@ -29,6 +29,9 @@ pub struct Prompt {
     /// Template text: special texts in it are special tokens. The beginning-of-text token is added where the model wants
     /// one.
     pub text: Arc<str>,
+    /// Encoded images, PNG, JPEG or BMP: one for each [`crate::IMAGE_MARK`] in the text, in order. The model needs
+    /// `model.mmproj`.
+    pub images: Vec<Arc<[u8]>>,
     /// The turn's own configuration: a JSON object with what a call may set.
     pub config: Option<Arc<[u8]>>,
     /// Whether the answer is wanted piece by piece; else it comes whole.
@@ -74,7 +77,9 @@ impl Backend {
     /// Starts a turn on a raw prompt. The conversation of the context stays as it is, and its result is this turn's.
     ///
     /// Waits for the turns before it on the context, not for its own. Errors: `UnknownContext`, `NoModel`, `Timeout`,
-    /// `QueueFull`; `PromptTooLong`; `InvalidArgument` for a configuration that does not hold or an empty prompt.
+    /// `QueueFull`; `PromptTooLong`; `InvalidArgument` for a configuration that does not hold or an empty prompt, for
+    /// images without a projector, for a count of marks that is not that of the images, and for bytes that are no image;
+    /// `TooLarge` for an image.
     pub fn complete(self: &Arc<Self>, context: u32, prompt: Prompt) -> Result<Completion> {
         let _call = self.enter()?;
         let session = self.session(context)?;
@@ -236,6 +241,7 @@ impl Completion {
                 stream: self.prompt.in_pieces,
             };
             let is_nothing = matches!(settings.token_limit(), TokenLimit::AtMost(0));
+            let images = backend.read_images(&serving, &self.prompt.images)?;
             let (seed, ready) = {
                 let own = *session.memory.lock();
                 let (serving, text) = (serving.clone(), self.prompt.text.clone());
@@ -246,7 +252,7 @@ impl Completion {
                         // What was kept in a file is read here, so that the engine thread need not wait for it.
                         store.stage(key);
                     }
-                    prepare_raw(&serving, &text, &settings, &own)
+                    prepare_raw(&serving, &text, &images, &settings, &own)
                 })?
             };
             if is_nothing {

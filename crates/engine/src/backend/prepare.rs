@@ -6,6 +6,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
+use super::images;
 use super::naming::Terms;
 use super::serving::Serving;
 use crate::chat::{History, Message, Role, ledger};
@@ -13,8 +14,9 @@ use crate::config::{CallSettings, SessionMemory};
 use crate::error::{ContextNeed, Error, Result};
 use crate::llama::{Token, Vocab};
 use crate::memory::{self, Demand, Fit, Policy};
+use crate::models::Seeing;
 use crate::sampling::{self, Recipe};
-use crate::scheduler::{Droppable, HardLimit, Past};
+use crate::scheduler::{Droppable, HardLimit, Media, Past};
 use crate::stopping::Rules;
 use crate::stopping::deadline::Adaptive;
 
@@ -34,6 +36,8 @@ pub struct Conversation {
 pub struct Ready {
     /// The whole prompt.
     pub tokens: Vec<Token>,
+    /// Which of them stand for embeddings.
+    pub media: Media,
     /// What the turn knows of its conversation.
     pub past: Past,
     /// The sampler chain.
@@ -106,6 +110,7 @@ pub fn prepare(
                 };
                 let ready = Ready {
                     tokens: prompt.tokens,
+                    media: Media::default(),
                     past,
                     recipe,
                     rules,
@@ -131,14 +136,15 @@ pub fn prepare(
 /// Tokens of a raw prompt that give way together while the answer grows, at least.
 const BLOCK: usize = 32;
 
-/// Prepares a turn on a prompt that is its own template text, and tells its seed. `own` says what gives way when it
-/// outgrows the context.
+/// Prepares a turn on a prompt that is its own template text, with `images` where it has marks, and tells its seed.
+/// `own` says what gives way when it outgrows the context.
 ///
 /// Errors: `PromptTooLong`; `InvalidArgument` for a prompt without a token, a grammar, schema or stop pattern that does
 /// not compile.
 pub fn prepare_raw(
     serving: &Serving,
     text: &str,
+    images: &[Seeing],
     settings: &CallSettings,
     own: &SessionMemory,
 ) -> Result<(u32, Ready)> {
@@ -147,13 +153,17 @@ pub fn prepare_raw(
     let capacity = serving.engine.capacity();
     let recipe = recipe(settings, &terms, &serving.vocab, capacity)?;
     let policy = Policy::new(&serving.config.memory, own);
-    let mut tokens = ledger::raw(&serving.vocab, text)?;
+    let deterministic = settings.sampling.deterministic;
+    let images::Tokens { mut tokens, media } =
+        images::tokens(serving, text, images, deterministic)?;
+    // Half an image is none.
+    let drops = policy.drops && media.is_empty();
     if tokens.is_empty() {
         return Err(Error::InvalidArgument("the prompt is empty".into()));
     }
     let surplus = memory::surplus(tokens.len(), &policy, capacity);
     if let Some(range) = surplus.clone() {
-        if !policy.drops {
+        if !drops {
             return Err(Error::PromptTooLong(ContextNeed {
                 kept: 0,
                 history: 0,
@@ -177,7 +187,7 @@ pub fn prepare_raw(
         tokens: 0,
         is_trimmed: surplus.is_some(),
         presence: Arc::default(),
-        droppable: policy.drops.then(|| Droppable {
+        droppable: drops.then(|| Droppable {
             kept,
             ends: blocks.collect(),
             at_least: policy.discard,
@@ -186,6 +196,7 @@ pub fn prepare_raw(
     let seed = recipe.seed;
     let ready = Ready {
         tokens,
+        media,
         past,
         recipe,
         rules,

@@ -13,7 +13,7 @@ use crate::config::{BackendLimits, Config};
 use crate::error::{Error, Result};
 use crate::handles::{Handle, Numbers};
 use crate::llama::{Model, Token, Vocab};
-use crate::models::{Brought, Profile};
+use crate::models::{Brought, Profile, Vision};
 use crate::scheduler::{Cores, Engine, Keeping, Limits, Spawn, Start, Totals};
 use crate::spill::Store;
 
@@ -62,6 +62,8 @@ pub struct Serving {
     pub known: Known,
     /// Its engine thread.
     pub engine: Engine,
+    /// How it reads images, where it has a projector.
+    pub vision: Option<Vision>,
     weights: Arc<Model>,
     report: Value,
     memory: Memory,
@@ -191,6 +193,7 @@ impl Serving {
             vocab,
             known: Known::default(),
             engine,
+            vision: brought.vision,
             weights,
             report,
             memory,

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod images;
+
 use serde_json::{Value, json};
 
 use super::{Backend, Options, StatusKind};

@@ -415,6 +415,7 @@ pub(super) fn submit(
         deterministic: how.deterministic,
         stream: how.stream,
         tokens: prepared.tokens,
+        media: prepared.media,
         speech: Speech::new(prepared.recipe, prepared.rules),
         deadlines: Deadlines {
             queued: how.deadline,

@@ -43,6 +43,8 @@ pub struct ModelSettings {
     pub chat_template: Option<String>,
     /// What this version of the model is called; `None`: after its name and content.
     pub version: Option<String>,
+    /// File of the projector that turns images into embeddings of the model.
+    pub mmproj: Option<String>,
     /// New. System message of the sessions opened afterwards, at most 256 KiB.
     pub system_prompt: Option<String>,
 }
@@ -70,6 +72,7 @@ impl Default for ModelSettings {
             numa: Numa::Off,
             chat_template: None,
             version: None,
+            mmproj: None,
             system_prompt: None,
         }
     }

@@ -1,4 +1,4 @@
-//! The tokens of one decode call, checked as they are added.
+//! The tokens of one decode call, or its embeddings, checked as they are added.
 //!
 //! A batch cannot hold what makes `llama_decode` assert or misbehave: more tokens than the context takes, ids outside
 //! the vocabulary, sequences that the context does not have, positions with holes, more outputs than reserved. Whether
@@ -19,13 +19,19 @@ pub(super) struct Limits {
     pub(super) n_outputs: u32,
     pub(super) n_seq_max: u32,
     pub(super) n_tokens: usize,
+    /// Numbers of one embedding.
+    pub(super) n_embd: usize,
 }
 
-/// The tokens of one decode call, made by `Context::new_batch` and reused by `clear`.
+/// The tokens of one decode call, or its embeddings, made by `Context::new_batch` and reused by `clear`.
 #[derive(Debug)]
 pub(crate) struct Batch {
     limits: Limits,
     tokens: Vec<sys::llama_token>,
+    /// In place of tokens.
+    embeddings: Vec<f32>,
+    /// Whether all entries attend to each other in both directions.
+    looks_ahead: bool,
     positions: Vec<sys::llama_pos>,
     sequences: Vec<sys::llama_seq_id>,
     outputs: Vec<i8>,
@@ -46,6 +52,8 @@ impl Batch {
         Batch {
             limits,
             tokens: Vec::with_capacity(limits.n_batch as usize),
+            embeddings: Vec::new(),
+            looks_ahead: false,
             positions: Vec::with_capacity(limits.n_batch as usize),
             sequences: Vec::with_capacity(limits.n_batch as usize),
             outputs: Vec::with_capacity(limits.n_batch as usize),
@@ -66,11 +74,56 @@ impl Batch {
         seq: SeqId,
         output: bool,
     ) -> Result<usize> {
+        let n_tokens = self.limits.n_tokens;
+        if !self.embeddings.is_empty() {
+            return Err(Error::Engine("batch holds embeddings".into()));
+        }
+        if usize::try_from(token.0).map_or(true, |id| id >= n_tokens) {
+            return Err(Error::InvalidArgument(format!(
+                "token {} is outside the vocabulary of {n_tokens}",
+                token.0
+            )));
+        }
+        let index = self.place(pos, seq, output)?;
+        self.tokens.push(token.0);
+        Ok(index)
+    }
+
+    /// Adds the embedding `row` of `seq` at `pos`, as `push` adds a token. A batch holds one or the other.
+    ///
+    /// `looks_ahead`: all entries of the batch attend to each other in both directions. Errors: as for `push`;
+    /// `InvalidArgument` for a row of another width.
+    pub(crate) fn push_row(
+        &mut self,
+        row: &[f32],
+        looks_ahead: bool,
+        pos: u32,
+        seq: SeqId,
+        output: bool,
+    ) -> Result<usize> {
+        let n_embd = self.limits.n_embd;
+        if !self.tokens.is_empty() || !self.embeddings.is_empty() && looks_ahead != self.looks_ahead
+        {
+            return Err(Error::Engine("batch holds entries of another kind".into()));
+        }
+        if row.len() != n_embd {
+            return Err(Error::InvalidArgument(format!(
+                "an embedding has {} numbers, must have {n_embd}",
+                row.len()
+            )));
+        }
+        let index = self.place(pos, seq, output)?;
+        self.embeddings.extend_from_slice(row);
+        self.looks_ahead = looks_ahead;
+        Ok(index)
+    }
+
+    /// Notes an entry of `seq` at `pos`; what it evaluates is the caller's to add. Returns its index.
+    fn place(&mut self, pos: u32, seq: SeqId, output: bool) -> Result<usize> {
         let Limits {
             n_batch,
             n_outputs,
             n_seq_max,
-            n_tokens,
             ..
         } = self.limits;
         if self.room() == 0 {
@@ -81,12 +134,6 @@ impl Batch {
         if output && self.n_outputs >= n_outputs {
             return Err(Error::Engine(format!(
                 "batch has {n_outputs} outputs and the context takes no more"
-            )));
-        }
-        if usize::try_from(token.0).map_or(true, |id| id >= n_tokens) {
-            return Err(Error::InvalidArgument(format!(
-                "token {} is outside the vocabulary of {n_tokens}",
-                token.0
             )));
         }
         let raw_pos = i32::try_from(pos).ok().filter(|pos| *pos < i32::MAX);
@@ -116,17 +163,18 @@ impl Batch {
             }
         });
         self.n_outputs += u32::from(output);
-        self.tokens.push(token.0);
         self.positions.push(raw_pos);
         // Below LLAMA_MAX_SEQ, as every index of a context.
         self.sequences.push(seq.index() as sys::llama_seq_id);
         self.outputs.push(i8::from(output));
-        Ok(self.tokens.len() - 1)
+        Ok(self.positions.len() - 1)
     }
 
     /// Empties the batch.
     pub(crate) fn clear(&mut self) {
         self.tokens.clear();
+        self.embeddings.clear();
+        self.looks_ahead = false;
         self.positions.clear();
         self.sequences.clear();
         self.outputs.clear();
@@ -134,14 +182,19 @@ impl Batch {
         self.spans.fill(None);
     }
 
-    /// Tokens in the batch.
+    /// Tokens or embeddings in the batch.
     pub(crate) fn len(&self) -> usize {
-        self.tokens.len()
+        self.positions.len()
     }
 
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.tokens.is_empty()
+        self.positions.is_empty()
+    }
+
+    /// Whether all entries attend to each other in both directions, for which they must be in one graph.
+    pub(super) fn looks_ahead(&self) -> bool {
+        self.looks_ahead
     }
 
     /// How many more tokens fit.
@@ -176,14 +229,22 @@ impl Batch {
             .collect();
         let raw = sys::llama_batch {
             n_tokens: i32::try_from(self.len()).unwrap_or(0),
-            token: self.tokens.as_ptr().cast_mut(),
-            embd: std::ptr::null_mut(),
+            token: given(&self.tokens),
+            embd: given(&self.embeddings),
             pos: self.positions.as_ptr().cast_mut(),
             n_seq_id: counts.as_mut_ptr(),
             seq_id: ids.as_mut_ptr(),
             logits: self.outputs.as_ptr().cast_mut(),
         };
         work(&raw)
+    }
+}
+
+/// What llama.cpp reads of one of the two; null for the one that is not there.
+fn given<T>(entries: &[T]) -> *mut T {
+    match entries {
+        [] => std::ptr::null_mut(),
+        entries => entries.as_ptr().cast_mut(),
     }
 }
 
@@ -198,6 +259,7 @@ mod unit {
             n_outputs: 2,
             n_seq_max: 2,
             n_tokens: 10,
+            n_embd: 2,
         })
     }
 
@@ -286,5 +348,28 @@ mod unit {
         assert!(batch.is_empty());
         assert_eq!(batch.room(), 4);
         assert_eq!(batch.push(Token(1), 9, SeqId(1), true), Ok(0));
+    }
+
+    #[test]
+    fn a_batch_holds_tokens_or_embeddings_of_one_kind() {
+        let mut batch = batch();
+        let push = |batch: &mut Batch, row: &[f32], ahead, pos| {
+            batch
+                .push_row(row, ahead, pos, SeqId(0), false)
+                .map_err(|error| error.to_string())
+        };
+        let width = "an embedding has 1 numbers, must have 2".to_owned();
+        assert_eq!(push(&mut batch, &[1.0], true, 0), Err(width));
+        assert_eq!(push(&mut batch, &[1.0, 2.0], true, 0), Ok(0));
+        assert!(push(&mut batch, &[1.0, 2.0], false, 1).is_err());
+        assert!(batch.push(Token(1), 1, SeqId(0), false).is_err());
+        assert_eq!(push(&mut batch, &[3.0, 4.0], true, 1), Ok(1));
+        assert!(push(&mut batch, &[3.0, 4.0], true, 3).is_err());
+        assert!(batch.looks_ahead());
+        batch.with_raw(|raw| assert!(raw.token.is_null() && !raw.embd.is_null()));
+        batch.clear();
+        assert_eq!(batch.push(Token(1), 0, SeqId(0), false), Ok(0));
+        assert!(push(&mut batch, &[1.0, 2.0], false, 1).is_err() && !batch.looks_ahead());
+        batch.with_raw(|raw| assert!(!raw.token.is_null() && raw.embd.is_null()));
     }
 }

@@ -3,6 +3,7 @@
 //! Owns the `llama_context` pointer, its threadpool and a share of its model, and frees them in that order. One thread
 //! at a time. Knows no sessions: it is told which tokens to decode and which cells to drop.
 
+mod attention;
 mod create;
 mod memory;
 mod params;
@@ -20,6 +21,7 @@ use super::batch::{Batch, Limits};
 use super::exit;
 use super::threads::Pool;
 use super::{Model, SeqId, ThreadCounts, Token, capacity, ffi, log};
+use attention::Attention;
 use create::Raw;
 
 pub(crate) use create::measure;
@@ -141,6 +143,7 @@ impl Context {
                 n_outputs: params.outputs(),
                 n_seq_max: params.n_seq_max,
                 n_tokens: model.vocab_size() as usize,
+                n_embd: model.n_embd_inp() as usize,
             },
             kv_unified: params.kv_unified,
             removal: Removal::None,
@@ -265,6 +268,7 @@ impl Context {
         let _computing = exit::Computing::begin();
         self.outputs.clear();
         let mut status = 0;
+        let _attention = Attention::of(self, batch);
         let (called, lines) = {
             let _asking = self.abort.ask(stop, self.shift_pending);
             log::capture_details(|| {
@@ -304,6 +308,13 @@ impl Context {
         }
         if batch.is_empty() {
             return Err("the batch is empty".to_owned());
+        }
+        if batch.looks_ahead() && batch.len() > self.n_ubatch() as usize {
+            return Err(format!(
+                "{} positions that look ahead do not fit into a graph of {}",
+                batch.len(),
+                self.n_ubatch()
+            ));
         }
         for (index, span) in batch.spans() {
             let next = self.seq_next_pos(SeqId(index));

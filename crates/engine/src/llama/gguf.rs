@@ -35,6 +35,12 @@ pub(crate) fn check(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Checks the file of a projector, which turns images into embeddings of a model. Errors: as for `check`.
+pub(crate) fn check_projector(path: &Path) -> Result<()> {
+    let header = read(path)?;
+    rules::check_projector(&header).map_err(|reason| refused(path, &reason))
+}
+
 fn read(path: &Path) -> Result<Header> {
     let shown = path.display();
     let metadata = std::fs::metadata(path).map_err(|e| match e.kind() {

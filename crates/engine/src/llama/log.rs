@@ -30,10 +30,12 @@ thread_local! {
     static PENDING: RefCell<Pending> = RefCell::default();
 }
 
-/// Points llama.cpp's logger at this module. Called once, before any other call into llama.cpp.
+/// Points the loggers of llama.cpp and libmtmd at this module. Called once, before any other call into them.
 pub(super) fn install() {
     // SAFETY: `receive` has the callback's signature, needs no user data and lives as long as the process.
-    unsafe { sys::llama_log_set(Some(receive), std::ptr::null_mut()) }
+    unsafe { sys::llama_log_set(Some(receive), std::ptr::null_mut()) };
+    // SAFETY: as above.
+    unsafe { sys::mtmd_log_set(Some(receive), std::ptr::null_mut()) }
 }
 
 /// Runs `work` and returns with its result the error lines that llama.cpp logged on this thread meanwhile.

@@ -201,6 +201,12 @@ impl Model {
         unsigned(unsafe { sys::llama_model_n_embd(self.as_ptr()) })
     }
 
+    /// Numbers of an embedding that stands in place of a token.
+    pub(super) fn n_embd_inp(&self) -> u32 {
+        // SAFETY: as above.
+        unsigned(unsafe { sys::llama_model_n_embd_inp(self.as_ptr()) })
+    }
+
     /// Attention heads of the first layer; 0 for models without attention.
     pub(crate) fn n_head(&self) -> u32 {
         // SAFETY: as above.

@@ -10,6 +10,7 @@ mod context;
 mod differential;
 mod files;
 mod hostile;
+mod media;
 mod recipes;
 mod sampling;
 mod vocab;

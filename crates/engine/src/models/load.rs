@@ -1,5 +1,6 @@
 //! From a file or bytes to weights and an execution context that has proved to work.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use super::label::label;
 use super::profile::{Profile, Sizes, Vocabulary};
 use super::shape::{self, Beside, Plan, context_params, model_params};
 use super::source::Source;
+use super::vision::{Graphs, Vision};
 use super::{identity, weights};
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
@@ -23,6 +25,8 @@ pub struct Brought {
     pub context: Context,
     /// Makes a context of its own for one deterministic turn at a time.
     pub spare: Box<dyn Fn() -> Result<Context> + Send>,
+    /// How it reads images, where it has a projector.
+    pub vision: Option<Vision>,
     /// What was decided about it.
     pub plan: Plan,
     /// Tells its file from all others.
@@ -74,6 +78,14 @@ pub fn bring_up(
     probe(&weights, &mut context)?;
     context.set_threads(plan.threads)?;
     note_budget(config, &context, &mut notes);
+    let graphs = Graphs {
+        shared: context.n_ubatch() as usize,
+        single: PIECE.min(plan.session_tokens) as usize,
+    };
+    let projector = config.model.mmproj.as_deref().map(Path::new);
+    let vision = projector
+        .map(|path| Vision::open(path, &weights, plan.threads.batch, graphs))
+        .transpose()?;
     // What was exchanged while it was read is taken for something new.
     let identity = match identity::of(&files)? {
         after if after == before => after,
@@ -110,6 +122,7 @@ pub fn bring_up(
         weights,
         context,
         spare,
+        vision,
         plan,
         identity,
         shelf: weights::shelf_number(before, &how),

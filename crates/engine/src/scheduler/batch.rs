@@ -44,7 +44,7 @@ pub(super) fn fill(
     batch.clear();
     let decodes = if allowance.answers { decodes(slots) } else { 0 };
     let mut waiting: Vec<usize> = (0..slots.len())
-        .filter(|&at| slots[at].goes && slots[at].work.decode_token().is_none())
+        .filter(|&at| slots[at].goes && !slots[at].work.text_rest().is_empty())
         .collect();
     // Slots stand in the order of admission. Class goes before it, but not always: the oldest prompt gets on, too.
     if !allowance.turn.is_multiple_of(BY_AGE) {
@@ -52,10 +52,13 @@ pub(super) fn fill(
     }
     let rests: Vec<usize> = waiting
         .iter()
-        .map(|&at| slots[at].work.prefill_rest().len())
+        .map(|&at| slots[at].work.text_rest().len())
         .collect();
     let budget = allowance.prefill.min(batch.room().saturating_sub(decodes));
-    let answer = |slot: &Slot| usize::from(allowance.answers && slot.goes);
+    // Who waits to look at an image is neither: it has a step of its own.
+    let answer = |slot: &Slot| {
+        usize::from(allowance.answers && slot.goes && slot.work.decode_token().is_some())
+    };
     let mut counts: Vec<usize> = slots.iter().map(answer).collect();
     let shares = share(budget, &rests, allowance.unit, allowance.turn);
     for (&at, count) in waiting.iter().zip(shares) {

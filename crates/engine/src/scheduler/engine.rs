@@ -125,7 +125,7 @@ impl Engine {
     /// Hands a turn in. Errors: `QueueFull`; `InvalidArgument` for a prompt that is empty, longer than the context or
     /// holds a token that the model does not have; `Replaced` once it retires; `Closing` when it was stopped.
     pub fn submit(&self, turn: Turn) -> Result<Ticket> {
-        self.check(&turn.tokens)?;
+        self.check(&turn)?;
         let (answer, ticket) = channel(turn.cancelled.clone());
         let limit = match turn.is_accepted {
             true => usize::MAX,
@@ -217,7 +217,8 @@ impl Engine {
         self.thread.lock().take()
     }
 
-    fn check(&self, tokens: &[Token]) -> Result<()> {
+    fn check(&self, turn: &Turn) -> Result<()> {
+        let tokens = &turn.tokens;
         if tokens.is_empty() || tokens.len() >= self.capacity {
             return Err(Error::InvalidArgument(format!(
                 "prompt has {} tokens, must be between 1 and {}",
@@ -225,10 +226,14 @@ impl Engine {
                 self.capacity - 1
             )));
         }
-        let is_valid = |t: &&Token| usize::try_from(t.0).is_ok_and(|id| id < self.n_vocab);
-        match tokens.iter().find(|t| !is_valid(t)) {
+        // What stands for an embedding is negative, and nothing else is.
+        let is_valid = |(place, token): &(usize, &Token)| match turn.media.at(*place) {
+            Some(_) => token.0 < 0,
+            None => usize::try_from(token.0).is_ok_and(|id| id < self.n_vocab),
+        };
+        match tokens.iter().enumerate().find(|entry| !is_valid(entry)) {
             None => Ok(()),
-            Some(token) => Err(Error::InvalidArgument(format!(
+            Some((_, token)) => Err(Error::InvalidArgument(format!(
                 "token {} is not in the vocabulary of {}",
                 token.0, self.n_vocab
             ))),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::answer::{Reader, Writer, pipe};
 use super::class::Class;
 use super::intake::Place;
+use super::media::Media;
 use super::queue::Client;
 use super::speech::Speech;
 use crate::error::{Error, Result};
@@ -51,8 +52,10 @@ pub struct Turn {
     pub deterministic: bool,
     /// Whether the caller wants the text in pieces.
     pub stream: bool,
-    /// The whole prompt; at least one token, each valid for the model.
+    /// The whole prompt; at least one token, each valid for the model but for those of images.
     pub tokens: Vec<Token>,
+    /// Which of them stand for embeddings; those are negative.
+    pub media: Media,
     /// Its answer, empty yet: how tokens are chosen, and when it ends.
     pub speech: Speech,
     /// When it gives up.

@@ -6,6 +6,7 @@
 mod evaluate;
 mod follow;
 mod keep;
+mod look;
 mod overflow;
 mod plan;
 mod room;
@@ -67,6 +68,8 @@ pub(super) struct Lane {
     bytes: u64,
     totals: Arc<Totals>,
     steps: u64,
+    /// The last step looked at an image.
+    looked: bool,
 }
 
 /// How a step is filled.
@@ -146,6 +149,7 @@ impl Lane {
             bytes: memory.context + memory.compute,
             totals: setup.totals,
             steps: 0,
+            looked: false,
             context,
         }
     }

@@ -10,7 +10,7 @@ use super::class::Class;
 use super::hold::Next;
 use super::job::{HardLimit, Job, Outcome, Piece, Timings, Turn};
 use crate::error::{Error, Result};
-use crate::llama::{Context, Token, Vocab};
+use crate::llama::{Context, Rows, Token, Vocab};
 use crate::stopping::{Verdict, deadline};
 
 /// How often old turns may give way to one answer. Without a bound an answer that repeats itself would never end.
@@ -118,7 +118,15 @@ impl Work {
             return Ok(());
         }
         self.cached = cached;
-        self.job.turn.speech.hear(&self.tokens)?;
+        match self.job.turn.media.is_empty() {
+            true => self.job.turn.speech.hear(&self.tokens)?,
+            false => {
+                // Samplers know the vocabulary only.
+                let words = self.tokens.iter().filter(|token| token.0 >= 0);
+                let words: Vec<Token> = words.copied().collect();
+                self.job.turn.speech.hear(&words)?;
+            }
+        }
         self.send(Piece::Started {
             cached_tokens: cached,
         });
@@ -200,6 +208,23 @@ impl Work {
     /// Tokens that are still to be evaluated before one is sampled.
     pub(super) fn prefill_rest(&self) -> &[Token] {
         &self.tokens[self.done..]
+    }
+
+    /// Those of them that are text, up to the next image; none once the prompt is evaluated.
+    pub(super) fn text_rest(&self) -> &[Token] {
+        if self.next.is_some() {
+            return &[];
+        }
+        let end = self.job.turn.media.text_end(self.done);
+        &self.tokens[self.done..end.unwrap_or(self.tokens.len())]
+    }
+
+    /// The embeddings that are next, from that index on; `None` where text is.
+    pub(super) fn image_rest(&self) -> Option<(&Rows, usize)> {
+        match self.next {
+            Some(_) => None,
+            None => self.job.turn.media.at(self.done),
+        }
     }
 
     /// Those of them that one call evaluates where calls have the same shapes whatever happens: up to `piece` of the

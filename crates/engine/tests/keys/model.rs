@@ -141,6 +141,19 @@ pub const ROWS: &[Row] = &[
             "spring",
         );
     }),
+    ("model.mmproj", || {
+        let backend = unloaded(&greedy(model("mmproj", "/nowhere/mmproj.gguf")));
+        let error = backend.load_file(&pocket("a"), None, None).unwrap_err();
+        assert!(
+            error.to_string().contains("/nowhere/mmproj.gguf"),
+            "{error}"
+        );
+        shown_by(
+            "src/backend/tests/images.rs",
+            "a_turn_depends_on_its_image_and_on_where_it_stands",
+            "mmproj",
+        );
+    }),
     ("model.system_prompt", || {
         assert!(prompt(model("system_prompt", "Your name is Pip.")) > prompt(json!({})));
     }),

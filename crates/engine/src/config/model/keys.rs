@@ -230,6 +230,16 @@ static KEYS: &[Key] = &[
          its name and a hash of its content.",
     ),
     Key::text(
+        "mmproj",
+        4096,
+        |config| config.model.mmproj.as_deref(),
+        |config, text| config.model.mmproj = text,
+    )
+    .about(
+        "File of the projector that turns the images of raw prompts into embeddings of the model. Unless written: \
+         prompts have no images.",
+    ),
+    Key::text(
         "system_prompt",
         MAX_SYSTEM_PROMPT,
         |config| config.model.system_prompt.as_deref(),
@@ -241,7 +251,6 @@ static KEYS: &[Key] = &[
     ),
     Key::new("embedding", Kind::NoEffect).about("Key of the wasi-nn plugin world."),
     Key::new("image", Kind::NoEffect).about("Key of the wasi-nn plugin world."),
-    Key::new("mmproj", Kind::NoEffect).about("Key of the wasi-nn plugin world."),
     Key::new("warmup", Kind::NoEffect).about("Key of the wasi-nn plugin world."),
     Key::new("split_mode", Kind::NoEffect).about("Key of the wasi-nn plugin world."),
 ];

@@ -305,7 +305,7 @@ fn keys_without_a_function_are_known_and_never_refused() {
     for (door, text, path) in [
         (Door::Init, r#"{"stream-stdout":true}"#, "stream-stdout"),
         (Door::Init, r#"{"enable_log":1}"#, "enable_log"),
-        (Door::Load, r#"{"model":{"mmproj":"x"}}"#, "model.mmproj"),
+        (Door::Load, r#"{"model":{"image":"x"}}"#, "model.image"),
         (Door::Run, r#"{"tfs_z":1}"#, "tfs_z"),
         (
             Door::Run,

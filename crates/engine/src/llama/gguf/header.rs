@@ -44,6 +44,8 @@ pub(super) struct Tokens {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Header {
     pub(super) values: HashMap<String, Value>,
+    /// The type of each value, as the file numbers them.
+    pub(super) kinds: HashMap<String, u32>,
     pub(super) tensors: Vec<Tensor>,
     pub(super) tokens: Option<Tokens>,
 }

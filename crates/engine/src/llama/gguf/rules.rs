@@ -3,6 +3,8 @@
 //! Each rule stands for an assertion of the pinned version's loader, vocabulary, graph builder or kernels; what they
 //! refuse by themselves is left to them. Knows no file: the walk has already proved that everything is in it.
 
+mod projector;
+
 use llama_cpp_sys_2 as sys;
 
 use super::header::{Header, Tensor, Value};
@@ -27,6 +29,8 @@ const EQUAL_HEADS: [&str; 16] = [
     "internlm2",
     "gpt2",
 ];
+
+pub(super) use projector::check as check_projector;
 
 type Checked = std::result::Result<(), String>;
 

@@ -165,6 +165,7 @@ impl<R: Read + Seek> Walk<R> {
         } else {
             self.scalar(&key, kind)?
         };
+        header.kinds.insert(key.clone(), kind);
         if header.values.insert(key.clone(), value).is_some() {
             return Err(format!("has the key {key} twice"));
         }

@@ -2,7 +2,13 @@
 //!
 //! Knows the format as far as tests bend it; the walk under test is not used.
 
+mod picture;
+mod projector;
+
 use std::path::PathBuf;
+
+pub(crate) use picture::{bmp, jpeg, picture, png, png_of};
+pub(crate) use projector::IMAGE_TOKENS;
 
 /// The bytes of a file in the making.
 #[derive(Clone, Default)]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use super::forge::Forge;
+use super::forge::{Forge, picture};
 use super::support::*;
 use crate::llama::*;
 
@@ -13,6 +13,7 @@ const CHILD: &str = "ENGINE_LLAMA_HOSTILE_CHILD";
 
 /// Where the child writes what it is about to try.
 const TRACE: &str = "flip.at";
+const PROJECTOR_TRACE: &str = "flip-projector.at";
 
 /// Loads what is there and, if it loads, computes with it: broken shapes show up in the graph.
 fn use_file(path: &Path) {
@@ -63,24 +64,53 @@ fn flip(step: usize) {
     }
 }
 
-#[test]
-fn no_flipped_bit_in_a_header_ends_the_process() {
-    if let Ok(step) = std::env::var(CHILD) {
-        return flip(step.parse().expect("a step"));
-    }
-    let this = format!(
-        "{}::no_flipped_bit_in_a_header_ends_the_process",
-        module_path!()
-    );
+/// Runs the test of that name of this module in a child process, which must live.
+fn survives(test: &str, step: usize, trace: &str) {
+    let this = format!("{}::{test}", module_path!());
     let name = this.split_once("::").expect("a module path").1;
-    let trace = file(TRACE, b"");
+    let trace = file(trace, b"");
     let status = Command::new(std::env::current_exe().expect("this test program"))
         .args([name, "--exact", "--nocapture"])
-        .env(CHILD, "7")
+        .env(CHILD, step.to_string())
         .status()
         .expect("a child process");
     let last = std::fs::read_to_string(trace).unwrap_or_default();
     assert!(status.success(), "{status} after {last}");
+}
+
+#[test]
+fn no_flipped_bit_in_a_header_ends_the_process() {
+    match std::env::var(CHILD) {
+        Ok(step) => flip(step.parse().expect("a step")),
+        Err(_) => survives("no_flipped_bit_in_a_header_ends_the_process", 7, TRACE),
+    }
+}
+
+/// As `flip`, for a projector, which looks at an image where it opens.
+fn flip_projector(step: usize) {
+    let model = pocket();
+    let (good, data) = Forge::llava(128).bytes();
+    let trace = file(PROJECTOR_TRACE, b"");
+    for at in (0..data).step_by(step) {
+        for bit in if step == 1 { 0..8 } else { at % 8..at % 8 + 1 } {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1 << bit;
+            std::fs::write(&trace, format!("byte {at} bit {bit}")).expect("a trace");
+            let path = file("flipped-projector.gguf", &bytes);
+            if let Ok(projector) = Projector::open(&path, &model, 1) {
+                drop(projector.encode(&picture(1)));
+            }
+        }
+    }
+}
+
+#[test]
+fn no_flipped_bit_in_the_header_of_a_projector_ends_the_process() {
+    let name = "no_flipped_bit_in_the_header_of_a_projector_ends_the_process";
+    match std::env::var(CHILD) {
+        Ok(step) => flip_projector(step.parse().expect("a step")),
+        Err(_) => survives(name, 3, PROJECTOR_TRACE),
+    }
 }
 
 #[test]

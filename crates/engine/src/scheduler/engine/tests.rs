@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::super::class::Class;
 use super::super::cores::Ask;
 use super::super::job::{Deadlines, Past, Piece};
+use super::super::media::Media;
 use super::super::queue::Client;
 use super::super::slow::Cause;
 use super::super::speech::Speech;
@@ -112,6 +113,7 @@ impl Bench {
             deterministic: false,
             stream: true,
             tokens,
+            media: Media::default(),
             speech: Speech::new(recipe, Arc::new(rules)),
             deadlines: Deadlines {
                 queued: Instant::now() + Duration::from_secs(3600),

@@ -19,10 +19,14 @@ impl Lane {
         self.choose(now);
         self.follow();
         self.keeps_one = false;
+        if let Some(amount) = self.look(rounds)? {
+            return Ok(amount);
+        }
         let graph = self.context.n_ubatch() as usize;
         let (answers, prefill) = match &self.shape {
             Shape::Paced(pace, _) => {
-                let turns = self.slots.iter().filter(|slot| slot.goes).map(Slot::next);
+                let text = |slot: &&Slot| slot.goes && slot.work.image_rest().is_none();
+                let turns = self.slots.iter().filter(text).map(Slot::next);
                 let answers = answers_go_on(turns, graph, HELD * pace.gap());
                 let decodes = match answers {
                     true => batch::decodes(&self.slots),
@@ -75,7 +79,7 @@ impl Lane {
     /// Tokens of prompts that this step may work on.
     fn waiting_prompts(&self) -> usize {
         let going = self.slots.iter().filter(|slot| slot.goes);
-        going.map(|slot| slot.work.prefill_rest().len()).sum()
+        going.map(|slot| slot.work.text_rest().len()).sum()
     }
 
     /// Cells that prompts have to look at: in a shared pool all that are filled, otherwise the most of one prompt's own.

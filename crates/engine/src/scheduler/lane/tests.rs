@@ -6,6 +6,7 @@ use super::super::batch;
 use super::super::cores::Cores;
 use super::super::desk;
 use super::super::job::{self, Deadlines, Job, Past, Piece, SessionKey, Ticket, Turn};
+use super::super::media::Media;
 use super::super::pace::Amount;
 use super::super::queue::{Ask, Limits, Now, Queue};
 use super::super::speech::Speech;
@@ -113,6 +114,7 @@ impl Bench {
             // Nothing is held back of an answer that is read.
             stream: true,
             tokens: self.vocab.tokenize(prompt, Special::Plain).unwrap(),
+            media: Media::default(),
             speech: Speech::new(recipe, Arc::new(rules)),
             deadlines: Deadlines {
                 queued: time + Duration::from_secs(3600),
