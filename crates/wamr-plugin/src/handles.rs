@@ -46,10 +46,6 @@ struct Entry<T> {
 
 impl<T> Table<T> {
     /// A table without items.
-    #[expect(
-        clippy::new_without_default,
-        reason = "a const constructor for a static, not a default value"
-    )]
     pub(crate) const fn new() -> Table<T> {
         Table {
             entries: RwLock::new(BTreeMap::new()),
