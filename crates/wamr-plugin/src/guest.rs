@@ -12,6 +12,9 @@ mod models;
 mod process;
 mod settings;
 mod source;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed call fails the test")]
+mod tests;
 
 use std::sync::{Arc, LazyLock};
 
@@ -50,6 +53,7 @@ pub fn load_by_name(maker: u32, name: &str, config: Option<Vec<u8>>) -> Result<u
 }
 
 fn load(maker: u32, source: Source, config: Option<Vec<u8>>) -> Result<u32, Failure> {
+    check_count(&GRAPHS, maker, "graphs")?;
     let graph = apart::run(move || Graph::load(source, config.as_deref().unwrap_or_default()))?;
     insert(&GRAPHS, maker, graph)
 }
@@ -57,6 +61,7 @@ fn load(maker: u32, source: Source, config: Option<Vec<u8>>) -> Result<u32, Fail
 /// Opens an execution context on a graph. Errors: `NotFound`; `Busy` where there are too many.
 pub fn open_context(caller: Caller, graph: u32) -> Result<u32, Failure> {
     let graph = GRAPHS.get(caller, graph).ok_or_else(|| no_graph(graph))?;
+    check_count(&CONTEXTS, caller.maker, "execution contexts")?;
     let context = Context::open(graph, caller.maker)?;
     insert(&CONTEXTS, caller.maker, context)
 }
@@ -119,6 +124,18 @@ pub fn end_instance(maker: u32) {
         context.close();
     }
     drop(GRAPHS.take_of(maker));
+}
+
+/// Graphs, and as many contexts, that one instance may have: what it takes cannot be had by others.
+const MOST_OF_ONE: usize = 1024;
+
+fn check_count<T>(table: &Table<T>, maker: u32, what: &str) -> Result<(), Failure> {
+    match table.count_of(maker) < MOST_OF_ONE {
+        true => Ok(()),
+        false => Err(Failure::Busy(format!(
+            "the instance has {MOST_OF_ONE} {what}, which is all that one may have"
+        ))),
+    }
 }
 
 fn insert<T>(table: &Table<T>, maker: u32, item: T) -> Result<u32, Failure> {

@@ -35,11 +35,11 @@ struct State {
     settings: Settings,
     prompt: Option<Arc<str>>,
     turn: Turn,
-    /// The text of the last turn, or the embedding.
+    /// The text of the last turn that has ended, or the embedding.
     text: Arc<str>,
     /// The last piece of a streamed turn.
     piece: Arc<str>,
-    /// What the engine told of the last turn.
+    /// What the engine told of that turn.
     told: Value,
 }
 
@@ -47,8 +47,8 @@ struct State {
 enum Turn {
     None,
     Running(Box<Completion>),
-    /// It has ended, and this is still to be told, once.
-    Ended(Option<Failure>),
+    /// Its end was told, and is told again until a new one is asked for.
+    Ended,
 }
 
 impl Context {
@@ -75,7 +75,7 @@ impl Context {
     /// Keeps the prompt of the next turn.
     pub fn set_prompt(&self, text: String) -> Result<(), Failure> {
         let mut state = self.enter()?;
-        state.turn = Turn::None;
+        state.leave();
         state.prompt = Some(text.into());
         Ok(())
     }
@@ -91,7 +91,7 @@ impl Context {
         } else {
             let model = Model::get(&state.graph.source, &settings.model)?;
             let seat = Seat::take(model, &settings, &self.client)?;
-            state.turn = Turn::None;
+            state.leave();
             *self.seat.lock() = Arc::new(seat);
         }
         let options = &settings.options;
@@ -105,7 +105,7 @@ impl Context {
     pub fn compute(&self) -> Result<(), Failure> {
         let mut state = self.enter()?;
         let seat = self.seat();
-        state.turn = Turn::None;
+        state.leave();
         if state.settings.options.embedding {
             return state.embed(&seat);
         }
@@ -138,28 +138,26 @@ impl Context {
         let mut turn = match std::mem::replace(&mut state.turn, Turn::None) {
             Turn::None => Box::new(state.start(&seat, true)?),
             Turn::Running(turn) => turn,
-            Turn::Ended(told) => {
-                state.turn = Turn::Ended(None);
-                return Err(told.unwrap_or(Failure::EndOfSequence));
+            Turn::Ended => {
+                state.turn = Turn::Ended;
+                return Err(Failure::EndOfSequence);
             }
         };
-        let next = turn.next_piece();
-        state.keep(&turn);
-        match next {
+        match turn.next_piece() {
             Ok(Some(piece)) => {
                 state.piece = piece.into();
                 state.turn = Turn::Running(turn);
                 Ok(())
             }
             Ok(None) => {
-                state.turn = Turn::Ended(None);
+                state.end(&turn);
                 Err(match turn.is_context_full() {
                     true => context_full(),
                     false => Failure::EndOfSequence,
                 })
             }
             Err(error) => {
-                state.turn = Turn::Ended(None);
+                state.end(&turn);
                 Err(error.into())
             }
         }
@@ -168,7 +166,10 @@ impl Context {
     /// 0: the text so far, or the embedding; 1: the metadata.
     pub fn output(&self, index: u32) -> Result<Arc<str>, Failure> {
         let state = self.enter()?;
-        state.output(index, &state.text)
+        match (index, &state.turn) {
+            (0, Turn::Running(turn)) => Ok(turn.text().into()),
+            _ => state.output(index, &state.text),
+        }
     }
 
     /// 0: the last piece; 1: the metadata.
@@ -179,7 +180,8 @@ impl Context {
 
     /// Ends the turn that is being streamed.
     pub fn finish_single(&self) -> Result<(), Failure> {
-        self.enter()?.turn = Turn::None;
+        let mut state = self.enter()?;
+        state.leave();
         Ok(())
     }
 
@@ -260,6 +262,18 @@ impl State {
         self.prompt.clone().ok_or_else(none)
     }
 
+    /// Ends a turn that is being streamed; what came of it stays.
+    fn leave(&mut self) {
+        if let Turn::Running(turn) = std::mem::replace(&mut self.turn, Turn::None) {
+            self.keep(&turn);
+        }
+    }
+
+    fn end(&mut self, turn: &Completion) {
+        self.keep(turn);
+        self.turn = Turn::Ended;
+    }
+
     fn keep(&mut self, turn: &Completion) {
         self.text = turn.text().into();
         self.told = turn.metadata();
@@ -270,7 +284,11 @@ impl State {
             0 => Ok(text.clone()),
             1 => {
                 let with_times = !self.settings.options.no_perf;
-                Ok(metadata::document(&self.told, with_times).into())
+                Ok(match &self.turn {
+                    Turn::Running(turn) => metadata::document(&turn.metadata(), with_times),
+                    Turn::None | Turn::Ended => metadata::document(&self.told, with_times),
+                }
+                .into())
             }
             _ => Err(Failure::InvalidArgument(format!(
                 "output index is {index}, must be 0 (text) or 1 (metadata)"

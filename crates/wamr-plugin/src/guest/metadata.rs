@@ -22,7 +22,11 @@ pub fn document(turn: &Value, with_times: bool) -> String {
         let times = [
             ("prompt_ms", time("prefill_ms")),
             ("predicted_ms", time("decode_ms")),
-            ("ttft_ms", first.map(|(queued, prefill)| queued + prefill)),
+            // Two times in whole microseconds: so is their sum.
+            (
+                "ttft_ms",
+                first.map(|(queued, prefill)| ((queued + prefill) * 1e3).round() / 1e3),
+            ),
         ];
         let times: Map<String, Value> = times
             .into_iter()

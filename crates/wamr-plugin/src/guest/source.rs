@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,9 @@ use parking_lot::Mutex;
 
 use crate::failure::Failure;
 use crate::names::{Names, Refusal, Target};
+
+/// Bytes that begin every GGUF file.
+const MAGIC: &[u8] = b"GGUF";
 
 /// A model that can be loaded as often as its graph needs it.
 #[derive(Debug, Clone)]
@@ -57,6 +61,7 @@ impl Source {
         let found = names.resolve(name).map_err(Failure::from)?;
         let path = found.readable();
         let seen = std::fs::metadata(&path).map_err(|e| missing(&found.path, &e))?;
+        check_magic(&path).map_err(|e| missing(&found.path, &e))??;
         Ok(Source {
             identity: Identity::File(
                 seen.dev(),
@@ -75,11 +80,7 @@ impl Source {
 
     /// The model whose bytes these are. Errors: `InvalidEncoding` for bytes that are not GGUF.
     pub fn bytes(bytes: Vec<u8>) -> Result<Source, Failure> {
-        if !bytes.starts_with(b"GGUF") {
-            return Err(Failure::InvalidEncoding(
-                "the bytes do not begin with GGUF".into(),
-            ));
-        }
+        judge_magic(&bytes)?;
         let hash = *blake3::hash(&bytes).as_bytes();
         let known = BYTES.lock().get(&hash).and_then(Weak::upgrade);
         let open = match known {
@@ -110,6 +111,24 @@ impl From<Refusal> for Failure {
             Refusal::Refused(text) => Failure::Refused(text),
             Refusal::Unknown(text) => Failure::NotFound(text),
         }
+    }
+}
+
+/// Looks at the first bytes of a file: a host may try several backends in turn, and should soon hear from the wrong ones.
+fn check_magic(path: &Path) -> std::io::Result<Result<(), Failure>> {
+    let mut magic = Vec::with_capacity(MAGIC.len());
+    File::open(path)?
+        .take(MAGIC.len() as u64)
+        .read_to_end(&mut magic)?;
+    Ok(judge_magic(&magic))
+}
+
+fn judge_magic(bytes: &[u8]) -> Result<(), Failure> {
+    match bytes.starts_with(MAGIC) {
+        true => Ok(()),
+        false => Err(Failure::InvalidEncoding(
+            "the model does not begin with GGUF".into(),
+        )),
     }
 }
 
