@@ -5,6 +5,7 @@
 
 mod aliases;
 mod changes;
+mod completion;
 mod contexts;
 mod fleet;
 mod gate;
@@ -35,6 +36,7 @@ use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 
+pub use completion::{Completion, Prompt};
 pub use contexts::ContextId;
 pub use jobs::LoadId;
 pub use load::{OnProgress, Target};

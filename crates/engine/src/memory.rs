@@ -133,6 +133,21 @@ pub fn droppable(demand: &Demand<'_>, policy: &Policy) -> Option<(usize, usize)>
     (policy.drops && kept < demand.turns.len()).then_some((kept, demand.head + tokens))
 }
 
+/// Tokens that leave a prompt which is no conversation, so that it fits with one token of its answer; `None` where it does.
+///
+/// Whole blocks behind the kept beginning go, each half of what is not kept: while a prompt grows, what is left of it
+/// stays the same until the next block goes, and its cells with it. (The rule of llama-server for prompts that are too
+/// long.)
+pub fn surplus(tokens: usize, policy: &Policy, capacity: usize) -> Option<Range<usize>> {
+    if tokens < capacity {
+        return None;
+    }
+    let keep = policy.keep.min(capacity / 2);
+    let block = ((capacity - keep) / 2).max(1);
+    let blocks = (tokens - keep - block) / block;
+    Some(keep..keep + blocks * block)
+}
+
 /// Cells held free for an answer of at most `limit` tokens: a quarter of the context at most.
 pub fn reserve(limit: Option<usize>, capacity: usize) -> usize {
     limit.unwrap_or(usize::MAX).min(capacity / 4)
@@ -214,6 +229,24 @@ mod tests {
         let p = policy(|m| m.n_keep_tokens = 256);
         // 10 + 9 * 110 + 40 > 1024; two turns lie inside the kept 256 tokens, seven may go.
         assert_eq!(fit(&demand(&[110; 9], 40), &p), Fit::Drop(2..6));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_left_of_a_prompt_fits_with_a_token_to_spare(
+            tokens in 1usize..100_000, keep in 0u32..5000, capacity in 4usize..5000,
+        ) {
+            let p = policy(|m| m.n_keep_tokens = keep);
+            match surplus(tokens, &p, capacity) {
+                None => prop_assert!(tokens < capacity),
+                Some(gone) => {
+                    prop_assert!(gone.end <= tokens && !gone.is_empty());
+                    prop_assert_eq!(gone.start, (keep as usize).min(capacity / 2));
+                    let left = tokens - gone.len();
+                    prop_assert!(left < capacity && left > gone.start);
+                }
+            }
+        }
     }
 
     #[test]

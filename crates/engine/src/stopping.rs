@@ -144,7 +144,7 @@ impl Rules {
         let semantic = &settings.semantic_stopping;
         let threshold = semantic.completion_confidence_threshold;
         Ok(Rules {
-            needles: Needles::new(&settings.stop),
+            needles: Needles::new(&settings.stop, &settings.stop_after),
             patterns,
             stop_tokens: named.stop_tokens,
             repeats: guard.enabled.then_some(Limits {

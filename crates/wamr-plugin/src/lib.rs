@@ -18,6 +18,7 @@ mod native;
 mod abi;
 mod answer;
 mod argument;
+mod config;
 mod evidence;
 mod failure;
 mod guest;
@@ -26,6 +27,7 @@ mod host;
 mod input;
 mod instances;
 mod misses;
+mod names;
 mod output;
 
 use std::ffi::{c_char, c_void};

@@ -1,4 +1,4 @@
-//! From a conversation and a new message to a job: what gives way, the prompt's tokens, the sampler, the stop rules.
+//! From a conversation and a new message, or from a raw prompt, to a job: what gives way, the prompt's tokens, the sampler, the stop rules.
 //!
 //! Runs on a worker; touches no session and waits for nothing.
 
@@ -10,7 +10,7 @@ use super::naming::Terms;
 use super::serving::Serving;
 use crate::chat::{History, Message, Role, ledger};
 use crate::config::{CallSettings, SessionMemory};
-use crate::error::{Error, Result};
+use crate::error::{ContextNeed, Error, Result};
 use crate::llama::{Token, Vocab};
 use crate::memory::{self, Demand, Fit, Policy};
 use crate::sampling::{self, Recipe};
@@ -126,6 +126,72 @@ pub fn prepare(
             Fit::ContextFull(need) => return Err(Error::ContextFull(need)),
         }
     }
+}
+
+/// Tokens of a raw prompt that give way together while the answer grows, at least.
+const BLOCK: usize = 32;
+
+/// Prepares a turn on a prompt that is its own template text, and tells its seed. `own` says what gives way when it
+/// outgrows the context.
+///
+/// Errors: `PromptTooLong`; `InvalidArgument` for a prompt without a token, a grammar, schema or stop pattern that does
+/// not compile.
+pub fn prepare_raw(
+    serving: &Serving,
+    text: &str,
+    settings: &CallSettings,
+    own: &SessionMemory,
+) -> Result<(u32, Ready)> {
+    let terms = serving.known.terms(settings, &serving.vocab)?;
+    let rules = terms.rules.clone();
+    let capacity = serving.engine.capacity();
+    let recipe = recipe(settings, &terms, &serving.vocab, capacity)?;
+    let policy = Policy::new(&serving.config.memory, own);
+    let mut tokens = ledger::raw(&serving.vocab, text)?;
+    if tokens.is_empty() {
+        return Err(Error::InvalidArgument("the prompt is empty".into()));
+    }
+    let surplus = memory::surplus(tokens.len(), &policy, capacity);
+    if let Some(range) = surplus.clone() {
+        if !policy.drops {
+            return Err(Error::PromptTooLong(ContextNeed {
+                kept: 0,
+                history: 0,
+                new: tokens.len(),
+                reserve: 1,
+                capacity,
+            }));
+        }
+        log::info!(
+            target: "memory", tag = "MEM",
+            tokens = range.len(), of = tokens.len(), capacity;
+            "the middle of a prompt gives way"
+        );
+        tokens.drain(range);
+    }
+    let kept = policy.keep.min(capacity / 2).min(tokens.len());
+    let blocks = (kept..tokens.len()).step_by(BLOCK).skip(1);
+    let past = Past {
+        // Its conversation is the caller's: nothing is known of what came before.
+        is_first: false,
+        tokens: 0,
+        is_trimmed: surplus.is_some(),
+        presence: Arc::default(),
+        droppable: policy.drops.then(|| Droppable {
+            kept,
+            ends: blocks.collect(),
+            at_least: policy.discard,
+        }),
+    };
+    let seed = recipe.seed;
+    let ready = Ready {
+        tokens,
+        past,
+        recipe,
+        rules,
+        hard_limit: hard_limit(settings, serving),
+    };
+    Ok((seed, ready))
 }
 
 /// Where turns of these sizes end, the first of which begins at `start`.

@@ -92,7 +92,8 @@ impl Backend {
         let place = session.turnstile.join();
         // What is wrong with the call's own configuration is answered at once, not after the turns before.
         let first = self.patient_lease(session, deadline, &cancelled, false)?;
-        let mut settings = self.call_settings(first.serving(), asked)?;
+        let call = asked.call.as_deref();
+        let mut settings = self.call_settings(first.serving(), asked.mode, call)?;
         let mut version = Arc::downgrade(first.serving());
         drop(first);
         if !place.enter(deadline, || cancelled.load(Ordering::Relaxed)) {
@@ -115,7 +116,7 @@ impl Backend {
                 ));
             }
             if !is_same {
-                settings = self.call_settings(lease.serving(), asked)?;
+                settings = self.call_settings(lease.serving(), asked.mode, call)?;
                 version = now;
             }
             let run = Run {
@@ -129,7 +130,7 @@ impl Backend {
                 is_accepted,
                 deadline,
                 cancelled: cancelled.clone(),
-                class: run.class(&settings),
+                class: class_of(session, lease.serving(), &settings),
                 deterministic: settings.sampling.deterministic,
                 stream: on_piece.is_some(),
             };
@@ -148,7 +149,7 @@ impl Backend {
         }
     }
 
-    fn patient_lease(
+    pub(super) fn patient_lease(
         &self,
         session: &Session,
         deadline: Instant,
@@ -164,11 +165,16 @@ impl Backend {
     }
 
     /// The settings of one call, from arguments 7 and 8 where they are a configuration.
-    fn call_settings(&self, lease: &Serving, asked: &Asked) -> Result<CallSettings> {
-        let mode = asked.mode;
-        let Some(mut bytes) = asked.call.clone() else {
+    pub(super) fn call_settings(
+        &self,
+        lease: &Serving,
+        mode: ArgumentsMode,
+        call: Option<&[u8]>,
+    ) -> Result<CallSettings> {
+        let Some(call) = call else {
             return Ok(lease.config.for_call(None).0);
         };
+        let mut bytes = call.to_vec();
         if mode == ArgumentsMode::Eight {
             // Believed arguments may be a buffer that is longer than its text.
             bytes.truncate(bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len()));
@@ -232,14 +238,21 @@ struct Run<'a> {
 }
 
 /// How a turn is to be run.
-struct How {
-    since: Instant,
-    is_accepted: bool,
-    deadline: Instant,
-    cancelled: Arc<AtomicBool>,
-    class: Class,
-    deterministic: bool,
-    stream: bool,
+pub struct How {
+    /// When its caller first handed it in.
+    pub since: Instant,
+    /// Another version had accepted it.
+    pub is_accepted: bool,
+    /// Latest moment to leave the queue.
+    pub deadline: Instant,
+    /// Ends it when set.
+    pub cancelled: Arc<AtomicBool>,
+    /// How urgent it is.
+    pub class: Class,
+    /// It runs in engine calls of its own.
+    pub deterministic: bool,
+    /// Its caller wants the text in pieces.
+    pub stream: bool,
 }
 
 impl Run<'_> {
@@ -269,18 +282,9 @@ impl Run<'_> {
         };
         let outcome = match settings.token_limit() {
             TokenLimit::AtMost(0) => nothing(&ready),
-            _ => self.on_engine(&submit(self, ready, how)?, on_piece)?,
+            _ => self.on_engine(&submit(self.lease, self.session, ready, how)?, on_piece)?,
         };
         Ok(self.commit(conversation, outcome))
-    }
-
-    /// How urgent the turn is: the call's word, the context's, or the configuration's.
-    fn class(&self, settings: &CallSettings) -> Class {
-        let own = Class::from_number(self.session.priority.load(Ordering::Relaxed));
-        match settings.priority {
-            Some(priority) => class(priority),
-            None => own.unwrap_or_else(|| class(self.lease.config.priority)),
-        }
     }
 
     /// Waits for the answer and hands its pieces out.
@@ -379,19 +383,35 @@ impl Run<'_> {
     }
 }
 
-/// A turn that the engine has accepted.
-struct Submitted {
-    ticket: Ticket,
-    prompt_tokens: usize,
+/// How urgent a turn of `session` is: the call's word, the context's, or the configuration's.
+pub(super) fn class_of(session: &Session, serving: &Serving, settings: &CallSettings) -> Class {
+    let own = Class::from_number(session.priority.load(Ordering::Relaxed));
+    match settings.priority {
+        Some(priority) => class(priority),
+        None => own.unwrap_or_else(|| class(serving.config.priority)),
+    }
 }
 
-/// Hands a prepared turn to the engine thread.
-fn submit(run: &Run<'_>, prepared: Ready, how: How) -> Result<Submitted> {
+/// A turn that the engine has accepted.
+pub struct Submitted {
+    /// The way of its answer.
+    pub ticket: Ticket,
+    /// Tokens of its prompt.
+    pub prompt_tokens: usize,
+}
+
+/// Hands a prepared turn of `session` to the engine thread. Errors: `Replaced` where another version has taken over.
+pub(super) fn submit(
+    serving: &Serving,
+    session: &Session,
+    prepared: Ready,
+    how: How,
+) -> Result<Submitted> {
     let prompt_tokens = prepared.tokens.len();
-    let ticket = run.lease.engine.submit(Turn {
-        session: SessionKey(run.session.id),
+    let ticket = serving.engine.submit(Turn {
+        session: SessionKey(session.id),
         class: how.class,
-        client: Client(run.session.client.load(Ordering::Relaxed)),
+        client: Client(session.client.load(Ordering::Relaxed)),
         deterministic: how.deterministic,
         stream: how.stream,
         tokens: prepared.tokens,
@@ -400,9 +420,9 @@ fn submit(run: &Run<'_>, prepared: Ready, how: How) -> Result<Submitted> {
             queued: how.deadline,
             hard: prepared.hard_limit,
         },
-        keep_cache: run.lease.config.memory.cache_prompt,
+        keep_cache: serving.config.memory.cache_prompt,
         past: Past {
-            presence: run.session.presence.clone(),
+            presence: session.presence.clone(),
             ..prepared.past
         },
         since: how.since,
@@ -426,7 +446,7 @@ pub(super) fn class(priority: Priority) -> Class {
 }
 
 /// The outcome of a turn whose token limit is 0: nothing is evaluated.
-fn nothing(ready: &Ready) -> Outcome {
+pub(super) fn nothing(ready: &Ready) -> Outcome {
     Outcome {
         text: String::new(),
         tokens: Vec::new(),
@@ -444,7 +464,7 @@ fn nothing(ready: &Ready) -> Outcome {
     }
 }
 
-fn waited(time: Duration) -> Error {
+pub(super) fn waited(time: Duration) -> Error {
     Error::Timeout(format!(
         "waited behind other turns of its context for {} ms",
         time.as_millis()

@@ -79,6 +79,18 @@ pub fn prompt(
     })
 }
 
+/// Tokenises a prompt that its author has written as a template would: special texts in it are special tokens, and the
+/// beginning-of-text token stands before it once, where the model wants one.
+///
+/// Errors: `Engine` when the vocabulary refuses the text.
+pub fn raw(vocab: &Vocab, text: &str) -> Result<Vec<Token>> {
+    let mut line = Line::new(vocab);
+    if !text.is_empty() {
+        line.text(text, Special::Parse)?;
+    }
+    Ok(line.tokens)
+}
+
 impl Prompt {
     /// The sizes of `messages`, for which the prompt was made.
     pub fn sizes(&self, messages: &[Message]) -> Sizes {

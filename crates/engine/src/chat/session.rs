@@ -24,7 +24,7 @@ pub struct Session {
     /// The host's name for it; anonymous sessions have none.
     pub name: Option<Box<[u8]>>,
     /// Orders its turns.
-    pub turnstile: Turnstile,
+    pub turnstile: Arc<Turnstile>,
     /// 0 low, 1 normal, 2 high, 3 urgent: the class of its next turns; [`UNSET`] is that of the configuration.
     pub priority: AtomicU32,
     /// Who is charged for its turns: the session itself, or a key that several have in common.
@@ -81,7 +81,7 @@ impl Session {
         Session {
             id,
             name,
-            turnstile: Turnstile::default(),
+            turnstile: Arc::default(),
             priority: AtomicU32::new(UNSET),
             client: AtomicU64::new(id),
             presence: Arc::default(),
@@ -119,6 +119,11 @@ impl Session {
         let mut state = self.state.lock();
         state.history = history;
         state.used_tokens = used_tokens;
+    }
+
+    /// Notes how many tokens the last turn had, where it is no part of the conversation.
+    pub fn set_used(&self, tokens: usize) {
+        self.state.lock().used_tokens = tokens;
     }
 
     /// Forgets the turns of `range`. False: there are not so many.
@@ -166,7 +171,7 @@ impl Session {
     }
 
     /// Registers a turn that runs or waits; `None` when the session is closed.
-    pub fn begin(&self, cancel: &Arc<AtomicBool>) -> Option<Turn<'_>> {
+    pub fn begin(self: &Arc<Self>, cancel: &Arc<AtomicBool>) -> Option<Turn> {
         let mut state = self.state.lock();
         if state.closed {
             return None;
@@ -174,7 +179,7 @@ impl Session {
         state.turns.push(cancel.clone());
         state.last_used = Instant::now();
         Some(Turn {
-            session: self,
+            session: self.clone(),
             cancel: cancel.clone(),
         })
     }
@@ -214,12 +219,12 @@ impl Session {
 
 /// A turn that runs or waits; dropping it takes it off the session.
 #[derive(Debug)]
-pub struct Turn<'a> {
-    session: &'a Session,
+pub struct Turn {
+    session: Arc<Session>,
     cancel: Arc<AtomicBool>,
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
         let mut state = self.session.state.lock();
         state.turns.retain(|t| !Arc::ptr_eq(t, &self.cancel));
@@ -231,8 +236,8 @@ impl Drop for Turn<'_> {
 mod tests {
     use super::*;
 
-    fn session() -> Session {
-        Session::new(1, None, History::new(None), "m".into())
+    fn session() -> Arc<Session> {
+        Arc::new(Session::new(1, None, History::new(None), "m".into()))
     }
 
     #[test]

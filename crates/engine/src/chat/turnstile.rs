@@ -1,6 +1,7 @@
 //! Turns of one conversation, one after the other, in the order of their calls.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
@@ -20,26 +21,26 @@ struct Line {
 
 /// The right to be inside, or a place in the line; leaving is dropping it.
 #[derive(Debug)]
-pub struct Place<'a> {
-    turnstile: &'a Turnstile,
+pub struct Place {
+    turnstile: Arc<Turnstile>,
     number: u64,
 }
 
 impl Turnstile {
     /// Joins the line. Does not wait.
-    pub fn join(&self) -> Place<'_> {
+    pub fn join(self: &Arc<Self>) -> Place {
         let mut line = self.line.lock();
         let number = line.next;
         line.next += 1;
         line.waiting.push_back(number);
         Place {
-            turnstile: self,
+            turnstile: self.clone(),
             number,
         }
     }
 }
 
-impl Place<'_> {
+impl Place {
     /// Waits until everyone who came before has left. False: `deadline` or `give_up` came first.
     pub fn enter(&self, deadline: Instant, mut give_up: impl FnMut() -> bool) -> bool {
         let mut line = self.turnstile.line.lock();
@@ -58,7 +59,7 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut line = self.turnstile.line.lock();
         line.waiting.retain(|&n| n != self.number);
@@ -79,7 +80,6 @@ impl Turnstile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::time::Duration;
 
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn callers_enter_in_the_order_in_which_they_joined() {
-        let turnstile = Turnstile::default();
+        let turnstile = Arc::new(Turnstile::default());
         let places: Vec<Place> = (0..4).map(|_| turnstile.join()).collect();
         let entered = AtomicUsize::new(0);
         std::thread::scope(|scope| {
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn one_who_gives_up_does_not_block_those_behind() {
-        let turnstile = Turnstile::default();
+        let turnstile = Arc::new(Turnstile::default());
         let inside = turnstile.join();
         let gone = turnstile.join();
         let behind = turnstile.join();

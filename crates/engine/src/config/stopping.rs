@@ -22,6 +22,8 @@ pub struct Stopping {
     pub ignore_eos: bool,
     /// Texts before which the answer is cut: at most 64 per list, of 1..=1024 bytes.
     pub stop: Vec<String>,
+    /// Texts behind which the answer is cut: as `stop`.
+    pub stop_after: Vec<String>,
     /// Tokens that end the answer and are not part of it, at most 64.
     pub stop_tokens: Vec<TokenRef>,
     /// Regular expressions before whose match the answer is cut, not compiled: at most 16, of 1..=1024 bytes.

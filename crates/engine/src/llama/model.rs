@@ -155,20 +155,28 @@ impl Model {
         Ok(model)
     }
 
-    /// Puts a model's bytes into an anonymous file in memory, and returns its descriptor and a path to load it from.
+    /// Puts a model's bytes into an anonymous file in memory that nobody can change any more, and returns its descriptor
+    /// and a path to load it from.
     ///
     /// The path is valid while the descriptor is open; a mapped model keeps the memory alive after that.
     pub(crate) fn memory_file(bytes: &[u8]) -> Result<(OwnedFd, PathBuf)> {
         let failed =
             |e: std::io::Error| Error::Load(format!("{} bytes of model: {e}", bytes.len()));
+        let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
         // SAFETY: the name is a NUL-terminated literal; the flags are valid.
-        let fd = unsafe { libc::memfd_create(c"model".as_ptr(), libc::MFD_CLOEXEC) };
+        let fd = unsafe { libc::memfd_create(c"model".as_ptr(), flags) };
         if fd < 0 {
             return Err(failed(std::io::Error::last_os_error()));
         }
         // SAFETY: `fd` was just created and nobody else owns it.
         let mut file = unsafe { File::from_raw_fd(fd) };
         file.write_all(bytes).map_err(failed)?;
+        let seals =
+            libc::F_SEAL_WRITE | libc::F_SEAL_GROW | libc::F_SEAL_SHRINK | libc::F_SEAL_SEAL;
+        // SAFETY: `fd` is open, and the command takes the seals as its argument.
+        if unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, seals) } < 0 {
+            return Err(failed(std::io::Error::last_os_error()));
+        }
         let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
         Ok((file.into(), path))
     }

@@ -1,4 +1,4 @@
-//! Stop strings in a text that arrives in pieces.
+//! Stop strings in a text that arrives in pieces: the text is cut before some of them, and behind others.
 //!
 //! The result does not depend on where the pieces are cut: the match that is reported is the leftmost one of the whole
 //! text. So a match waits while a string that began before it may still complete. Each stop string is followed by its
@@ -11,6 +11,8 @@ pub struct Needles(Vec<Needle>);
 #[derive(Debug)]
 struct Needle {
     text: String,
+    /// It stays in the text, which is cut behind it.
+    is_kept: bool,
     /// `fallback[n]`: length of the longest proper prefix of the first n bytes that is also their suffix.
     fallback: Vec<usize>,
 }
@@ -20,6 +22,8 @@ struct Needle {
 pub struct Found {
     /// Byte of the text where it begins.
     pub start: usize,
+    /// Byte at which the text is cut.
+    pub cut: usize,
     /// Index of the stop string.
     pub needle: usize,
 }
@@ -33,9 +37,11 @@ pub struct Scan {
 }
 
 impl Needles {
-    /// Compiles `texts`; empty ones never match.
-    pub fn new(texts: &[String]) -> Needles {
-        Needles(texts.iter().map(|t| Needle::new(t)).collect())
+    /// Compiles texts before which, and texts behind which the text is cut; empty ones never match.
+    pub fn new(before: &[String], behind: &[String]) -> Needles {
+        let before = before.iter().map(|text| Needle::new(text, false));
+        let behind = behind.iter().map(|text| Needle::new(text, true));
+        Needles(before.chain(behind).collect())
     }
 
     /// The stop string `index`.
@@ -54,7 +60,7 @@ impl Needles {
 }
 
 impl Needle {
-    fn new(text: &str) -> Needle {
+    fn new(text: &str, is_kept: bool) -> Needle {
         let bytes = text.as_bytes();
         let mut fallback = vec![0; bytes.len() + 1];
         let mut length = 0;
@@ -67,6 +73,7 @@ impl Needle {
         }
         Needle {
             text: text.to_owned(),
+            is_kept,
             fallback,
         }
     }
@@ -95,10 +102,12 @@ impl Scan {
         None
     }
 
-    /// Bytes at the end of the text that may belong to a stop string.
-    pub fn held(&self) -> usize {
-        let partial = self.matched.iter().copied().max().unwrap_or(0);
-        let pending = self.pending.map_or(0, |found| self.position - found.start);
+    /// Bytes at the end of the text that may not belong to it in the end.
+    pub fn held(&self, needles: &Needles) -> usize {
+        let matched = self.matched.iter().zip(&needles.0);
+        let cut_off = matched.filter(|(_, needle)| !needle.is_kept);
+        let partial = cut_off.map(|(&matched, _)| matched).max().unwrap_or(0);
+        let pending = self.pending.map_or(0, |found| self.position - found.cut);
         partial.max(pending)
     }
 
@@ -117,6 +126,7 @@ impl Scan {
                 if self.pending.is_none_or(|found| start <= found.start) {
                     self.pending = Some(Found {
                         start,
+                        cut: if needle.is_kept { self.position } else { start },
                         needle: index,
                     });
                 }
@@ -138,7 +148,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn scan(needles: &[&str], pieces: &[&str]) -> Option<usize> {
-        let needles = Needles::new(&needles.iter().map(|s| s.to_string()).collect::<Vec<_>>());
+        let needles = needles.iter().map(|s| s.to_string()).collect::<Vec<_>>();
+        let needles = Needles::new(&needles, &[]);
         let mut scan = needles.start();
         for piece in pieces {
             if let Some(found) = scan.feed(&needles, piece) {
@@ -192,15 +203,15 @@ mod tests {
 
         #[test]
         fn what_leaves_before_a_match_is_never_part_of_it(text in "[ab]{0,24}", needles in prop::collection::vec("[ab]{1,5}", 1..4)) {
-            let compiled = Needles::new(&needles);
+            let compiled = Needles::new(&needles, &[]);
             let mut scan = compiled.start();
             for (at, _) in text.char_indices() {
                 if let Some(found) = scan.feed(&compiled, &text[at..at + 1]) {
-                    prop_assert!(at + 1 - scan.held() <= found.start);
+                    prop_assert!(at + 1 - scan.held(&compiled) <= found.start);
                     break;
                 }
                 if let Some(first) = needles.iter().filter_map(|n| text.find(n.as_str())).min() {
-                    prop_assert!(at + 1 - scan.held() <= first);
+                    prop_assert!(at + 1 - scan.held(&compiled) <= first);
                 }
             }
         }

@@ -56,6 +56,32 @@ fn text_before_a_stop_string_leaves_and_nothing_after_it() {
 }
 
 #[test]
+fn a_text_that_is_to_stay_ends_the_answer_behind_it_and_is_not_held_back() {
+    let rules = rules(|s| s.stop_after = vec!["END".into()], None);
+    let (streamed, whole, verdict) = answer(rules.clone(), &[b"a E", b"N", b"D b"]);
+    assert_eq!((streamed.as_str(), whole.as_str()), ("a END", "a END"));
+    assert_eq!(verdict, Some(Verdict::Stop("END".into())));
+    let mut watch = Watch::new(rules);
+    assert_eq!(watch.piece(0, b"a E", NOW), None);
+    assert_eq!(watch.take().as_deref(), Some("a E"));
+}
+
+#[test]
+fn of_texts_that_stay_and_texts_that_go_the_one_that_begins_first_ends_the_answer() {
+    let both = rules(
+        |s| {
+            s.stop = vec!["bc".into()];
+            s.stop_after = vec!["abx".into()];
+        },
+        None,
+    );
+    let (streamed, whole, _) = answer(both.clone(), &[b"-a", b"b", b"xyz"]);
+    assert_eq!((streamed.as_str(), whole.as_str()), ("-abx", "-abx"));
+    let (streamed, whole, _) = answer(both, &[b"-a", b"b", b"cyz"]);
+    assert_eq!((streamed.as_str(), whole.as_str()), ("-a", "-a"));
+}
+
+#[test]
 fn a_held_back_beginning_is_released_when_the_answer_ends() {
     let rules = rules(|s| s.stop = vec!["END".into()], None);
     let (streamed, whole, verdict) = answer(rules, &[b"a E", b"N"]);

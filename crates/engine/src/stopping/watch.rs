@@ -112,7 +112,7 @@ impl Watch {
         let surplus = self.sentences.as_mut().and_then(|s| s.feed(new));
         if let Some(found) = self.scan.feed(&self.rules.needles, new) {
             let text = self.rules.needles.text(found.needle).to_owned();
-            return self.cut_at(found.start, Verdict::Stop(text));
+            return self.cut_at(found.cut, Verdict::Stop(text));
         }
         if !new.is_empty()
             && let Some((start, pattern)) = self.pattern()
@@ -160,12 +160,10 @@ impl Watch {
 
     /// The text that may leave now: all but what may still become a stop string.
     pub fn take(&mut self) -> Option<String> {
-        let end = self.cut.unwrap_or(self.text.len() - self.scan.held());
+        let held = self.scan.held(&self.rules.needles);
+        let end = self.cut.unwrap_or(self.text.len() - held);
         // No rule beats a stop string that stands complete and waits for a longer one.
-        let end = self
-            .scan
-            .pending()
-            .map_or(end, |found| end.min(found.start));
+        let end = self.scan.pending().map_or(end, |found| end.min(found.cut));
         let end = floor_char(&self.text, end);
         if end <= self.sent {
             return None;
@@ -184,7 +182,7 @@ impl Watch {
             .pending()
             .filter(|_| !matches!(verdict, Verdict::Stop(_)))
         {
-            self.cut = Some(found.start);
+            self.cut = Some(found.cut);
             return Verdict::Stop(self.rules.needles.text(found.needle).to_owned());
         }
         self.cut.get_or_insert(self.text.len());

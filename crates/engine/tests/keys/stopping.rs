@@ -72,6 +72,14 @@ pub const ROWS: &[Row] = &[
     ("stopping.stop", || {
         ends_otherwise(calm(), json!({"stop": "e"}), "stop")
     }),
+    ("stopping.stop_after", || {
+        ends_otherwise(calm(), json!({"stop_after": "e"}), "stop");
+        let (text, _) = turn(&with(calm(), json!({"stop_after": "e"})));
+        assert!(
+            text.ends_with('e') && text.matches('e').count() == 1,
+            "{text:?}"
+        );
+    }),
     ("stopping.stop_tokens", || {
         let (_, plain) = turn(&with(calm(), json!({"n_probs": 1})));
         let second = plain["logprobs"][1]["id"].clone();

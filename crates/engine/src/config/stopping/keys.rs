@@ -80,6 +80,24 @@ static KEYS: &[Key] = &[
          Lists under several names are joined; a call's list replaces the load's.",
     ),
     Key::new(
+        "stop_after",
+        Kind::Strings {
+            shape: list::Strings {
+                most: 64,
+                max_bytes: 1024,
+                or_one: true,
+                joined: false,
+            },
+            get: |config| &config.stopping.stop_after,
+            set: |config, texts| config.stopping.stop_after = texts,
+        },
+    )
+    .per_call()
+    .about(
+        "As stop, but the text that ends the answer stays in it. Where texts of both kinds \
+         match, the one that begins first counts.",
+    ),
+    Key::new(
         "stop_tokens",
         Kind::Tokens {
             most: 64,

@@ -1,0 +1,306 @@
+//! A turn on a raw prompt, whose pieces its caller fetches when it wants them.
+//!
+//! The prompt is template text that its author wrote out: no history, no system message, no template. What a context
+//! keeps from one prompt to the next are the cells of their common beginning.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::lease::Lease;
+use super::metadata::{Facts, metadata};
+use super::prepare::prepare_raw;
+use super::serving::Serving;
+use super::turn::{How, Submitted, class_of, nothing, submit, waited};
+use super::{Backend, lines};
+use crate::chat::session::Turn;
+use crate::chat::turnstile::Place;
+use crate::chat::{Session, TurnResult};
+use crate::config::{ArgumentsMode, TokenLimit};
+use crate::error::{Error, Result};
+use crate::scheduler::{Outcome, Piece, SessionKey};
+use crate::stopping::Verdict;
+
+/// A raw prompt.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    /// Template text: special texts in it are special tokens. The beginning-of-text token is added where the model wants
+    /// one.
+    pub text: Arc<str>,
+    /// The turn's own configuration: a JSON object with what a call may set.
+    pub config: Option<Arc<[u8]>>,
+    /// Whether the answer is wanted piece by piece; else it comes whole.
+    pub in_pieces: bool,
+}
+
+/// A turn under way. Dropping it before its end cancels it. The engine goes on while nobody fetches.
+pub struct Completion {
+    backend: Arc<Backend>,
+    context: u32,
+    session: Arc<Session>,
+    prompt: Prompt,
+    asked: Instant,
+    is_accepted: bool,
+    cancelled: Arc<AtomicBool>,
+    text: String,
+    state: State,
+    _turn: Turn,
+    _place: Place,
+}
+
+enum State {
+    /// Not handed to a version of the model, or not to the next one.
+    Waiting(Weak<Serving>),
+    Running(Running),
+    Ended {
+        metadata: Value,
+        is_full: bool,
+    },
+    /// An error was answered, or is to be.
+    Failed(Error),
+}
+
+struct Running {
+    lease: Lease,
+    submitted: Submitted,
+    seed: u32,
+    cached: usize,
+    completion_tokens: usize,
+}
+
+impl Backend {
+    /// Starts a turn on a raw prompt. The conversation of the context stays as it is, and its result is this turn's.
+    ///
+    /// Waits for the turns before it on the context, not for its own. Errors: `UnknownContext`, `NoModel`, `Timeout`,
+    /// `QueueFull`; `PromptTooLong`; `InvalidArgument` for a configuration that does not hold or an empty prompt.
+    pub fn complete(self: &Arc<Self>, context: u32, prompt: Prompt) -> Result<Completion> {
+        let _call = self.enter()?;
+        let session = self.session(context)?;
+        self.check_model(&session)?;
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let turn = session
+            .begin(&cancelled)
+            .ok_or(Error::UnknownContext(context))?;
+        let place = session.turnstile.join();
+        let asked = Instant::now();
+        let deadline = asked + self.settings().config.backend.default_task_timeout;
+        if !place.enter(deadline, || cancelled.load(Ordering::Relaxed)) {
+            return Err(match cancelled.load(Ordering::Relaxed) {
+                true => Error::Cancelled,
+                false => waited(asked.elapsed()),
+            });
+        }
+        let mut completion = Completion {
+            backend: self.clone(),
+            context,
+            session,
+            prompt,
+            asked,
+            is_accepted: false,
+            cancelled,
+            text: String::new(),
+            state: State::Waiting(Weak::new()),
+            _turn: turn,
+            _place: place,
+        };
+        match completion.hand_in() {
+            Ok(()) => Ok(completion),
+            Err(error) => {
+                lines::failed(context, &completion.session, &error);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Completion {
+    /// Waits for the next whole characters of the answer; `None` at its end. Text that may still turn out to belong to a
+    /// stop string waits.
+    ///
+    /// Errors: `Cancelled`, `Timeout`, `Engine`, `Closing`; the same again whenever it is asked afterwards.
+    pub fn next_piece(&mut self) -> Result<Option<String>> {
+        let backend = self.backend.clone();
+        let _call = backend.enter()?;
+        let next = self.advance();
+        if let Err(error) = &next {
+            if !matches!(self.state, State::Failed(_)) {
+                lines::failed(self.context, &self.session, error);
+            }
+            self.state = State::Failed(error.clone());
+        }
+        next
+    }
+
+    /// The answer as far as it was fetched.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the answer has ended, with or without an error.
+    pub fn is_ended(&self) -> bool {
+        matches!(self.state, State::Ended { .. } | State::Failed(_))
+    }
+
+    /// Whether it ended because the context was full.
+    pub fn is_context_full(&self) -> bool {
+        matches!(self.state, State::Ended { is_full: true, .. })
+    }
+
+    /// What is known of the turn: the document of [`Backend::output`] once it has ended, else its counts so far.
+    pub fn metadata(&self) -> Value {
+        match &self.state {
+            State::Ended { metadata, .. } => metadata.clone(),
+            State::Running(running) => json!({
+                "prompt_tokens": running.submitted.prompt_tokens,
+                "cached_tokens": running.cached,
+                "completion_tokens": running.completion_tokens,
+            }),
+            State::Waiting(_) | State::Failed(_) => json!({}),
+        }
+    }
+
+    fn advance(&mut self) -> Result<Option<String>> {
+        loop {
+            let running = match &mut self.state {
+                State::Ended { .. } => return Ok(None),
+                State::Failed(error) => return Err(error.clone()),
+                State::Waiting(_) => {
+                    self.hand_in()?;
+                    continue;
+                }
+                State::Running(running) => running,
+            };
+            match running.submitted.ticket.next()? {
+                Piece::Started { cached_tokens } => running.cached = cached_tokens,
+                Piece::Text {
+                    text,
+                    completion_tokens,
+                } => {
+                    running.completion_tokens = completion_tokens;
+                    self.text.push_str(&text);
+                    return Ok(Some(text));
+                }
+                Piece::Done(outcome) => {
+                    // A rule may cut text that has left already; what has left stays with its reader.
+                    let rest = outcome.text.get(self.text.len()..).map(str::to_owned);
+                    self.end(*outcome);
+                    let rest = rest.filter(|rest| !rest.is_empty());
+                    self.text.extend(rest.as_deref());
+                    return Ok(rest);
+                }
+                // The next lease is of the version that took over, or says that there is none.
+                Piece::Failed(Error::Replaced) => {
+                    let version = Arc::downgrade(running.lease.serving());
+                    self.is_accepted = true;
+                    self.state = State::Waiting(version);
+                }
+                Piece::Failed(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Prepares the turn for the version that serves now, and hands it over.
+    fn hand_in(&mut self) -> Result<()> {
+        let (backend, session) = (self.backend.clone(), self.session.clone());
+        let timeout = backend.settings().config.backend.default_task_timeout;
+        let mut before = match &self.state {
+            State::Waiting(version) => version.clone(),
+            _ => Weak::new(),
+        };
+        // A turn that had begun begins to wait anew.
+        let deadline = match self.is_accepted {
+            true => Instant::now() + timeout,
+            false => self.asked + timeout,
+        };
+        loop {
+            let lease =
+                backend.patient_lease(&session, deadline, &self.cancelled, self.is_accepted)?;
+            let serving = lease.serving().clone();
+            if self.is_accepted && before.ptr_eq(&Arc::downgrade(&serving)) {
+                // It takes nothing any more, and none has come in its place.
+                return Err(Error::Internal(
+                    "the engine thread of the model ended".into(),
+                ));
+            }
+            let call = self.prompt.config.as_deref();
+            let settings = backend.call_settings(&serving, ArgumentsMode::Eight, call)?;
+            let how = How {
+                since: self.asked,
+                is_accepted: self.is_accepted,
+                deadline,
+                cancelled: self.cancelled.clone(),
+                class: class_of(&session, &serving, &settings),
+                deterministic: settings.sampling.deterministic,
+                stream: self.prompt.in_pieces,
+            };
+            let is_nothing = matches!(settings.token_limit(), TokenLimit::AtMost(0));
+            let (seed, ready) = {
+                let own = *session.memory.lock();
+                let (serving, text) = (serving.clone(), self.prompt.text.clone());
+                let store = backend.store.clone();
+                let key = serving.engine.key(SessionKey(session.id));
+                backend.workers.run(move || {
+                    if !settings.sampling.deterministic {
+                        // What was kept in a file is read here, so that the engine thread need not wait for it.
+                        store.stage(key);
+                    }
+                    prepare_raw(&serving, &text, &settings, &own)
+                })?
+            };
+            if is_nothing {
+                let outcome = nothing(&ready);
+                self.close(outcome, &lease, seed);
+                return Ok(());
+            }
+            match submit(&serving, &session, ready, how) {
+                Err(Error::Replaced) => {
+                    self.is_accepted = true;
+                    before = Arc::downgrade(&serving);
+                }
+                Err(error) => return Err(error),
+                Ok(submitted) => {
+                    self.state = State::Running(Running {
+                        lease,
+                        submitted,
+                        seed,
+                        cached: 0,
+                        completion_tokens: 0,
+                    });
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        let running = std::mem::replace(&mut self.state, State::Waiting(Weak::new()));
+        if let State::Running(running) = running {
+            self.close(outcome, &running.lease, running.seed);
+        }
+    }
+
+    /// Keeps the result of a turn that has ended.
+    fn close(&mut self, outcome: Outcome, lease: &Lease, seed: u32) {
+        let serving = lease.serving();
+        let facts = Facts {
+            turns_dropped: 0,
+            seed,
+            session: self.session.name.as_deref(),
+            context: self.context,
+        };
+        let metadata = metadata(&outcome, &facts, serving);
+        lines::completed(self.context, &self.session, serving.graph, &outcome);
+        let used = outcome.prompt_tokens - outcome.tokens_dropped + outcome.completion_tokens;
+        self.session.set_used(used);
+        self.session.set_result(TurnResult {
+            text: outcome.text.as_str().into(),
+            metadata: metadata.clone(),
+        });
+        self.state = State::Ended {
+            metadata,
+            is_full: outcome.verdict == Verdict::ContextFull,
+        };
+    }
+}
