@@ -6,6 +6,7 @@
 mod aliases;
 mod changes;
 mod contexts;
+mod embedding;
 mod fleet;
 mod gate;
 mod jobs;
@@ -36,6 +37,7 @@ use std::time::Instant;
 use parking_lot::{Mutex, RwLock};
 
 pub use contexts::ContextId;
+pub use embedding::Embedding;
 pub use jobs::LoadId;
 pub use load::{OnProgress, Target};
 pub use report::StatusKind;

@@ -32,7 +32,8 @@ mod status;
 mod backend;
 
 pub use backend::{
-    Backend, ContextId, GraphId, LoadId, OnPiece, OnProgress, Options, StatusKind, Target, Usage,
+    Backend, ContextId, Embedding, GraphId, LoadId, OnPiece, OnProgress, Options, StatusKind,
+    Target, Usage,
 };
 pub use config::{Overflow, SessionMemory, reference as config_reference, schema as config_schema};
 pub use error::{ContextNeed, Error, Result};
