@@ -32,7 +32,7 @@ mod status;
 mod backend;
 
 pub use backend::{
-    Backend, Completion, ContextId, GraphId, LoadId, OnPiece, OnProgress, Options, Prompt,
+    Backend, Completion, ContextId, Embedding, GraphId, LoadId, OnPiece, OnProgress, Options, Prompt,
     StatusKind, Target, Usage,
 };
 pub use config::{Overflow, SessionMemory, reference as config_reference, schema as config_schema};

@@ -42,7 +42,8 @@ pub(crate) use tests::forge;
 
 pub(crate) use batch::Batch;
 pub(crate) use context::{
-    Context, ContextParams, DecodeFailure, FlashAttention, KvType, Rope, RopeScaling,
+    Context, ContextParams, DecodeFailure, Embedding, FlashAttention, KvType, Pooling, Rope,
+    RopeScaling,
 };
 pub(crate) use ffi::DEAD_END_TEXT;
 pub(crate) use grammar::json_schema_to_grammar;

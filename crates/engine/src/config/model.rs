@@ -1,11 +1,13 @@
 //! Section `model`: how a model is loaded and run.
 
+mod embedding;
 mod keys;
 mod lora;
 mod rope;
 
 use super::value::{TokenLimit, Word};
 
+pub use embedding::{Attention, Pooling};
 pub(super) use keys::SECTION;
 use lora::Lora;
 pub use rope::{Rope, RopeScaling};
@@ -55,6 +57,12 @@ pub struct ModelSettings {
     pub rope: Rope,
     /// Adapters, in the order in which they were written.
     pub lora: Vec<Lora>,
+    /// It embeds texts.
+    pub embedding: bool,
+    /// How a text's tokens become one embedding.
+    pub pooling: Pooling,
+    /// What a token sees while a text is embedded.
+    pub attention: Attention,
     /// NUMA placement; process-wide, the first load decides.
     pub numa: Numa,
     /// Template text or built-in name; `None`: the model's own.
@@ -92,6 +100,9 @@ impl Default for ModelSettings {
             flash_attn: FlashAttention::Auto,
             rope: Rope::default(),
             lora: Vec::new(),
+            embedding: false,
+            pooling: Pooling::Model,
+            attention: Attention::Model,
             numa: Numa::Off,
             chat_template: None,
             version: None,

@@ -162,6 +162,14 @@ unsafe extern "C" {
         err: *mut c_char,
         cap: usize,
     ) -> i32;
+    pub(super) fn engine_embedding(
+        ctx: *mut sys::llama_context,
+        seq: i32,
+        index: i32,
+        out: *mut *const f32,
+        err: *mut c_char,
+        cap: usize,
+    ) -> i32;
     pub(super) fn engine_memory_clear(
         ctx: *mut sys::llama_context,
         err: *mut c_char,

@@ -17,13 +17,32 @@ use crate::error::{Error, Result};
 
 use header::Header;
 
+/// A model's files, all of them checked.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// The first one is the one that was named.
+    pub(crate) files: Vec<PathBuf>,
+    /// It has a head that gives texts a score.
+    pub(crate) ranks: bool,
+    /// It looks positions up in a table, which has as many as it was trained for.
+    pub(crate) tabulates: bool,
+}
+
 /// Checks the file at `path`, and its further parts if it is the first part of a split model. Returns all of them.
 ///
 /// Errors: `Load`, with the path and the reason. The file may still change afterwards; a model file that is written
 /// while it is loaded is the caller's mistake.
-pub(crate) fn check(path: &Path) -> Result<Vec<PathBuf>> {
-    let (files, _) = walk_all(path)?;
-    Ok(files)
+pub(crate) fn check(path: &Path) -> Result<Checked> {
+    let (files, headers) = walk_all(path)?;
+    let has = |name: &str| {
+        let mut tensors = headers.iter().flat_map(|header| &header.tensors);
+        tensors.any(|tensor| tensor.name == name)
+    };
+    Ok(Checked {
+        files,
+        ranks: has("cls.weight") || has("cls.output.weight"),
+        tabulates: has("position_embd.weight"),
+    })
 }
 
 /// Checks the LoRA adapter at `path` for the model at `model`, which is checked too. Errors: as for [`check`].

@@ -36,6 +36,8 @@ pub(crate) struct Model {
     n_ctx_train: u32,
     /// Freed by llama.cpp with the model.
     adapters: Vec<Adapter>,
+    ranks: bool,
+    tabulates: bool,
     /// Its tensors have no memory: it can be asked, and cannot compute.
     is_outline: bool,
     /// What a walk over the whole vocabulary found, once somebody asked.
@@ -85,7 +87,7 @@ impl Model {
         progress: &mut dyn FnMut(f32) -> bool,
     ) -> Result<Model> {
         runtime::init();
-        gguf::check(path)?;
+        let checked = gguf::check(path)?;
         let shown = path.display();
         let c_path = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| Error::Load(format!("file not found: {shown}")))?;
@@ -123,6 +125,8 @@ impl Model {
             n_gpu_layers: 0,
             n_ctx_train: 0,
             adapters: Vec::new(),
+            ranks: checked.ranks,
+            tabulates: checked.tabulates,
             is_outline,
             walked: Walked::default(),
         });
@@ -290,6 +294,26 @@ impl Model {
             // SAFETY: as above; the key is NUL-terminated, the buffer has `room` bytes.
             unsafe { sys::llama_model_meta_val_str(self.as_ptr(), key.as_ptr(), buffer, room) }
         })
+    }
+
+    /// Whether it looks positions up in a table: there are none beyond the trained context.
+    pub(crate) fn tabulates_positions(&self) -> bool {
+        self.tabulates
+    }
+
+    /// Whether it has a head that gives texts a score.
+    pub(crate) fn ranks(&self) -> bool {
+        self.ranks
+    }
+
+    /// The width of an embedding, which is a score's where it is one.
+    pub(super) fn n_embd_out(&self, is_score: bool) -> u32 {
+        match is_score {
+            // SAFETY: as above.
+            true => unsafe { sys::llama_model_n_cls_out(self.as_ptr()) },
+            // SAFETY: as above.
+            false => unsigned(unsafe { sys::llama_model_n_embd_out(self.as_ptr()) }),
+        }
     }
 
     /// Whether the model has an encoder, which this engine does not run.

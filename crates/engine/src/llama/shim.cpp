@@ -95,6 +95,14 @@ int32_t engine_logits(llama_context * ctx, int32_t index, const float ** out, ch
     });
 }
 
+int32_t engine_embedding(llama_context * ctx, llama_seq_id seq, int32_t index, const float ** out, char * err,
+                         size_t cap) {
+    return guarded(err, cap, [&] {
+        *out = seq < 0 ? llama_get_embeddings_ith(ctx, index) : llama_get_embeddings_seq(ctx, seq);
+        return ENGINE_OK;
+    });
+}
+
 int32_t engine_memory_clear(llama_context * ctx, char * err, size_t cap) {
     return guarded(err, cap, [&] {
         llama_memory_clear(llama_get_memory(ctx), true);

@@ -45,6 +45,10 @@ int32_t engine_decode(struct llama_context * ctx, const struct llama_batch * bat
                       size_t cap);
 int32_t engine_logits(struct llama_context * ctx, int32_t index, const float ** out, char * err, size_t cap);
 
+// The values of a sequence, or with `seq` -1 those of entry `index`; null where there are none.
+int32_t engine_embedding(struct llama_context * ctx, llama_seq_id seq, int32_t index, const float ** out, char * err,
+                         size_t cap);
+
 int32_t engine_memory_clear(struct llama_context * ctx, char * err, size_t cap);
 int32_t engine_seq_rm(struct llama_context * ctx, llama_seq_id seq, llama_pos from, llama_pos to, bool * out,
                       char * err, size_t cap);

@@ -9,6 +9,7 @@ mod support;
 mod adapters;
 mod context;
 mod differential;
+mod embedding;
 mod files;
 mod hostile;
 mod placement;

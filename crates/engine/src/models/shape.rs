@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::profile::kv_bytes_per_token;
 use crate::config::{self, Config, KvMode};
 use crate::llama::{
-    self, ContextParams, CpuExperts, FlashAttention, KvType, Model, ModelParams, Rope, RopeScaling,
-    SplitMode, ThreadCounts,
+    self, ContextParams, CpuExperts, Embedding, FlashAttention, KvType, Model, ModelParams,
+    Pooling, Rope, RopeScaling, SplitMode, ThreadCounts,
 };
 use crate::{machine, memory};
 
@@ -47,7 +47,12 @@ pub struct Plan {
 /// words what is not as it was asked for.
 pub fn plan(config: &Config, weights: &Model, beside: Beside, notes: &mut Vec<String>) -> Plan {
     let trained = weights.n_ctx_train();
-    let reach = reach(&config.model.rope, trained).filter(|reach| *reach > 0);
+    let reach = match weights.tabulates_positions() {
+        // There is nothing to rotate, and nothing beyond the table.
+        true => Some(trained),
+        false => reach(&config.model.rope, trained),
+    };
+    let reach = reach.filter(|reach| *reach > 0);
     let session_tokens = match (config.model.ctx_size, reach) {
         (0, _) => trained,
         (wanted, Some(reach)) if wanted > reach => {
@@ -180,8 +185,57 @@ pub fn context_params(
         rope: rope(&m.rope),
         offload_kv: m.kv_offload,
         adapter_scales: m.lora.iter().map(|lora| lora.scale).collect(),
+        embedding: None,
         kv_unified: plan.unified,
         is_shy: beside.is_busy,
+    }
+}
+
+/// The context that embeds beside one of the shape `params`, if the configuration wants one: for one text at a time,
+/// which is evaluated as a whole.
+pub fn embedding_params(
+    config: &Config,
+    plan: &Plan,
+    params: &ContextParams,
+) -> Option<ContextParams> {
+    let most = config.model.batch_size.min(plan.session_tokens);
+    config.model.embedding.then(|| ContextParams {
+        n_ctx: most,
+        n_batch: most,
+        n_ubatch: most,
+        n_seq_max: 1,
+        n_outputs_max: 0,
+        kv_unified: true,
+        embedding: Some(embedding(&config.model)),
+        ..params.clone()
+    })
+}
+
+/// The shape `params` for a model that cannot generate: it is never used, and as small as it can be.
+pub fn idle_params(config: &Config, params: &ContextParams) -> ContextParams {
+    ContextParams {
+        n_batch: params.n_seq_max,
+        n_ubatch: params.n_seq_max,
+        embedding: Some(embedding(&config.model)),
+        ..params.clone()
+    }
+}
+
+fn embedding(model: &config::ModelSettings) -> Embedding {
+    Embedding {
+        pooling: match model.pooling {
+            config::Pooling::Model => Pooling::Model,
+            config::Pooling::None => Pooling::None,
+            config::Pooling::Mean => Pooling::Mean,
+            config::Pooling::Cls => Pooling::Cls,
+            config::Pooling::Last => Pooling::Last,
+            config::Pooling::Rank => Pooling::Rank,
+        },
+        causal: match model.attention {
+            config::Attention::Model => None,
+            config::Attention::Causal => Some(true),
+            config::Attention::NonCausal => Some(false),
+        },
     }
 }
 

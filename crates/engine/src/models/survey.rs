@@ -7,7 +7,7 @@ use super::label::label;
 use super::load::{files, init};
 use super::profile::{Profile, Sizes, Vocabulary};
 use super::room::Bytes;
-use super::shape::{self, Beside, context_params, model_params};
+use super::shape::{self, Beside, context_params, embedding_params, model_params};
 use super::source::Source;
 use super::weights;
 use crate::config::Config;
@@ -40,7 +40,12 @@ pub fn survey(source: &Source, config: &Config, beside: Beside) -> Result<Survey
     let mut notes = Vec::new();
     let plan = shape::plan(config, &outline, beside, &mut notes);
     let shape = context_params(config, &outline, &plan, beside, &mut notes);
-    let memory = context::measure(&outline, &shape)?;
+    let mut memory = context::measure(&outline, &shape)?;
+    if let Some(embedding) = embedding_params(config, &plan, &shape) {
+        let beside = context::measure(&outline, &embedding)?;
+        memory.context += beside.context;
+        memory.compute += beside.compute;
+    }
     let sizes = Sizes {
         session_tokens: plan.session_tokens,
         disk_bytes: identity::bytes(&files)?,

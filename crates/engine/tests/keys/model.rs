@@ -26,6 +26,15 @@ fn prompt(more: Value) -> u64 {
     metadata(&backend, c)["prompt_tokens"].as_u64().unwrap()
 }
 
+/// What a greeting is to an embedding model under those keys.
+fn embedded(more: Value) -> Vec<f32> {
+    let backend = loaded(&greedy(
+        json!({"model": with(json!({"embedding": true}), more)}),
+    ));
+    let c = open(&backend);
+    backend.embed(c, "Hello there.".into(), 2).unwrap().values
+}
+
 pub const ROWS: &[Row] = &[
     ("model.n_predict", || {
         let tokens = |more: Value| {
@@ -168,6 +177,32 @@ pub const ROWS: &[Row] = &[
             let refused = refused.unwrap_err().to_string();
             assert!(refused.contains(missing), "{refused}");
         }
+    }),
+    ("model.embedding", || {
+        let embeds = |on: bool| {
+            let backend = loaded(&greedy(model("embedding", on)));
+            let c = open(&backend);
+            backend.embed(c, "Hello.".into(), 2).is_ok()
+        };
+        assert!(embeds(true) && !embeds(false));
+    }),
+    ("model.pooling", || {
+        let mean = embedded(json!({"pooling": "mean"}));
+        let last = embedded(json!({"pooling": "last"}));
+        let plain = embedded(json!({}));
+        assert_ne!(mean, plain);
+        assert_ne!(embedded(json!({"pooling": "cls"})), plain);
+        assert_eq!(last, embedded(json!({"pooling": "none"})));
+        assert_eq!(last, plain, "pocket models have no way of their own");
+        let config = greedy(json!({"model": {"embedding": true, "pooling": "rank"}}));
+        let refused = unloaded("{}").load_file(&pocket("a"), Some(config.as_bytes()), None);
+        assert!(refused.unwrap_err().to_string().contains("no head"));
+    }),
+    ("model.attention", || {
+        let causal = embedded(json!({"pooling": "cls", "attention": "causal"}));
+        assert_eq!(causal, embedded(json!({"pooling": "cls"})));
+        let all = json!({"pooling": "cls", "attention": "non_causal"});
+        assert_ne!(causal, embedded(all), "the first token sees the others");
     }),
     ("model.use_mmap", || {
         // A file of its own: weights that others have loaded are shared.

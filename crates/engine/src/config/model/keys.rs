@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CacheType, FlashAttention, Numa, SplitMode, lora, rope};
+use super::{CacheType, FlashAttention, Numa, SplitMode, embedding, lora, rope};
 use crate::config::key::{Flat, Ints, Key, Kind, Section};
 use crate::config::reading::Reading;
 use crate::config::value::{self, TokenLimit, Word, Wrong, put, type_of, words};
@@ -20,7 +20,7 @@ pub(in crate::config) static SECTION: Section = Section {
     name: "model",
     aliases: &[],
     about: "How a model is loaded and run.",
-    lists: &[KEYS, rope::KEYS, lora::KEYS, PLUGIN_WORLD],
+    lists: &[KEYS, rope::KEYS, lora::KEYS, embedding::KEYS, PLUGIN_WORLD],
 };
 
 static KEYS: &[Key] = &[
@@ -281,7 +281,6 @@ static KEYS: &[Key] = &[
 
 /// Known from there, without a function here.
 static PLUGIN_WORLD: &[Key] = &[
-    Key::new("embedding", Kind::NoEffect).about("Key of the wasi-nn plugin world."),
     Key::new("image", Kind::NoEffect).about("Key of the wasi-nn plugin world."),
     Key::new("mmproj", Kind::NoEffect).about("Key of the wasi-nn plugin world."),
     Key::new("warmup", Kind::NoEffect).about("Key of the wasi-nn plugin world."),

@@ -7,7 +7,7 @@ use llama_cpp_sys_2 as sys;
 use crate::error::{Error, Result};
 
 use super::super::{Model, capacity, exit, ffi, log, runtime};
-use super::{ContextParams, FlashAttention, MemoryBreakdown, check_kind, signed};
+use super::{ContextParams, FlashAttention, MemoryBreakdown, Pooling, check_kind, signed};
 
 /// An owned `llama_context`. The model outlives it by the owner's share of it.
 pub(super) struct Raw(NonNull<sys::llama_context>);
@@ -42,6 +42,15 @@ impl Raw {
         params.rope.fill(&mut raw_params);
         raw_params.offload_kqv = params.offload_kv;
         raw_params.kv_unified = params.kv_unified;
+        if let Some(embedding) = params.embedding {
+            if embedding.pooling == Pooling::Rank && !model.ranks() {
+                return Err(Error::Load(format!(
+                    "no context: {} has no head that gives a text a score (pooling rank)",
+                    model.description()
+                )));
+            }
+            embedding.fill(&mut raw_params);
+        }
         let mut raw = std::ptr::null_mut();
         // The end of the process waits for this call.
         let _reading = exit::Reading::begin()

@@ -176,6 +176,55 @@ impl Rope {
     }
 }
 
+/// How the values of a text's tokens become those of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pooling {
+    /// As the model says; the last token's where it says nothing.
+    Model,
+    /// Not: the last token's.
+    None,
+    /// The mean of all.
+    Mean,
+    /// The first token's.
+    Cls,
+    /// The last token's.
+    Last,
+    /// A score by the model's head for it.
+    Rank,
+}
+
+/// How a context embeds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Embedding {
+    /// How the values of a text's tokens become those of the text.
+    pub(crate) pooling: Pooling,
+    /// Whether a token sees only those before it; `None`: as the model says.
+    pub(crate) causal: Option<bool>,
+}
+
+impl Embedding {
+    /// Writes it into `raw`.
+    pub(super) fn fill(self, raw: &mut sys::llama_context_params) {
+        raw.embeddings = true;
+        raw.pooling_type = match self.pooling {
+            Pooling::Model => sys::LLAMA_POOLING_TYPE_UNSPECIFIED,
+            Pooling::None => sys::LLAMA_POOLING_TYPE_NONE,
+            Pooling::Mean => sys::LLAMA_POOLING_TYPE_MEAN,
+            Pooling::Cls => sys::LLAMA_POOLING_TYPE_CLS,
+            Pooling::Last => sys::LLAMA_POOLING_TYPE_LAST,
+            Pooling::Rank => sys::LLAMA_POOLING_TYPE_RANK,
+        };
+        raw.attention_type = match self.causal {
+            None => sys::LLAMA_ATTENTION_TYPE_UNSPECIFIED,
+            Some(true) => sys::LLAMA_ATTENTION_TYPE_CAUSAL,
+            Some(false) => sys::LLAMA_ATTENTION_TYPE_NON_CAUSAL,
+        };
+        // What is pooled, and what sees all, must be in one graph.
+        raw.n_ubatch = raw.n_batch;
+        raw.n_outputs_max = raw.n_batch.max(raw.n_seq_max);
+    }
+}
+
 /// The shape of a context.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ContextParams {
@@ -205,6 +254,8 @@ pub(crate) struct ContextParams {
     pub(crate) offload_kv: bool,
     /// How much of each of the model's adapters counts, in their order; those beyond the list do not.
     pub(crate) adapter_scales: Vec<f32>,
+    /// It embeds: every token of a batch is an output, and a batch is one graph. `None`: it generates.
+    pub(crate) embedding: Option<Embedding>,
     /// One pool of cells for all sequences, instead of an equal share for each.
     pub(crate) kv_unified: bool,
     /// Other models compute on this machine: what is tried out at creation is computed by one thread.
@@ -216,6 +267,7 @@ impl ContextParams {
     pub(super) fn outputs(&self) -> u32 {
         let n_batch = self.n_batch.min(self.n_ctx);
         match self.n_outputs_max {
+            _ if self.embedding.is_some() => n_batch,
             0 => n_batch,
             count => count.min(n_batch),
         }

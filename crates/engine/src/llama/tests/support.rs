@@ -56,6 +56,7 @@ pub(super) fn context_params() -> ContextParams {
         rope: Rope::MODEL,
         offload_kv: true,
         adapter_scales: Vec::new(),
+        embedding: None,
         kv_unified: true,
         is_shy: false,
     }
