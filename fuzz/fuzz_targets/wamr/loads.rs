@@ -118,7 +118,7 @@ impl Host<'_> {
             },
             code,
         );
-        if self.world.is_calm && self.world.is_alone && !self.is_refused(ctx) {
+        if self.world.is_calm && self.world.is_alone && !self.may_be_refused(ctx) {
             if !is_taken {
                 assert_eq!(code, INVALID_ENCODING, "load took encoding {encoding}");
             } else if !is_whole && builder.is_right && builders.is_right {

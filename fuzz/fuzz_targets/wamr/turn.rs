@@ -25,7 +25,7 @@ pub struct Target {
     pub size: Place,
     /// The outcome can only be that an argument is wrong.
     pub is_bad: bool,
-    pub before: Vec<u8>,
+    pub before: Vec<u64>,
 }
 
 impl Host<'_> {
