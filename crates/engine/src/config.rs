@@ -37,7 +37,7 @@ pub use events::Events;
 pub use finding::{Code, Finding};
 pub use logging::{Level, Logging};
 pub use memory::{CacheStrategy, Memory, Overflow, SessionMemory};
-pub use model::{CacheType, FlashAttention, ModelSettings, Numa};
+pub use model::{CacheType, FlashAttention, ModelSettings, Numa, Rope, RopeScaling, SplitMode};
 pub use performance::{KvMode, Performance};
 pub use priority::Priority;
 pub use reference::reference;

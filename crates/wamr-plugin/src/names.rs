@@ -123,7 +123,8 @@ impl Names {
         };
         let root = root.and_then(|text| read_root(text, &mut wrong));
         if policy == Policy::Root && root.is_none() {
-            wrong.push("WASI_NN_MODEL_POLICY is root without a usable WASI_NN_MODEL_ROOT: no path is allowed".to_owned());
+            let said = "WASI_NN_MODEL_POLICY is root without a usable root: no path is allowed";
+            wrong.push(said.to_owned());
         }
         let names = Names {
             registry,

@@ -24,7 +24,7 @@ use create::Raw;
 
 pub(crate) use create::measure;
 pub(crate) use memory::Removal;
-pub(crate) use params::{ContextParams, FlashAttention, KvType};
+pub(crate) use params::{ContextParams, FlashAttention, KvType, Rope, RopeScaling};
 
 /// Bytes that a context and its model hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,9 @@
 //!
 //! Owns the `llama_model` pointer. Knows neither contexts nor where the file came from.
 
+mod adapter;
+mod params;
+
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::fs::File;
 use std::io::Write;
@@ -18,27 +21,21 @@ use crate::error::{Error, Result};
 
 use super::vocab::Walked;
 use super::{Vocab, VocabKind, exit, ffi, gguf, log, runtime};
+use adapter::Adapter;
 
-/// How a model is brought into memory.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct ModelParams {
-    /// Layers moved to a GPU, `None` or a negative number for all; without a GPU in the build it has no effect.
-    pub(crate) n_gpu_layers: Option<i32>,
-    /// The device for what is not split, from 0.
-    pub(crate) main_gpu: i32,
-    /// Shares of the model per device; empty for an automatic split.
-    pub(crate) tensor_split: Vec<f32>,
-    /// Map the file instead of reading it.
-    pub(crate) use_mmap: bool,
-    /// Keep the weights from being swapped out; a failure to lock is a warning in the log.
-    pub(crate) use_mlock: bool,
-}
+#[cfg(test)]
+pub(super) use params::expert_pattern;
+pub(crate) use params::{CpuExperts, ModelParams, SplitMode};
 
 /// A loaded model. Used as `Arc<Model>`: contexts and vocabularies hold it, the last one frees it.
 #[derive(Debug)]
 pub(crate) struct Model {
     raw: NonNull<sys::llama_model>,
     n_gpu_layers: u32,
+    /// As the file says: llama.cpp changes its own copy when a context stretches positions.
+    n_ctx_train: u32,
+    /// Freed by llama.cpp with the model.
+    adapters: Vec<Adapter>,
     /// Its tensors have no memory: it can be asked, and cannot compute.
     is_outline: bool,
     /// What a walk over the whole vocabulary found, once somebody asked.
@@ -92,7 +89,10 @@ impl Model {
         let shown = path.display();
         let c_path = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| Error::Load(format!("file not found: {shown}")))?;
-        let split = tensor_split(params)?;
+        for adapter in &params.adapters {
+            gguf::check_adapter(adapter, path)?;
+        }
+        let arrays = params.arrays()?;
         let mut progress = Progress {
             report: progress,
             cancelled: false,
@@ -100,17 +100,12 @@ impl Model {
         };
         // SAFETY: no arguments; returns a struct by value.
         let mut raw_params = unsafe { sys::llama_model_default_params() };
-        raw_params.n_gpu_layers = params.n_gpu_layers.unwrap_or(-1);
-        raw_params.main_gpu = params.main_gpu;
-        raw_params.tensor_split = split.as_ref().map_or(std::ptr::null(), |s| s.as_ptr());
+        params.fill(&mut raw_params, &arrays);
         raw_params.no_alloc = is_outline;
-        raw_params.load_mode = match (params.use_mmap, params.use_mlock) {
-            _ if is_outline => sys::LLAMA_LOAD_MODE_NONE,
-            (true, true) => sys::LLAMA_LOAD_MODE_MMAP_MLOCK,
-            (true, false) => sys::LLAMA_LOAD_MODE_MMAP,
-            (false, true) => sys::LLAMA_LOAD_MODE_MLOCK,
-            (false, false) => sys::LLAMA_LOAD_MODE_NONE,
-        };
+        if is_outline {
+            raw_params.load_mode = sys::LLAMA_LOAD_MODE_NONE;
+            raw_params.check_tensors = false;
+        }
         raw_params.progress_callback = Some(report_progress);
         raw_params.progress_callback_user_data = (&raw mut progress).cast();
         let mut raw = std::ptr::null_mut();
@@ -118,7 +113,7 @@ impl Model {
         let _reading = exit::Reading::begin().ok_or_else(ending)?;
         let (loaded, lines) = log::capture(|| {
             ffi::guarded(|err, cap| {
-                // SAFETY: the path is NUL-terminated; the parameters point to `split` and `progress`, which outlive
+                // SAFETY: the path is NUL-terminated; the parameters point to `arrays` and `progress`, which outlive
                 // the call; `raw` is written on success only.
                 unsafe { ffi::engine_model_load(c_path.as_ptr(), &raw_params, &mut raw, err, cap) }
             })
@@ -126,6 +121,8 @@ impl Model {
         let model = NonNull::new(raw).map(|raw| Model {
             raw,
             n_gpu_layers: 0,
+            n_ctx_train: 0,
+            adapters: Vec::new(),
             is_outline,
             walked: Walked::default(),
         });
@@ -146,11 +143,16 @@ impl Model {
             Error::Load(format!("{shown} cannot be loaded: {reason}"))
         })?;
         model.n_gpu_layers = model.offloaded(params.n_gpu_layers);
-        let model = model;
+        // SAFETY: the model is valid.
+        model.n_ctx_train = unsigned(unsafe { sys::llama_model_n_ctx_train(model.as_ptr()) });
         if model.vocab_kind() == VocabKind::Other {
             return Err(Error::Load(format!(
                 "{shown} has a tokenizer of a kind that the engine does not read"
             )));
+        }
+        // What has no tensors has nothing to change.
+        for path in params.adapters.iter().filter(|_| !is_outline) {
+            model.adapters.push(Adapter::load(model.raw, path)?);
         }
         Ok(model)
     }
@@ -193,13 +195,12 @@ impl Model {
 
     /// The context length that the model was trained with, in tokens.
     pub(crate) fn n_ctx_train(&self) -> u32 {
-        // SAFETY: the pointer is valid for the life of `self`.
-        unsigned(unsafe { sys::llama_model_n_ctx_train(self.as_ptr()) })
+        self.n_ctx_train
     }
 
     /// Layers.
     pub(crate) fn n_layer(&self) -> u32 {
-        // SAFETY: as above.
+        // SAFETY: the pointer is valid for the life of `self`.
         unsigned(unsafe { sys::llama_model_n_layer(self.as_ptr()) })
     }
 
@@ -320,6 +321,11 @@ impl Model {
         self.n_gpu_layers
     }
 
+    /// Its adapters, in the order in which they were named.
+    pub(super) fn adapters(&self) -> Vec<*mut sys::llama_adapter_lora> {
+        self.adapters.iter().map(Adapter::as_ptr).collect()
+    }
+
     pub(super) fn as_ptr(&self) -> *mut sys::llama_model {
         self.raw.as_ptr()
     }
@@ -370,36 +376,6 @@ impl Drop for Model {
 
 fn ending() -> Error {
     Error::Load("the process is ending".into())
-}
-
-/// The shares as llama.cpp wants them: one per possible device.
-fn tensor_split(params: &ModelParams) -> Result<Option<Vec<f32>>> {
-    if params.main_gpu < 0 {
-        return Err(Error::InvalidArgument(format!(
-            "main_gpu is {}, must be 0 or more",
-            params.main_gpu
-        )));
-    }
-    // SAFETY: no arguments; returns a constant of the build.
-    let devices = unsafe { sys::llama_max_devices() };
-    let shares = &params.tensor_split;
-    if shares.len() > devices {
-        return Err(Error::InvalidArgument(format!(
-            "tensor_split has {} shares, must have at most {devices}",
-            shares.len()
-        )));
-    }
-    if let Some(share) = shares.iter().find(|s| !s.is_finite() || **s < 0.0) {
-        return Err(Error::InvalidArgument(format!(
-            "tensor_split has the share {share}, must be 0 or more"
-        )));
-    }
-    if shares.iter().all(|share| *share == 0.0) {
-        return Ok(None);
-    }
-    let mut shares = shares.clone();
-    shares.resize(devices, 0.0);
-    Ok(Some(shares))
 }
 
 unsafe extern "C" fn report_progress(value: f32, data: *mut c_void) -> bool {

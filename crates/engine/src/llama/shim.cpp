@@ -40,6 +40,21 @@ int32_t engine_model_devices(const llama_model * model, int32_t * out, char * er
     });
 }
 
+int32_t engine_adapter_load(llama_model * model, const char * path, llama_adapter_lora ** out, char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        *out = llama_adapter_lora_init(model, path);
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_adapters_set(llama_context * ctx, llama_adapter_lora ** adapters, size_t count, float * scales,
+                            char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        llama_set_adapters_lora(ctx, adapters, count, scales);
+        return ENGINE_OK;
+    });
+}
+
 int32_t engine_context_new(llama_model * model, const llama_context_params * params, llama_context ** out, char * err,
                            size_t cap) {
     return guarded(err, cap, [&] {

@@ -28,6 +28,11 @@ int32_t engine_model_load(const char * path, const struct llama_model_params * p
                           char * err, size_t cap);
 int32_t engine_model_free(struct llama_model * model, char * err, size_t cap);
 int32_t engine_model_devices(const struct llama_model * model, int32_t * out, char * err, size_t cap);
+// The adapter belongs to the model, which nobody else may use yet.
+int32_t engine_adapter_load(struct llama_model * model, const char * path, struct llama_adapter_lora ** out, char * err,
+                            size_t cap);
+int32_t engine_adapters_set(struct llama_context * ctx, struct llama_adapter_lora ** adapters, size_t count,
+                            float * scales, char * err, size_t cap);
 int32_t engine_context_new(struct llama_model * model, const struct llama_context_params * params,
                            struct llama_context ** out, char * err, size_t cap);
 int32_t engine_context_free(struct llama_context * ctx, char * err, size_t cap);

@@ -6,10 +6,12 @@
 pub(crate) mod forge;
 mod support;
 
+mod adapters;
 mod context;
 mod differential;
 mod files;
 mod hostile;
+mod placement;
 mod recipes;
 mod sampling;
 mod vocab;

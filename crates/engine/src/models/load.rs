@@ -1,5 +1,6 @@
 //! From a file or bytes to weights and an execution context that has proved to work.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -63,7 +64,7 @@ pub fn bring_up(
     let begun = Instant::now();
     init(config);
     let path = source.path();
-    let files = gguf::check(path)?;
+    let files = files(path, config)?;
     let before = identity::of(&files)?;
     let how = model_params(&config.model);
     let weights = weights::load(path, before, &how, progress)?;
@@ -117,6 +118,18 @@ pub fn bring_up(
         load_time: begun.elapsed(),
         notes,
     })
+}
+
+/// The files of the model at `path` and of its adapters, all of them checked. What they hold tells it from others.
+///
+/// Errors: `Load`, with the file that is missing or wrong.
+pub fn files(path: &Path, config: &Config) -> Result<Vec<PathBuf>> {
+    let mut files = gguf::check(path)?;
+    for adapter in shape::adapters(&config.model) {
+        gguf::check_adapter(&adapter, path)?;
+        files.push(adapter);
+    }
+    Ok(files)
 }
 
 /// Creates the context. Where the system does not have the memory after all, with half of the cells, and so on.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::identity;
 use super::label::label;
-use super::load::init;
+use super::load::{files, init};
 use super::profile::{Profile, Sizes, Vocabulary};
 use super::room::Bytes;
 use super::shape::{self, Beside, context_params, model_params};
@@ -12,7 +12,7 @@ use super::source::Source;
 use super::weights;
 use crate::config::Config;
 use crate::error::Result;
-use crate::llama::{Model, Vocab, context, gguf};
+use crate::llama::{Model, Vocab, context};
 
 /// A file that was looked at.
 pub struct Survey {
@@ -33,7 +33,7 @@ pub struct Survey {
 /// Looks at `source` as `bring_up` would load it under `config`. Errors: `Load` with the reason.
 pub fn survey(source: &Source, config: &Config, beside: Beside) -> Result<Survey> {
     init(config);
-    let files = gguf::check(source.path())?;
+    let files = files(source.path(), config)?;
     let identity = identity::of(&files)?;
     let params = model_params(&config.model);
     let outline = Arc::new(Model::outline(source.path(), &params)?);

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::Row;
 use crate::common::*;
+use crate::gguf;
 use crate::proof::*;
 
 fn model(key: &str, value: impl Into<Value>) -> Value {
@@ -81,6 +82,92 @@ pub const ROWS: &[Row] = &[
             "model_params",
             "tensor_split: model.tensor_split.clone()",
         )
+    }),
+    ("model.split_mode", || {
+        shown_by(
+            "src/models/shape.rs",
+            "model_params",
+            "split_mode: match model.split_mode",
+        );
+        shown_by(
+            "src/llama/tests/placement.rs",
+            "a_mixture_says_the_same_wherever_it_is_to_lie",
+            "split_mode",
+        );
+    }),
+    ("model.kv_offload", || {
+        // Without a device all cells lie in the machine's memory.
+        shown_by(
+            "src/models/shape.rs",
+            "context_params",
+            "offload_kv: m.kv_offload",
+        );
+    }),
+    ("model.n_cpu_moe", || {
+        // Without a device experts lie in the machine's memory; which ones are named is seen where llama.cpp is asked.
+        shown_by(
+            "src/models/shape.rs",
+            "model_params",
+            "CpuExperts::First(model.n_cpu_moe)",
+        );
+        shown_by(
+            "src/llama/tests/placement.rs",
+            "experts_are_named_by_their_layers_and_nothing_else_is",
+            "CpuExperts::First(12)",
+        );
+    }),
+    ("model.cpu_moe", || {
+        shown_by(
+            "src/models/shape.rs",
+            "model_params",
+            "cpu_experts: match model.cpu_moe",
+        );
+        shown_by(
+            "src/llama/tests/placement.rs",
+            "experts_are_named_by_their_layers_and_nothing_else_is",
+            "CpuExperts::All",
+        );
+    }),
+    ("model.check_tensors", || {
+        let file = gguf::poisoned();
+        let refusal = |on: bool| {
+            let backend = unloaded(&greedy(model("check_tensors", on)));
+            let refused = backend.load_file(&file.0, None, None).unwrap_err();
+            refused.to_string()
+        };
+        // Such a model is refused in any case: unchecked, once it has computed.
+        assert!(refusal(true).contains("invalid data"), "{}", refusal(true));
+        assert!(
+            refusal(false).contains("does not compute"),
+            "{}",
+            refusal(false)
+        );
+    }),
+    ("model.lora", || {
+        let file = gguf::adapter();
+        let says = |lora: Value| {
+            let backend = loaded(&greedy(model("lora", lora)));
+            let c = open(&backend);
+            say_with(&backend, c, "Hello, who are you?", &wild().to_string())
+                .unwrap()
+                .to_string()
+        };
+        let plain = says(json!([]));
+        let path = file.path();
+        assert_ne!(says(json!(path)), plain);
+        assert_eq!(
+            says(json!([path])),
+            says(json!([{"path": path, "scale": 1}]))
+        );
+        assert_eq!(says(json!([{"path": path, "scale": 0}])), plain);
+        assert_ne!(says(json!([{"path": path, "scale": -1}])), plain);
+        for missing in ["/no/such/adapter.gguf", pocket("b").to_str().unwrap()] {
+            let backend = unloaded("{}");
+            let config = greedy(model("lora", missing));
+            let refused = backend.load_file(&pocket("a"), Some(config.as_bytes()), None);
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains(missing), "{refused}");
+        }
     }),
     ("model.use_mmap", || {
         // A file of its own: weights that others have loaded are shared.

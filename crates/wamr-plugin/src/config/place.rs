@@ -71,3 +71,24 @@ fn is_small_whole(float: f64) -> bool {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     float.fract() == 0.0 && float.abs() < EXACT
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_meaning_has_one_canonical_text() {
+        let check = |text: &str, expect: &str| {
+            let value: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(canonical(value).to_string(), expect);
+        };
+        check(
+            r#"{"b":{"z":1,"a":[{"d":2.0,"c":-0.0}]},"a":1e3}"#,
+            r#"{"a":1000,"b":{"a":[{"c":0,"d":2}],"z":1}}"#,
+        );
+        check(
+            "[0.5, 1e300, 9007199254740993, \"1.0\", true]",
+            r#"[0.5,1e+300,9007199254740993,"1.0",true]"#,
+        );
+    }
+}

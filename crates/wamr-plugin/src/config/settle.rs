@@ -13,6 +13,8 @@ const BATCH: i64 = 512;
 const EMBEDDING_BATCH: i64 = 2048;
 /// The smallest context of the engine.
 const SMALLEST_CONTEXT: i64 = 128;
+/// Longest text of a call that the engine reads, in bytes.
+const LONGEST_CALL: usize = 1 << 20;
 /// Keys that one warning lists.
 const MOST_LISTED: usize = 16;
 
@@ -57,9 +59,16 @@ pub(super) fn settle(written: &Written, known: &dyn Fn(&str) -> bool) -> Result<
     if !settings.changed.is_empty() {
         warnings.push(format!("changed: {}", settings.changed.join("; ")));
     }
+    let call = call.finish();
+    let length = call.to_string().len();
+    if length > LONGEST_CALL {
+        return Err(Fault::Wrong(format!(
+            "what a call must be told is {length} bytes long, must be at most {LONGEST_CALL}"
+        )));
+    }
     Ok(Wanted {
         model: canonical(load.finish()),
-        call: call.finish(),
+        call,
         options,
         warnings,
     })

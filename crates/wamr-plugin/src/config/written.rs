@@ -7,8 +7,8 @@ use super::kind::Kind;
 use super::settle::settle;
 use super::{Fault, Wanted, depth, rows};
 
-/// Longest text in bytes, as the engine has it.
-const LONGEST_TEXT: usize = 16 << 20;
+/// Longest text in bytes: twice what a call may have, since escapes make a grammar longer.
+const LONGEST_TEXT: usize = 2 << 20;
 /// Longest key in bytes that can be anything but unknown.
 const LONGEST_KEY: usize = 64;
 /// Entries beside the table of keys that are kept of all texts together, so that a guest cannot pile them up.
@@ -201,14 +201,17 @@ impl Written {
     }
 
     fn other(&mut self, name: &str, value: &Value) {
-        let end = name.floor_char_boundary(LONGEST_KEY);
         let said = match value {
             Value::Null => Said::Nothing,
             Value::Bool(false) => Said::Off,
             Value::String(text) if text.is_empty() => Said::Off,
             _ => Said::Something,
         };
-        self.others.insert(name[..end].to_owned(), said);
+        let name = match name.len() {
+            0..=LONGEST_KEY => name.to_owned(),
+            _ => name.chars().take(LONGEST_KEY).collect(),
+        };
+        self.others.insert(name, said);
     }
 
     fn bound(&mut self) {

@@ -20,22 +20,30 @@ pub struct Settings {
     pub call: Arc<[u8]>,
     /// What the plugin does itself.
     pub options: Arc<Options>,
+    /// What was written without effect, which was said once.
+    warned: Arc<[String]>,
 }
 
 impl Settings {
     /// Reads a configuration. Errors: `InvalidEncoding` where it is no JSON object; `InvalidArgument` naming key and
     /// value; `Unsupported` for what the plugin does not do.
     pub fn read(text: &[u8], names: &Names, source: &Source) -> Result<Settings, Failure> {
-        Settings::settle(Written::parse(text)?, names, source)
+        Settings::settle(Written::parse(text)?, names, source, &[])
     }
 
     /// This with another text laid over it. Errors: as [`Settings::read`].
     pub fn with(&self, text: &[u8], names: &Names, source: &Source) -> Result<Settings, Failure> {
         let written = Written::parse(text)?.over(&self.written);
-        Settings::settle(written, names, source)
+        Settings::settle(written, names, source, &self.warned)
     }
 
-    fn settle(written: Written, names: &Names, source: &Source) -> Result<Settings, Failure> {
+    /// `warned`: what was said of it before.
+    fn settle(
+        written: Written,
+        names: &Names,
+        source: &Source,
+        warned: &[String],
+    ) -> Result<Settings, Failure> {
         let Wanted {
             mut model,
             call,
@@ -47,8 +55,8 @@ impl Settings {
                 "mmproj and image: this build has no multimodal projector".into(),
             ));
         }
-        for warning in warnings {
-            note(log::Level::Warn, &warning);
+        for warning in warnings.iter().filter(|text| !warned.contains(text)) {
+            note(log::Level::Warn, warning);
         }
         place_adapters(&mut model, names)?;
         if source.target == Target::Cpu && model["model"].get("n_gpu_layers").is_none() {
@@ -59,6 +67,7 @@ impl Settings {
             model: model.to_string().into(),
             call: call.to_string().into_bytes().into(),
             options: Arc::new(options),
+            warned: warnings.into(),
         })
     }
 }
@@ -79,10 +88,12 @@ fn place_adapters(model: &mut Value, names: &Names) -> Result<(), Failure> {
 /// Whether the engine has a key with this dotted path.
 fn is_known(path: &str) -> bool {
     static SCHEMA: LazyLock<Value> = LazyLock::new(engine::config_schema);
-    let steps = path.split('.');
-    let step = |at: &'static Value, key: &str| at.get("properties")?.get(key);
-    let found = steps.into_iter().try_fold(&*SCHEMA, step);
-    found.is_some()
+    let Some((section, key)) = path.split_once('.') else {
+        return SCHEMA["properties"].get(path).is_some();
+    };
+    // What lies deeper is judged with its group.
+    let key = key.split('.').next().unwrap_or(key);
+    SCHEMA["$defs"][section]["properties"].get(key).is_some()
 }
 
 impl From<Fault> for Failure {

@@ -39,6 +39,8 @@ impl Raw {
             FlashAttention::On => sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
             FlashAttention::Off => sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
         };
+        params.rope.fill(&mut raw_params);
+        raw_params.offload_kqv = params.offload_kv;
         raw_params.kv_unified = params.kv_unified;
         let mut raw = std::ptr::null_mut();
         // The end of the process waits for this call.
@@ -51,10 +53,37 @@ impl Raw {
             })
         });
         made.map_err(|fault| Error::Load(format!("no context: {}", fault.during("creation"))))?;
-        NonNull::new(raw).map(Raw).ok_or_else(|| {
+        let raw = NonNull::new(raw).map(Raw).ok_or_else(|| {
             let reason = log::reason(&lines).unwrap_or_else(|| "llama.cpp gave no reason".into());
             Error::Load(format!("no context: {reason}"))
+        })?;
+        raw.adapt(model, &params.adapter_scales)?;
+        Ok(raw)
+    }
+
+    /// Sets how much of each of the model's adapters counts.
+    fn adapt(&self, model: &Model, scales: &[f32]) -> Result<()> {
+        let mut adapters = model.adapters();
+        let mut scales = scales.to_vec();
+        scales.resize(adapters.len(), 0.0);
+        if adapters.is_empty() {
+            return Ok(());
+        }
+        ffi::guarded(|err, cap| {
+            let (adapters, count) = (adapters.as_mut_ptr(), adapters.len());
+            // SAFETY: context and adapters are valid and of one model, and there is a scale for each.
+            unsafe {
+                ffi::engine_adapters_set(
+                    self.as_ptr(),
+                    adapters,
+                    count,
+                    scales.as_mut_ptr(),
+                    err,
+                    cap,
+                )
+            }
         })
+        .map_err(|fault| Error::Load(format!("no context: {}", fault.during("adapters"))))
     }
 
     /// The pointer, valid for the life of `self`.

@@ -21,6 +21,7 @@ pub(crate) const WINDOW: u32 = 16;
 const WIDTH: u64 = 64;
 const HEADS: u32 = 2;
 const STATE: u64 = 16;
+const EXPERTS: u64 = 4;
 const RANK: u64 = 4;
 const CONVOLUTION: u64 = 4;
 
@@ -57,6 +58,48 @@ impl Forge {
         }
         forge.tensor("output_norm.weight", &[WIDTH]);
         forge
+    }
+
+    /// A llama model of two layers whose feed-forward part is a mixture of four experts, two of which speak.
+    pub(crate) fn mixture() -> Forge {
+        let mut forge = Forge::sized("llama", 2, WIDTH);
+        forge.number("llama.attention.head_count", HEADS);
+        forge.number("llama.attention.head_count_kv", 1);
+        forge.number("llama.expert_count", EXPERTS as u32);
+        forge.number("llama.expert_used_count", 2);
+        forge.float("llama.attention.layer_norm_rms_epsilon", 1e-5);
+        forge.vocabulary();
+        forge.tensor("token_embd.weight", &[WIDTH, TOKENS as u64]);
+        for layer in 0..2 {
+            forge.attention(layer, WIDTH, WIDTH / u64::from(HEADS));
+            let name = |part| format!("blk.{layer}.ffn_{part}.weight");
+            forge.tensor(&name("norm"), &[WIDTH]);
+            forge.tensor(&name("gate_inp"), &[WIDTH, EXPERTS]);
+            forge.tensor(&name("gate_exps"), &[WIDTH, 64, EXPERTS]);
+            forge.tensor(&name("up_exps"), &[WIDTH, 64, EXPERTS]);
+            forge.tensor(&name("down_exps"), &[64, WIDTH, EXPERTS]);
+        }
+        forge.tensor("output_norm.weight", &[WIDTH]);
+        forge
+    }
+
+    /// A LoRA adapter of rank 2 for the matrices `changed` of a model of that architecture.
+    pub(crate) fn adapter(architecture: &str, changed: &[(&str, [u64; 2])]) -> Forge {
+        let mut forge = Forge::default();
+        forge.text("general.type", "adapter");
+        forge.text("general.architecture", architecture);
+        forge.text("adapter.type", "lora");
+        forge.float("adapter.lora.alpha", 2.0);
+        for (name, [input, output]) in changed {
+            forge.tensor(&format!("{name}.lora_a"), &[*input, 2]);
+            forge.tensor(&format!("{name}.lora_b"), &[2, *output]);
+        }
+        forge
+    }
+
+    /// Forgets all tensors.
+    pub(crate) fn clear_tensors(&mut self) {
+        self.tensors.clear();
     }
 
     /// A mamba model of two layers: no cells, one state per sequence.
@@ -224,7 +267,8 @@ impl Forge {
         self
     }
 
-    fn tensor(&mut self, name: &str, shape: &[u64]) {
+    /// Adds a tensor with values of its own.
+    pub(crate) fn tensor(&mut self, name: &str, shape: &[u64]) {
         let count: u64 = shape.iter().product();
         // A fixed sequence without a pattern, scaled so that a product keeps its factor's size: the model says nothing,
         // and what it says depends on all that it sees.

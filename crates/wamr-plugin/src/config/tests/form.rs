@@ -65,8 +65,10 @@ fn what_no_number_holds_and_what_is_too_long_is_wrong_and_not_broken() {
     for text in [r#"{"temp": 1e999}"#, r#"{"a": -1e999}"#] {
         assert!(matches!(settle(text), Err(Fault::Wrong(_))), "{text}");
     }
-    let long = format!(r#"{{"a": "{}"}}"#, "a".repeat(16 << 20));
+    let long = format!(r#"{{"a": "{}"}}"#, "a".repeat(2 << 20));
     assert!(matches!(settle(&long), Err(Fault::Wrong(_))));
+    let grammar = json!({"grammar": "a".repeat(1 << 20)}).to_string();
+    assert!(matches!(settle(&grammar), Err(Fault::Wrong(_))));
     for section in ["model", "sampling", "memory-policy", "runtime"] {
         let fault = settle(&json!({ section: 1 }).to_string());
         assert!(matches!(fault, Err(Fault::Wrong(_))), "{section}");
