@@ -30,6 +30,8 @@ pub struct Place {
     pub at: usize,
     /// All of it lies in the memory.
     pub is_right: bool,
+    /// The first half of it does.
+    pub is_torn: bool,
 }
 
 impl Memory {
@@ -80,10 +82,15 @@ impl Memory {
 
     fn place(&self, pick: u8, len: usize, used: &AtomicUsize) -> Place {
         let fence = self.start + LEN;
-        let right = |at| Place { at, is_right: true };
+        let right = |at| Place {
+            at,
+            is_right: true,
+            is_torn: false,
+        };
         let wrong = |at| Place {
             at,
             is_right: false,
+            is_torn: at == fence - len / 2,
         };
         let take_fence = || !self.is_fence_taken.swap(true, Ordering::Relaxed);
         match pick % 64 {

@@ -138,6 +138,7 @@ impl Host<'_> {
             Generation::OpenB => Place {
                 at: (&raw const on_stack).expose_provenance(),
                 is_right: true,
+                is_torn: false,
             },
         };
         target.is_bad |= self.is_refused(ctx) || context.is_bad || index > 1;
