@@ -81,7 +81,9 @@ fn prepare() {
     // This one is never ended: what it has loaded stays, so that loading costs a sequence little.
     let world = Box::leak(Box::new(World::new(true, true)));
     let memory = Box::leak(Box::new(Memory::new()));
-    Host::new(world, memory).make_ready();
+    let host = Host::new(world, memory);
+    host.make_ready();
+    host.load_without_config();
     std::panic::set_hook(abort);
 }
 

@@ -9,16 +9,16 @@ const MOST_CALLS: usize = 40;
 
 /// Configs and metadata. Turns are short, since a sequence has many.
 const CONFIGS: [&str; 20] = [
-    r#"{"ctx-size":128,"n-predict":6}"#,
-    r#"{"ctx-size":128,"n-predict":6,"seed":7}"#,
-    r#"{"ctx-size":64,"n-predict":12,"temp":0}"#,
-    r#"{"ctx-size":64,"n-predict":5,"reverse-prompt":["a","e"],"stop":"i"}"#,
-    r#"{"ctx-size":64,"n-predict":64,"ignore-eos":true,"max-time-ms":200}"#,
-    r#"{"ctx-size":64,"embedding":true}"#,
+    r#"{"ctx-size":64,"n-predict":6}"#,
+    r#"{"ctx-size":64,"n-predict":6,"seed":7}"#,
+    r#"{"n-predict":12,"temp":0}"#,
+    r#"{"ctx-size":64,"n-predict":5,"reverse-prompt":["a","e"],"stop":["i"]}"#,
+    r#"{"ctx-size":64,"ignore-eos":true,"max-time-ms":100}"#,
     r#"{"ctx-size":64,"n-predict":4,"grammar":"root ::= \"yes\" | \"no\""}"#,
     r#"{"ctx-size":64,"n-predict":9,"json-schema":{"type":"boolean"}}"#,
-    r#"{"ctx_size":64,"n_predict":3,"hf-repo":"x","priority":"high"}"#,
     r#"{"n-predict":3,"temp":1.5,"top-k":3,"n-probs":2}"#,
+    r#"{"ctx-size":64,"embedding":true}"#,
+    r#"{"ctx_size":96,"n_predict":3,"hf-repo":"x","priority":"high"}"#,
     r#"{"n-predict":0}"#,
     r#"{"embedding":false}"#,
     r#"{"grammar":"root ::= ("}"#,

@@ -105,6 +105,12 @@ impl<'a> Host<'a> {
         self.open(0, 0, 0);
     }
 
+    /// The graph of a load without settings.
+    pub fn load_without_config(&self) {
+        self.memory.clear();
+        self.load_by_name(0, &Name::GOOD, false, 0);
+    }
+
     /// Ends what is left; all of it is alive, since nobody else calls any more.
     pub fn leave(&self) {
         for handle in self.world.instances() {
@@ -207,6 +213,11 @@ impl<'a> Host<'a> {
         ctx.is_bad && self.generation == Generation::B
     }
 
+    /// Whether this ctx may be insisted on: what the library knows of an open host changes with the first output.
+    pub fn may_be_refused(&self, ctx: Picked<usize>) -> bool {
+        ctx.is_bad && self.generation != Generation::A
+    }
+
     /// The outcome is one that the manual names, and no success where there can be none.
     pub fn check(&self, case: &Case, code: u32) {
         // Two threads may want the same context; an instance may end under a call.
@@ -226,14 +237,14 @@ impl<'a> Host<'a> {
     }
 
     /// Only these bytes of the guest's memory were written.
-    pub fn check_changes(&self, function: &str, before: &[u8], allowed: &[Range<usize>]) {
+    pub fn check_changes(&self, function: &str, before: &[u64], allowed: &[Range<usize>]) {
         if self.world.is_calm {
             self.memory.check_changes(function, before, allowed);
         }
     }
 
     /// A number is written on success and only then; it is returned.
-    pub fn number(&self, function: &str, code: u32, place: Place, before: &[u8]) -> Option<u32> {
+    pub fn number(&self, function: &str, code: u32, place: Place, before: &[u64]) -> Option<u32> {
         if code != SUCCESS || !place.is_right {
             self.check_changes(function, before, &[]);
             return None;

@@ -4,12 +4,12 @@
 
 use std::ops::Range;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 const PAGE: usize = 4096;
 
 /// Bytes between the fences.
-const LEN: usize = 16 * PAGE;
+const LEN: usize = 10 * PAGE;
 
 /// What untouched memory holds.
 pub const FILL: u8 = 0xA5;
@@ -30,6 +30,8 @@ pub struct Place {
     pub at: usize,
     /// All of it lies in the memory.
     pub is_right: bool,
+    /// The first half of it does.
+    pub is_torn: bool,
 }
 
 impl Memory {
@@ -53,9 +55,9 @@ impl Memory {
 
     /// Forgets what was laid: everything holds [`FILL`].
     pub fn clear(&self) {
-        self.bytes()
-            .iter()
-            .for_each(|byte| byte.store(FILL, Ordering::Relaxed));
+        let fill = u64::from_ne_bytes([FILL; 8]);
+        let words = self.words().iter();
+        words.for_each(|word| word.store(fill, Ordering::Relaxed));
         self.laid.store(0, Ordering::Relaxed);
         self.given.store(LEN / 2, Ordering::Relaxed);
         self.is_fence_taken.store(false, Ordering::Relaxed);
@@ -80,10 +82,15 @@ impl Memory {
 
     fn place(&self, pick: u8, len: usize, used: &AtomicUsize) -> Place {
         let fence = self.start + LEN;
-        let right = |at| Place { at, is_right: true };
+        let right = |at| Place {
+            at,
+            is_right: true,
+            is_torn: false,
+        };
         let wrong = |at| Place {
             at,
             is_right: false,
+            is_torn: at == fence - len / 2,
         };
         let take_fence = || !self.is_fence_taken.swap(true, Ordering::Relaxed);
         match pick % 64 {
@@ -110,10 +117,10 @@ impl Memory {
         }
     }
 
-    /// What is in the memory now.
-    pub fn snapshot(&self) -> Vec<u8> {
-        let load = |byte: &AtomicU8| byte.load(Ordering::Relaxed);
-        self.bytes().iter().map(load).collect()
+    /// What is in the memory now, in words: a look at each byte would take most of a call's time.
+    pub fn snapshot(&self) -> Vec<u64> {
+        let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        self.words().iter().map(load).collect()
     }
 
     /// Bytes that lie in the memory.
@@ -130,13 +137,19 @@ impl Memory {
     }
 
     /// Only these ranges of addresses differ from what was there before.
-    pub fn check_changes(&self, function: &str, before: &[u8], allowed: &[Range<usize>]) {
+    pub fn check_changes(&self, function: &str, before: &[u64], allowed: &[Range<usize>]) {
         let after = self.snapshot();
-        let changed = (0..LEN).find(|&at| {
-            let address = self.start + at;
-            before[at] != after[at] && !allowed.iter().any(|range| range.contains(&address))
-        });
-        assert_eq!(changed, None, "{function} wrote where it may not");
+        let words = before.iter().zip(&after).enumerate();
+        for (index, (before, after)) in words.filter(|(_, (before, after))| before != after) {
+            let bytes = before.to_ne_bytes().into_iter().zip(after.to_ne_bytes());
+            for (at, (before, after)) in (self.start + 8 * index..).zip(bytes) {
+                let is_allowed = allowed.iter().any(|range| range.contains(&at));
+                assert!(
+                    before == after || is_allowed,
+                    "{function} wrote where it may not"
+                );
+            }
+        }
     }
 
     /// Changes some bytes of the first half, as a thread of the guest may at any time.
@@ -145,6 +158,12 @@ impl Memory {
             byte.fetch_xor((n as u8) | 1, Ordering::Relaxed);
         }
         std::thread::yield_now();
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        let start = std::ptr::with_exposed_provenance::<AtomicU64>(self.start);
+        // SAFETY: the mapping between the fences, which begins with a page, as long as it lives.
+        unsafe { std::slice::from_raw_parts(start, LEN / 8) }
     }
 
     fn bytes(&self) -> &[AtomicU8] {

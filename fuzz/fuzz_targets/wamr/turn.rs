@@ -25,7 +25,7 @@ pub struct Target {
     pub size: Place,
     /// The outcome can only be that an argument is wrong.
     pub is_bad: bool,
-    pub before: Vec<u8>,
+    pub before: Vec<u64>,
 }
 
 impl Host<'_> {
@@ -138,6 +138,7 @@ impl Host<'_> {
             Generation::OpenB => Place {
                 at: (&raw const on_stack).expose_provenance(),
                 is_right: true,
+                is_torn: false,
             },
         };
         target.is_bad |= self.is_refused(ctx) || context.is_bad || index > 1;
