@@ -253,8 +253,14 @@ impl State {
         let text = self.prompt()?;
         let options = &self.settings.options;
         let backend = &seat.model.backend;
-        let _ = (backend, text, options); // EMBED-LATER
-        Err(Failure::Unsupported("embeddings".into()))
+        let made = backend.embed(seat.number, text.to_string(), options.embd_normalize)?;
+        self.text = match options.reranking {
+            true => metadata::score(&made.values),
+            false => metadata::embedding(&made.values),
+        }
+        .into();
+        self.told = json!({"prompt_tokens": made.tokens});
+        Ok(())
     }
 
     fn prompt(&self) -> Result<Arc<str>, Failure> {
