@@ -29,6 +29,11 @@ printf 'My name is Zorvath.\nWhat is my name?\n/usage\n/history\n/clear\n/quit\n
     build/examples/chat "$model" | grep Zorvath
 if build/examples/generate Hello /missing.gguf 2>/dev/null; then exit 1; fi
 
+step "WebAssembly guests inside WAMR"
+cmake -S examples/wamr/host -B build/wamr-host -DWASI_NN_LLAMACPP="$PWD/build/libwasi_nn_llamacpp.so" >/dev/null
+cmake --build build/wamr-host --parallel "$(nproc)"
+ctest --test-dir build/wamr-host --output-on-failure
+
 step "benchmark, small shapes"
 cargo bench --locked --bench serving -- --model models/pocket-a.gguf --quick --check
 

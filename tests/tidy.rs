@@ -244,8 +244,24 @@ fn unsafe_stands_only_in_its_rooms() {
         "crates/engine/src/llama",
         "crates/boundary",
         "src/",
+        "crates/wamr-plugin/src/lib.rs",
+        "crates/wamr-plugin/src/native.rs",
+        "crates/wamr-plugin/src/output.rs",
+        // Asks the host for its functions and the thread for its stack.
+        "crates/wamr-plugin/src/host.rs",
+        "crates/wamr-plugin/src/input/tests.rs",
         "fuzz/",
         "benches/serving/library.rs",
+        "benches/serving/plugin.rs",
+        "benches/serving/shared.rs",
+        "crates/wamr-plugin/src/host.rs",
+        "crates/wamr-plugin/src/input/tests.rs",
+        "crates/wamr-plugin/src/lib.rs",
+        "crates/wamr-plugin/src/names/beneath.rs",
+        "crates/wamr-plugin/src/native.rs",
+        "crates/wamr-plugin/src/output.rs",
+        // A guest without a standard library calls its host's functions.
+        "examples/wamr/guest-rust",
         "crates/engine/tests/golden.rs",
         // Asks the allocator what it has given out.
         "crates/engine/tests/soak.rs",
@@ -270,6 +286,8 @@ fn libraries_write_nothing_to_stdout_and_stderr_by_themselves() {
         let shown = path.to_string_lossy().into_owned();
         let is_library = shown.starts_with("crates/engine/src")
             || shown.starts_with("crates/boundary/src")
+            // Its configuration may ask for the answer on the guest's standard output.
+            || shown.starts_with("crates/wamr-plugin/src") && !shown.ends_with("guest/context.rs")
             || shown.starts_with("src/");
         if !is_library || is_test(&path) {
             continue;

@@ -1,4 +1,4 @@
-//! The library under test through its C interface: the only file here with `unsafe`.
+//! The library under test through its C interface.
 //!
 //! Every function has one safe wrapper with the name of its verb. Knows no measurements.
 
@@ -9,6 +9,7 @@ use std::ptr::{null, null_mut, without_provenance_mut};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::shared::{self, symbol};
 
 /// `wasi_nn_error`: success.
 const SUCCESS: u32 = 0;
@@ -89,6 +90,8 @@ pub struct Library {
     wasi_nn_load_model: Option<LoadModel>,
     /// Not in every version.
     wasi_nn_get_metrics: Option<unsafe extern "C" fn(*mut c_void, *mut c_char, *mut u32) -> u32>,
+    /// Not in every version.
+    wasi_nn_remove_turns: Option<unsafe extern "C" fn(*mut c_void, u32, u32, u32) -> u32>,
 }
 
 /// What a host asks of a backend.
@@ -103,11 +106,7 @@ pub enum Asked {
 impl Library {
     /// Opens the shared library. It stays in the process until that ends, so its functions may be called at any time.
     pub fn open(path: &Path) -> Result<&'static Library> {
-        // SAFETY: the initialisers of the library under test have no demands of their own.
-        let opened = unsafe { libloading::Library::new(path) };
-        let opened =
-            opened.map_err(|error| Error::Setup(format!("{}: {error}", path.display())))?;
-        let from = Box::leak(Box::new(opened));
+        let from = shared::open(path)?;
         let library = Library {
             init_backend_with_config: symbol(from, c"init_backend_with_config")?,
             deinit_backend: symbol(from, c"deinit_backend")?,
@@ -125,6 +124,7 @@ impl Library {
             wasi_nn_set_client_key: symbol(from, c"wasi_nn_set_client_key").ok(),
             wasi_nn_load_model: symbol(from, c"wasi_nn_load_model").ok(),
             wasi_nn_get_metrics: symbol(from, c"wasi_nn_get_metrics").ok(),
+            wasi_nn_remove_turns: symbol(from, c"wasi_nn_remove_turns").ok(),
         };
         Ok(Box::leak(Box::new(library)))
     }
@@ -156,15 +156,6 @@ impl Library {
         backend.check("init_backend_with_config", code)?;
         Ok(backend)
     }
-}
-
-/// Looks a function up. `T` is the type of the function of that name in the headers: its callers say so.
-fn symbol<T: Copy>(library: &'static libloading::Library, name: &'static CStr) -> Result<T> {
-    // SAFETY: T is a function pointer of the type that the library's header declares for this name.
-    let found = unsafe { library.get::<T>(name.to_bytes_with_nul()) };
-    found
-        .map(|symbol| *symbol)
-        .map_err(|error| Error::Setup(error.to_string()))
 }
 
 /// One backend; dropping it destroys it.
@@ -407,6 +398,16 @@ impl Context<'_> {
             )
         };
         self.backend.check("wasi_nn_set_client_key", code)
+    }
+
+    /// `wasi_nn_remove_turns` of the oldest one, where the library has it.
+    pub fn remove_oldest_turn(&self) -> Result<()> {
+        let Some(remove) = self.backend.library.wasi_nn_remove_turns else {
+            return Err(Error::Setup("no wasi_nn_remove_turns".to_owned()));
+        };
+        // SAFETY: all arguments are numbers.
+        let code = unsafe { remove(self.backend.handle(), self.id, 0, 1) };
+        self.backend.check("wasi_nn_remove_turns", code)
     }
 
     /// `get_output` with index 0: the text of the last turn.

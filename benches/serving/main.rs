@@ -18,13 +18,18 @@ mod sections;
 mod conversations;
 mod corpus;
 mod engine;
+mod instances;
 mod measure;
 mod report;
 mod samples;
 
+mod shared;
+
 mod library;
 mod memory;
 mod ours;
+mod plugin;
+
 mod peers;
 mod server;
 mod spin;

@@ -16,10 +16,11 @@ serving: measures libwasi_nn_backend.so, beside llama.cpp's own programs where t
   --pocket GGUF       the model for conversations (models/pocket-a.gguf)
   --make-model GGUF   write a model of random weights for this purpose, and end
   --lib PATH          the library (build/libwasi_nn_backend.so)
+  --plugin PATH       the plugin for WAMR, for the section guests (libwasi_nn_llamacpp.so beside the library)
   --quiet-lib PATH    the library built with the feature no-debug-lines, for the section rules
   --peers DIR         folder with llama-server and llama-batched-bench
   --sections A,B      only these of: single, streams, interference, fairness, overload, cancel, contention, hosts,
-                      sessions, long, resume, pressure, churn, prefix, rules, status, swap, models
+                      sessions, long, resume, pressure, churn, prefix, rules, status, swap, models, guests
   --kv-mode MODE      layout of the cache in the section streams: unified or split (as the library decides)
   --streams 1,4       how many streams begin together (1,4,16,64,128)
   --rounds N          rounds of which medians are taken (5)
@@ -38,6 +39,8 @@ pub struct Options {
     pub pocket: PathBuf,
     /// The library.
     pub library: PathBuf,
+    /// The plugin for WAMR; none: the one beside the library, if there is one.
+    pub plugin: Option<PathBuf>,
     /// The library without debug lines.
     pub quiet_library: Option<PathBuf>,
     /// Folder of the peers.
@@ -85,6 +88,7 @@ fn parse(mut parser: Parser) -> std::result::Result<Task, lexopt::Error> {
         model: PathBuf::new(),
         pocket: PathBuf::from("models/pocket-a.gguf"),
         library: PathBuf::from("build/libwasi_nn_backend.so"),
+        plugin: None,
         quiet_library: None,
         peers: None,
         sections: Vec::new(),
@@ -103,6 +107,7 @@ fn parse(mut parser: Parser) -> std::result::Result<Task, lexopt::Error> {
             Arg::Long("pocket") => options.pocket = parser.value()?.into(),
             Arg::Long("make-model") => return Ok(Task::MakeModel(parser.value()?.into())),
             Arg::Long("lib") => options.library = parser.value()?.into(),
+            Arg::Long("plugin") => options.plugin = Some(parser.value()?.into()),
             Arg::Long("quiet-lib") => options.quiet_library = Some(parser.value()?.into()),
             Arg::Long("peers") => options.peers = Some(parser.value()?.into()),
             Arg::Long("sections") => {

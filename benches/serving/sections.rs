@@ -27,6 +27,8 @@ mod status;
 mod models;
 mod swap;
 
+mod guests;
+
 use crate::bench::Bench;
 use crate::error::{Error, Result};
 use crate::report::Report;
@@ -40,7 +42,7 @@ pub struct Section {
     pub run: fn(&Bench, &mut Report) -> Result<()>,
 }
 
-const ALL: [Section; 18] = [
+const ALL: [Section; 19] = [
     Section {
         name: single::NAME,
         run: single::run,
@@ -112,6 +114,10 @@ const ALL: [Section; 18] = [
     Section {
         name: models::NAME,
         run: models::run,
+    },
+    Section {
+        name: guests::NAME,
+        run: guests::run,
     },
 ];
 

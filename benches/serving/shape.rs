@@ -82,6 +82,10 @@ pub struct Shape {
     pub prefix: u32,
     /// How many prompts do.
     pub prefixed: usize,
+    /// Instances of WebAssembly modules, each with a conversation.
+    pub instances: Crowd,
+    /// What each of their turns adds.
+    pub instance_turn: Size,
     /// Whether the sizes are the full ones, so that speeds may be judged.
     pub is_full: bool,
 }
@@ -143,6 +147,15 @@ impl Shape {
             churn: 10_000,
             prefix: (context / 2).min(1000),
             prefixed: 50,
+            instances: Crowd {
+                sessions: 64,
+                turns: 4,
+                threads: 8,
+            },
+            instance_turn: Size {
+                prompt: 32,
+                tokens: 32,
+            },
             is_full: context >= 8192,
         }
     }
@@ -194,6 +207,15 @@ impl Shape {
             churn: 300,
             prefix: (context / 2).min(100),
             prefixed: 6,
+            instances: Crowd {
+                sessions: 16,
+                turns: 3,
+                threads: 4,
+            },
+            instance_turn: Size {
+                prompt: 16,
+                tokens: 4,
+            },
             is_full: false,
             ..Shape::full(context.min(2048), &[])
         }
@@ -236,6 +258,8 @@ impl Shape {
             "churn": self.churn,
             "prefix": self.prefix,
             "prefixed": self.prefixed,
+            "instances": crowd(self.instances),
+            "instance_turn": size(self.instance_turn),
             "full": self.is_full,
         })
     }

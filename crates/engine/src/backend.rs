@@ -7,6 +7,7 @@ mod aliases;
 mod changes;
 mod completion;
 mod contexts;
+mod embedding;
 mod fleet;
 mod gate;
 mod images;
@@ -39,6 +40,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub use completion::{Completion, Prompt};
 pub use contexts::ContextId;
+pub use embedding::Embedding;
 pub use jobs::LoadId;
 pub use load::{OnProgress, Target};
 pub use report::StatusKind;

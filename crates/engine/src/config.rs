@@ -37,7 +37,10 @@ pub use events::Events;
 pub use finding::{Code, Finding};
 pub use logging::{Level, Logging};
 pub use memory::{CacheStrategy, Memory, Overflow, SessionMemory};
-pub use model::{CacheType, FlashAttention, ModelSettings, Numa};
+pub use model::{
+    Attention, CacheType, FlashAttention, ModelSettings, Numa, Pooling, Rope, RopeScaling,
+    SplitMode,
+};
 pub use performance::{KvMode, Performance};
 pub use priority::Priority;
 pub use reference::reference;

@@ -32,13 +32,24 @@ mod status;
 mod backend;
 
 pub use backend::{
-    Backend, Completion, ContextId, GraphId, LoadId, OnPiece, OnProgress, Options, Prompt,
-    StatusKind, Target, Usage,
+    Backend, Completion, ContextId, Embedding, GraphId, LoadId, OnPiece, OnProgress, Options,
+    Prompt, StatusKind, Target, Usage,
 };
 pub use config::{Overflow, SessionMemory, reference as config_reference, schema as config_schema};
 pub use error::{ContextNeed, Error, Result};
 pub use llama::IMAGE_MARK;
 pub use status::{reference as status_reference, schemas as status_schemas};
+
+/// Copies a model's bytes into an anonymous file in memory that nobody can change, for models that are to be loaded by
+/// path more than once. The path is valid while the descriptor is open. Errors: `Load` where there is no memory for it.
+pub fn memory_file(bytes: &[u8]) -> Result<(std::os::fd::OwnedFd, std::path::PathBuf)> {
+    llama::Model::memory_file(bytes)
+}
+
+/// llama.cpp's version, as it tells it.
+pub fn llama_version() -> String {
+    llama::runtime::version()
+}
 
 /// The library's version, the ABI number of the frozen header and the engine's build, as one line.
 pub fn version() -> &'static std::ffi::CStr {

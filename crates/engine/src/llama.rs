@@ -43,12 +43,15 @@ mod tests;
 pub(crate) use tests::forge;
 
 pub(crate) use batch::Batch;
-pub(crate) use context::{Context, ContextParams, DecodeFailure, FlashAttention, KvType};
+pub(crate) use context::{
+    Context, ContextParams, DecodeFailure, Embedding, FlashAttention, KvType, Pooling, Rope,
+    RopeScaling,
+};
 pub(crate) use ffi::DEAD_END_TEXT;
 pub(crate) use grammar::json_schema_to_grammar;
 pub use media::IMAGE_MARK;
 pub(crate) use media::{Part, Projector, Rows};
-pub(crate) use model::{Model, ModelParams};
+pub(crate) use model::{CpuExperts, Model, ModelParams, SplitMode};
 pub(crate) use runtime::Numa;
 pub(crate) use sampler::{Sampler, Stage};
 pub(crate) use threads::ThreadCounts;

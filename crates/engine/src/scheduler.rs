@@ -9,6 +9,7 @@ mod batch;
 mod class;
 mod cores;
 mod desk;
+mod embedder;
 mod engine;
 mod governor;
 mod hold;

@@ -5,7 +5,7 @@
 //! | Struct | A: WAMR 2.2.0 to 2.3.1 | B: WAMR 2.4.0 and later |
 //! | --- | --- | --- |
 //! | dimensions | 0 address of `u32`s, 8 `u32` count; 16 bytes | same |
-//! | tensor | 0 address of dimensions, 8 `u32` type, 16 address of data; 24 bytes | 0 address of dimensions, 8 `u8` type, 16 address of data, 24 `u32` size of data; 32 bytes |
+//! | tensor | 0 address of dimensions, 8 `u32` type, 16 address of data; 24 bytes | as A, and 24 `u32` size; 32 bytes |
 //! | output | the buffer itself | 0 address of the buffer, 8 `u32` capacity; 16 bytes |
 //! | builder, builder array | 0 address, 8 `u32` size; 16 bytes | same |
 //!

@@ -7,11 +7,11 @@
 //! | 0 | the setting of whoever runs the host | final |
 //! | 1 | the host's version: from 2.4 on it is B | the generation |
 //! | 2 | the host's table of functions | the flavour; a legacy one that loads by name is B |
-//! | 3 | the first `get_output`: its fourth argument lies on the caller's stack on B, in guest memory on A | what 0 to 2 leave open; for outputs it outweighs 1 and 2 |
+//! | 3 | the first `get_output`: `out` lies on the stack on B, in guest memory on A | what is open; for outputs all |
 //! | 4 | nothing | open for inputs, B for outputs |
 //!
-//! Number 3 outweighs the version for outputs because a development snapshot of June 2025 mixes both layouts. Does not
-//! know how the evidence is found.
+//! For outputs number 3 outweighs 1 and 2, because a development snapshot of June 2025 mixes both layouts. Does not know
+//! how the evidence is found.
 
 use crate::abi::{Abi, Flavour};
 

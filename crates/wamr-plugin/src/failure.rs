@@ -1,6 +1,6 @@
 //! What a guest's call can fail with, whatever the numbers are in which its host counts errors.
 //!
-//! The numbers stand in `abi`; this module knows neither pointers nor the engine.
+//! The numbers stand in `abi`; this module knows no pointers.
 
 use std::fmt;
 
@@ -103,6 +103,35 @@ impl fmt::Display for Failure {
             | Failure::ModelNotFound(text) => f.write_str(text),
             Failure::TooLarge { needed } => write!(f, "{needed} bytes have no room"),
             Failure::EndOfSequence => f.write_str("the answer has ended"),
+        }
+    }
+}
+
+impl From<engine::Error> for Failure {
+    fn from(error: engine::Error) -> Self {
+        use engine::Error;
+        let text = error.to_string();
+        match error {
+            Error::InvalidArgument(_) | Error::UnknownContext(_) | Error::NoInput => {
+                Failure::InvalidArgument(text)
+            }
+            Error::InvalidEncoding(_) => Failure::InvalidEncoding(text),
+            Error::Unsupported(_) => Failure::Unsupported(text),
+            Error::TooManyContexts { .. }
+            | Error::MemoryPressure { .. }
+            | Error::QueueFull { .. }
+            | Error::Reentrant(_) => Failure::Busy(text),
+            Error::PromptTooLong(_) | Error::TooLarge { .. } => Failure::PromptTooLong(text),
+            Error::ContextFull(_) => Failure::ContextFull(text),
+            Error::NoModel
+            | Error::Load(_)
+            | Error::Timeout(_)
+            | Error::Cancelled
+            | Error::NoResult
+            | Error::Engine(_)
+            | Error::Replaced
+            | Error::Closing
+            | Error::Internal(_) => Failure::Runtime(text),
         }
     }
 }

@@ -46,10 +46,6 @@ struct Entry<T> {
 
 impl<T> Table<T> {
     /// A table without items.
-    #[expect(
-        clippy::new_without_default,
-        reason = "a const constructor for a static, not a default value"
-    )]
     pub(crate) const fn new() -> Table<T> {
         Table {
             entries: RwLock::new(BTreeMap::new()),
@@ -95,9 +91,11 @@ impl<T> Table<T> {
         taken.into_values().map(|entry| entry.item).collect()
     }
 
-    /// Whether nothing is in it.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.read().is_empty()
+    /// How many items `maker` made that are still there.
+    pub(crate) fn count_of(&self, maker: u32) -> usize {
+        let entries = self.entries.read();
+        let own = entries.values().filter(|entry| entry.maker == maker);
+        own.count()
     }
 }
 
@@ -270,12 +268,12 @@ mod tests {
         taken.sort_unstable();
         assert_eq!(taken, [1, 3, 5]);
         assert!(table.take_of(1).is_empty());
-        assert!(!table.is_empty());
+        assert_eq!(table.count_of(0), 3);
         for (n, &number) in (0..).zip(&numbers) {
             let left = table.get(ANYBODY, number).map(|item| *item);
             assert_eq!(left, (n % 2 == 0).then_some(n));
         }
         table.take_of(0);
-        assert!(table.is_empty());
+        assert_eq!(table.count_of(0), 0);
     }
 }

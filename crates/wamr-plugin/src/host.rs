@@ -44,10 +44,13 @@ pub(crate) fn verdict() -> Verdict {
 /// How this host is treated, judged by the fourth argument of its first `get_output` too.
 pub(crate) fn verdict_on_output(out: *const u8) -> Verdict {
     let mut is_first = false;
-    IS_OUTPUT_ON_STACK.get_or_init(|| {
-        is_first = true;
-        is_on_stack(out.addr())
-    });
+    // NULL is no argument of any host, so it shows nothing.
+    if !out.is_null() {
+        IS_OUTPUT_ON_STACK.get_or_init(|| {
+            is_first = true;
+            is_on_stack(out.addr())
+        });
+    }
     let verdict = verdict();
     if is_first && verdict.is_contradicted {
         let text = format!(

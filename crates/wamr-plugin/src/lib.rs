@@ -2,8 +2,8 @@
 //!
 //! Each converts its arguments, calls `guest` once and converts back. Nothing is decided here. Hosts of two generations
 //! use the same names with different structs (`abi`); which one this process is, `host` finds out. Everything that a
-//! guest can reach may be unaligned, wrong or change during the call: it is copied through the kernel, once, and the copy
-//! is judged.
+//! guest can reach may be unaligned, wrong or change during the call: it is copied through the kernel, once, and the
+//! copy is judged.
 //!
 //! All functions return a number of `abi`, may be called from any thread at any time, on stacks of 128 KiB, and print
 //! nothing.
@@ -18,6 +18,7 @@ mod native;
 mod abi;
 mod answer;
 mod argument;
+mod config;
 mod evidence;
 mod failure;
 mod guest;
@@ -26,6 +27,7 @@ mod host;
 mod input;
 mod instances;
 mod misses;
+mod names;
 mod output;
 
 use std::ffi::{c_char, c_void};
@@ -43,7 +45,7 @@ const LEAST_ADDRESS: usize = 4096;
 ///
 /// ctx: receives what stands for it, a number and not an address.
 ///
-/// Starts no thread, loads nothing, and opens no log. Everything that is made through the ctx goes with `deinit_backend`.
+/// Starts no thread, loads nothing, and opens no log. What is made through the ctx goes with `deinit_backend`.
 ///
 /// Answers: invalid_argument if ctx cannot be written.
 #[unsafe(no_mangle)]

@@ -298,7 +298,7 @@ impl Completion {
         };
         let metadata = metadata(&outcome, &facts, serving);
         lines::completed(self.context, &self.session, serving.graph, &outcome);
-        let used = outcome.prompt_tokens - outcome.tokens_dropped + outcome.completion_tokens;
+        let used = outcome.prompt_tokens + outcome.completion_tokens - outcome.tokens_dropped;
         self.session.set_used(used);
         self.session.set_result(TurnResult {
             text: outcome.text.as_str().into(),

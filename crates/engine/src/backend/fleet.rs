@@ -165,9 +165,10 @@ impl Fleet {
         others.map(|t| t.bytes.own).sum()
     }
 
-    /// Keeps a thread until it is over.
-    pub fn keep_thread(&self, graph: GraphId, thread: Option<JoinHandle<()>>) {
-        self.threads.lock().extend(thread.map(|t| (graph, t)));
+    /// Keeps the threads of a version until they are over.
+    pub fn keep_threads(&self, graph: GraphId, threads: Vec<JoinHandle<()>>) {
+        let threads = threads.into_iter().map(|thread| (graph, thread));
+        self.threads.lock().extend(threads);
     }
 
     /// Lets go of a version that serves no more. Without turns on it its memory is free on return; otherwise its thread

@@ -89,20 +89,21 @@ impl Backend {
         target: Target,
     ) -> Result<GraphId> {
         let _call = self.enter()?;
-        self.load(bytes_request(DEFAULT.into(), model, config, target)?, None)
-    }
-
-    /// Loads a model from bytes, which are copied, under the name `model`. Errors: as [`Backend::load_bytes`] and
-    /// [`Backend::load_model`].
-    pub fn load_model_bytes(
-        &self,
-        model: &[u8],
-        bytes: &[u8],
-        config: Option<&[u8]>,
-        target: Target,
-    ) -> Result<GraphId> {
-        let _call = self.enter()?;
-        let request = bytes_request(model_name(model)?, bytes, config, target)?;
+        if !model.starts_with(MAGIC) {
+            return Err(Error::InvalidEncoding(
+                "the bytes do not begin with GGUF".into(),
+            ));
+        }
+        let how = How::Load {
+            source: Source::bytes(model)?,
+            config: config.map(<[u8]>::to_vec),
+            target: Some(target),
+        };
+        let request = Request {
+            model: DEFAULT.into(),
+            graph: None,
+            how,
+        };
         self.load(request, None)
     }
 
@@ -331,29 +332,6 @@ fn file_request(model: Name, path: &Path, config: Option<&[u8]>) -> Result<Reque
         source: Source::file(path)?,
         config: config.map(<[u8]>::to_vec),
         target: None,
-    };
-    Ok(Request {
-        model,
-        graph: None,
-        how,
-    })
-}
-
-fn bytes_request(
-    model: Name,
-    bytes: &[u8],
-    config: Option<&[u8]>,
-    target: Target,
-) -> Result<Request> {
-    if !bytes.starts_with(MAGIC) {
-        return Err(Error::InvalidEncoding(
-            "the bytes do not begin with GGUF".into(),
-        ));
-    }
-    let how = How::Load {
-        source: Source::bytes(bytes)?,
-        config: config.map(<[u8]>::to_vec),
-        target: Some(target),
     };
     Ok(Request {
         model,

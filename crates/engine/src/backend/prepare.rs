@@ -94,7 +94,7 @@ pub fn prepare(
                     // What was removed must not live on in cells that are moved.
                     is_trimmed: is_trimmed && !history.is_edited(),
                     presence: Arc::default(),
-                    droppable: droppable.map(|(turns, kept)| Droppable {
+                    droppable: droppable.map(|(turns, kept)| Droppable::Turns {
                         kept,
                         ends: ends(kept, &sizes.turns[turns..]),
                         at_least: policy.discard,
@@ -132,9 +132,6 @@ pub fn prepare(
         }
     }
 }
-
-/// Tokens of a raw prompt that give way together while the answer grows, at least.
-const BLOCK: usize = 32;
 
 /// Prepares a turn on a prompt that is its own template text, with `images` where it has marks, and tells its seed.
 /// `own` says what gives way when it outgrows the context.
@@ -179,18 +176,15 @@ pub fn prepare_raw(
         );
         tokens.drain(range);
     }
-    let kept = policy.keep.min(capacity / 2).min(tokens.len());
-    let blocks = (kept..tokens.len()).step_by(BLOCK).skip(1);
     let past = Past {
         // Its conversation is the caller's: nothing is known of what came before.
         is_first: false,
         tokens: 0,
         is_trimmed: surplus.is_some(),
         presence: Arc::default(),
-        droppable: drops.then(|| Droppable {
-            kept,
-            ends: blocks.collect(),
-            at_least: policy.discard,
+        droppable: drops.then_some(Droppable::Text {
+            kept: policy.keep.min(capacity / 2).min(tokens.len()),
+            at_once: policy.discard,
         }),
     };
     let seed = recipe.seed;

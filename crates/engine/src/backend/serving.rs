@@ -12,7 +12,7 @@ use crate::chat::{Message, Role, Template, template::SpecialTexts};
 use crate::config::{BackendLimits, Config};
 use crate::error::{Error, Result};
 use crate::handles::{Handle, Numbers};
-use crate::llama::{Model, Token, Vocab};
+use crate::llama::{Context, Model, Token, Vocab};
 use crate::models::{Brought, Profile, Vision};
 use crate::scheduler::{Cores, Engine, Keeping, Limits, Spawn, Start, Totals};
 use crate::spill::Store;
@@ -85,7 +85,7 @@ pub struct Memory {
 }
 
 impl Serving {
-    /// Puts a model into service as `version`. The thread is the caller's to join.
+    /// Puts a model into service as `version`. The threads are the caller's to join.
     ///
     /// `strict`: a template that cannot render a conversation is an error, and not a warning. Errors: `Load` then.
     pub fn start(
@@ -96,7 +96,7 @@ impl Serving {
         cores: Arc<Cores>,
         store: Arc<Store>,
         spawn: Spawn<'_>,
-    ) -> Result<(Serving, Option<JoinHandle<()>>)> {
+    ) -> Result<(Serving, Vec<JoinHandle<()>>)> {
         let config = version.config.clone();
         let weights = brought.weights;
         let vocab = weights.vocab();
@@ -115,10 +115,12 @@ impl Serving {
             log::warn!(target: "model", "{warning}");
         }
         let bytes = brought.context.memory();
+        let embedding = brought.embedding.as_ref().map(Context::memory);
+        let [cache, compute] = embedding.map_or([0; 2], |bytes| [bytes.context, bytes.compute]);
         let memory = Memory {
             weights: bytes.model,
-            cache: bytes.context,
-            compute: bytes.compute,
+            cache: bytes.context + cache,
+            compute: bytes.compute + compute,
             cells: brought.context.n_ctx(),
             sequences: brought.context.n_seq_max(),
         };
@@ -154,6 +156,8 @@ impl Serving {
         let engine = Engine::start(
             Start {
                 context: brought.context,
+                embedding: brought.embedding,
+                generates: brought.generates,
                 spare: brought.spare,
                 vocab: vocab.clone(),
                 parallel: plan.parallel as usize,
@@ -179,7 +183,7 @@ impl Serving {
             },
             spawn,
         )?;
-        let thread = engine.take_thread();
+        let threads = engine.take_threads();
         let serving = Serving {
             graph: version.graph,
             version,
@@ -198,7 +202,7 @@ impl Serving {
             report,
             memory,
         };
-        Ok((serving, thread))
+        Ok((serving, threads))
     }
 
     /// Whether a turn uses it.

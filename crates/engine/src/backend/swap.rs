@@ -383,7 +383,7 @@ impl Swap<'_> {
         Ok(serving)
     }
 
-    /// Loads a version and starts its thread.
+    /// Loads a version and starts its threads.
     fn start(
         &self,
         version: &Version,
@@ -396,7 +396,7 @@ impl Swap<'_> {
         let tokens = brought.plan.session_tokens;
         check_rules(&version.config, &brought.weights.vocab(), tokens)?;
         let spawn_engine = |work| spawn("wasi-nn-engine", &backend.journal, work);
-        let (serving, thread) = Serving::start(
+        let (serving, threads) = Serving::start(
             brought,
             version.clone(),
             strict,
@@ -405,7 +405,7 @@ impl Swap<'_> {
             backend.store.clone(),
             &spawn_engine,
         )?;
-        self.fleet.keep_thread(version.graph, thread);
+        self.fleet.keep_threads(version.graph, threads);
         Ok(serving)
     }
 

@@ -264,3 +264,43 @@ fn pressure_shrinks_caches_step_by_step_and_lets_go_again() {
     assert!(told.contains("[MEM] idle cells give way: drop"), "{told}");
     std::fs::remove_file(log).unwrap();
 }
+
+#[test]
+fn an_encoder_embeds_through_the_backend_and_refuses_turns() {
+    let forge = Forge::encoder();
+    let load = |more: Value| {
+        let backend = Backend::open(Options::default()).unwrap();
+        let config = json!({"model": more, "logging": {"level": "none"}}).to_string();
+        let path = forge.write("encoder-backend.gguf");
+        let loaded = backend.load_file(&path, Some(config.as_bytes()), None);
+        loaded.map(|_| backend)
+    };
+    let refused = load(json!({})).err().unwrap().to_string();
+    assert!(refused.contains("model.embedding"), "{refused}");
+    // Its table of positions ends at 512, whatever is asked for.
+    let asked =
+        json!({"embedding": true, "ctx_size": 4096, "batch_size": 4096, "rope_freq_base": 5e5});
+    let backend = load(asked).unwrap();
+    let context = backend.open_context(0).unwrap().0;
+    let embedding = backend.embed(context, "abc de".into(), 2).unwrap();
+    // Five letters between a start and an end.
+    assert_eq!((embedding.values.len(), embedding.tokens), (64, 7));
+    let whole = backend.embed(context, "a".repeat(510), 2).unwrap();
+    assert_eq!(whole.tokens, 512);
+    let long = backend.embed(context, "a".repeat(511), 2).unwrap_err();
+    assert!(matches!(long, crate::Error::PromptTooLong(need) if need.capacity == 512));
+    let turn = backend.run(context, "abc".to_owned(), &mut || None, None);
+    assert!(
+        matches!(turn, Err(crate::Error::Unsupported(_))),
+        "{turn:?}"
+    );
+    assert_eq!(
+        backend.embed(context, "abc de".into(), 2).unwrap(),
+        embedding
+    );
+    let ranks = load(json!({"embedding": true, "pooling": "rank"})).unwrap();
+    let context = ranks.open_context(0).unwrap().0;
+    let scores = [-1, 2].map(|normalize| ranks.embed(context, "abc".into(), normalize).unwrap());
+    assert_eq!(scores[0].values.len(), 1);
+    assert_eq!(scores[0], scores[1], "a score is not scaled");
+}

@@ -365,7 +365,7 @@ impl Run<'_> {
                 }),
             },
         );
-        let used = outcome.prompt_tokens - outcome.tokens_dropped + outcome.completion_tokens;
+        let used = outcome.prompt_tokens + outcome.completion_tokens - outcome.tokens_dropped;
         let facts = Facts {
             turns_dropped: history.dropped(),
             seed: conversation.seed,

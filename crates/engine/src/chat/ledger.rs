@@ -204,7 +204,7 @@ mod tests {
 
     use super::super::template::SpecialTexts;
     use super::*;
-    use crate::llama::{Model, ModelParams, runtime};
+    use crate::llama::{CpuExperts, Model, ModelParams, SplitMode, runtime};
 
     /// A template that keeps contents, one that trims them, one that hides its borders.
     const TEMPLATES: [&str; 3] = [
@@ -219,8 +219,12 @@ mod tests {
             n_gpu_layers: Some(0),
             main_gpu: 0,
             tensor_split: Vec::new(),
+            split_mode: SplitMode::Layer,
+            cpu_experts: CpuExperts::First(0),
             use_mmap: true,
             use_mlock: false,
+            check_tensors: false,
+            adapters: Vec::new(),
         };
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/pocket-a.gguf");
         let model = Model::load(&path, &params, &mut |_| true).unwrap();

@@ -1,10 +1,16 @@
 //! Section `model`: how a model is loaded and run.
 
+mod embedding;
 mod keys;
+mod lora;
+mod rope;
 
 use super::value::{TokenLimit, Word};
 
+pub use embedding::{Attention, Pooling};
 pub(super) use keys::SECTION;
+use lora::Lora;
+pub use rope::{Rope, RopeScaling};
 
 /// How a model is loaded and run.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,16 +33,36 @@ pub struct ModelSettings {
     pub main_gpu: i32,
     /// Shares of the devices; empty: even.
     pub tensor_split: Vec<f32>,
+    /// How a model is divided among devices.
+    pub split_mode: SplitMode,
+    /// Keep the cells where their layers are computed.
+    pub kv_offload: bool,
+    /// Layers from the first one whose experts stay with the CPU.
+    pub n_cpu_moe: u32,
+    /// The experts of all layers stay with the CPU.
+    pub cpu_moe: bool,
     /// Map the file instead of reading it.
     pub use_mmap: bool,
     /// Keep the weights from being paged out.
     pub use_mlock: bool,
+    /// Look for values that are no numbers while the file is read.
+    pub check_tensors: bool,
     /// Type of the K cache.
     pub cache_type_k: CacheType,
     /// Type of the V cache; quantised ones need flash attention.
     pub cache_type_v: CacheType,
     /// Flash attention.
     pub flash_attn: FlashAttention,
+    /// How positions are rotated.
+    pub rope: Rope,
+    /// Adapters, in the order in which they were written.
+    pub lora: Vec<Lora>,
+    /// It embeds texts.
+    pub embedding: bool,
+    /// How a text's tokens become one embedding.
+    pub pooling: Pooling,
+    /// What a token sees while a text is embedded.
+    pub attention: Attention,
     /// NUMA placement; process-wide, the first load decides.
     pub numa: Numa,
     /// Template text or built-in name; `None`: the model's own.
@@ -64,11 +90,21 @@ impl Default for ModelSettings {
             n_gpu_layers: None,
             main_gpu: 0,
             tensor_split: Vec::new(),
+            split_mode: SplitMode::Layer,
+            kv_offload: true,
+            n_cpu_moe: 0,
+            cpu_moe: false,
             use_mmap: true,
             use_mlock: false,
+            check_tensors: false,
             cache_type_k: CacheType::F16,
             cache_type_v: CacheType::F16,
             flash_attn: FlashAttention::Auto,
+            rope: Rope::default(),
+            lora: Vec::new(),
+            embedding: false,
+            pooling: Pooling::Model,
+            attention: Attention::Model,
             numa: Numa::Off,
             chat_template: None,
             version: None,
@@ -138,6 +174,25 @@ impl Word for FlashAttention {
         ("auto", FlashAttention::Auto),
         ("on", FlashAttention::On),
         ("off", FlashAttention::Off),
+    ];
+}
+
+/// How a model is divided among devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SplitMode {
+    /// Not at all: it lies on one.
+    None,
+    /// By layers, with their cells.
+    Layer,
+    /// By the rows of matrices.
+    Row,
+}
+
+impl Word for SplitMode {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("none", SplitMode::None),
+        ("layer", SplitMode::Layer),
+        ("row", SplitMode::Row),
     ];
 }
 

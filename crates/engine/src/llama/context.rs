@@ -5,6 +5,7 @@
 
 mod attention;
 mod create;
+mod embedding;
 mod memory;
 mod params;
 mod state;
@@ -26,7 +27,9 @@ use create::Raw;
 
 pub(crate) use create::measure;
 pub(crate) use memory::Removal;
-pub(crate) use params::{ContextParams, FlashAttention, KvType};
+pub(crate) use params::{
+    ContextParams, Embedding, FlashAttention, KvType, Pooling, Rope, RopeScaling,
+};
 
 /// Bytes that a context and its model hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,14 +178,18 @@ impl Context {
                     .cast(),
             )
         };
-        context.check_causal()?;
+        if params.embedding.is_none() {
+            context.check_causal()?;
+        }
         if params.is_shy {
             context.set_threads(ThreadCounts {
                 decode: 1,
                 batch: 1,
             })?;
         }
-        context.removal = context.probe_removal()?;
+        if params.embedding.is_none() {
+            context.removal = context.probe_removal()?;
+        }
         Ok(context)
     }
 
@@ -193,7 +200,7 @@ impl Context {
             return Ok(());
         }
         Err(Error::Unsupported(format!(
-            "{} attends in both directions, which is no text generation",
+            "{} attends in both directions: it embeds texts (model.embedding) and generates none",
             self.model.description()
         )))
     }

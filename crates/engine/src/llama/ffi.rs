@@ -110,6 +110,21 @@ unsafe extern "C" {
         err: *mut c_char,
         cap: usize,
     ) -> i32;
+    pub(super) fn engine_adapter_load(
+        model: *mut sys::llama_model,
+        path: *const c_char,
+        out: *mut *mut sys::llama_adapter_lora,
+        err: *mut c_char,
+        cap: usize,
+    ) -> i32;
+    pub(super) fn engine_adapters_set(
+        ctx: *mut sys::llama_context,
+        adapters: *mut *mut sys::llama_adapter_lora,
+        count: usize,
+        scales: *mut f32,
+        err: *mut c_char,
+        cap: usize,
+    ) -> i32;
     pub(super) fn engine_context_new(
         model: *mut sys::llama_model,
         params: *const sys::llama_context_params,
@@ -142,6 +157,14 @@ unsafe extern "C" {
     ) -> i32;
     pub(super) fn engine_logits(
         ctx: *mut sys::llama_context,
+        index: i32,
+        out: *mut *const f32,
+        err: *mut c_char,
+        cap: usize,
+    ) -> i32;
+    pub(super) fn engine_embedding(
+        ctx: *mut sys::llama_context,
+        seq: i32,
         index: i32,
         out: *mut *const f32,
         err: *mut c_char,

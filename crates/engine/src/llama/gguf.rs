@@ -4,6 +4,7 @@
 //! The walk reads the header only and keeps what the rules need; it is bounded by the file's own length. It does not
 //! judge whether a model is good, nor whether this llama.cpp knows its architecture: the load says that.
 
+mod adapter;
 mod header;
 mod rules;
 mod walk;
@@ -16,23 +17,57 @@ use crate::error::{Error, Result};
 
 use header::Header;
 
+/// A model's files, all of them checked.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// The first one is the one that was named.
+    pub(crate) files: Vec<PathBuf>,
+    /// It has a head that gives texts a score.
+    pub(crate) ranks: bool,
+    /// It looks positions up in a table, which has as many as it was trained for.
+    pub(crate) tabulates: bool,
+}
+
 /// Checks the file at `path`, and its further parts if it is the first part of a split model. Returns all of them.
 ///
 /// Errors: `Load`, with the path and the reason. The file may still change afterwards; a model file that is written
 /// while it is loaded is the caller's mistake.
-pub(crate) fn check(path: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn check(path: &Path) -> Result<Checked> {
+    let (files, headers) = walk_all(path)?;
+    let has = |name: &str| {
+        let mut tensors = headers.iter().flat_map(|header| &header.tensors);
+        tensors.any(|tensor| tensor.name == name)
+    };
+    Ok(Checked {
+        files,
+        ranks: has("cls.weight") || has("cls.output.weight"),
+        tabulates: has("position_embd.weight"),
+    })
+}
+
+/// Checks the LoRA adapter at `path` for the model at `model`, which is checked too. Errors: as for [`check`].
+pub(crate) fn check_adapter(path: &Path, model: &Path) -> Result<()> {
+    let (_, headers) = walk_all(model)?;
+    let refused = |reason: String| refused(path, &reason);
+    adapter::check(&read(path)?, &headers).map_err(refused)
+}
+
+/// The files of a model with their headers, all of them checked.
+fn walk_all(path: &Path) -> Result<(Vec<PathBuf>, Vec<Header>)> {
     let header = read(path)?;
     rules::check(&header).map_err(|reason| refused(path, &reason))?;
     let parts = header.parts().map_err(|reason| refused(path, &reason))?;
     let mut files = vec![path.to_owned()];
+    let mut headers = vec![header];
     for number in 1..parts {
         let part = part_path(path, number, parts)
             .ok_or_else(|| refused(path, &format!("is not named as part 1 of {parts}")))?;
         let header = read(&part)?;
         rules::check_part(&header, number).map_err(|reason| refused(&part, &reason))?;
         files.push(part);
+        headers.push(header);
     }
-    Ok(files)
+    Ok((files, headers))
 }
 
 /// Checks the file of a projector, which turns images into embeddings of a model. Errors: as for `check`.

@@ -2,6 +2,9 @@
 //!
 //! Owns the `llama_model` pointer. Knows neither contexts nor where the file came from.
 
+mod adapter;
+mod params;
+
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::fs::File;
 use std::io::Write;
@@ -18,27 +21,23 @@ use crate::error::{Error, Result};
 
 use super::vocab::Walked;
 use super::{Vocab, VocabKind, exit, ffi, gguf, log, runtime};
+use adapter::Adapter;
 
-/// How a model is brought into memory.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct ModelParams {
-    /// Layers moved to a GPU, `None` or a negative number for all; without a GPU in the build it has no effect.
-    pub(crate) n_gpu_layers: Option<i32>,
-    /// The device for what is not split, from 0.
-    pub(crate) main_gpu: i32,
-    /// Shares of the model per device; empty for an automatic split.
-    pub(crate) tensor_split: Vec<f32>,
-    /// Map the file instead of reading it.
-    pub(crate) use_mmap: bool,
-    /// Keep the weights from being swapped out; a failure to lock is a warning in the log.
-    pub(crate) use_mlock: bool,
-}
+#[cfg(test)]
+pub(super) use params::expert_pattern;
+pub(crate) use params::{CpuExperts, ModelParams, SplitMode};
 
 /// A loaded model. Used as `Arc<Model>`: contexts and vocabularies hold it, the last one frees it.
 #[derive(Debug)]
 pub(crate) struct Model {
     raw: NonNull<sys::llama_model>,
     n_gpu_layers: u32,
+    /// As the file says: llama.cpp changes its own copy when a context stretches positions.
+    n_ctx_train: u32,
+    /// Freed by llama.cpp with the model.
+    adapters: Vec<Adapter>,
+    ranks: bool,
+    tabulates: bool,
     /// Its tensors have no memory: it can be asked, and cannot compute.
     is_outline: bool,
     /// What a walk over the whole vocabulary found, once somebody asked.
@@ -88,11 +87,14 @@ impl Model {
         progress: &mut dyn FnMut(f32) -> bool,
     ) -> Result<Model> {
         runtime::init();
-        gguf::check(path)?;
+        let checked = gguf::check(path)?;
         let shown = path.display();
         let c_path = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| Error::Load(format!("file not found: {shown}")))?;
-        let split = tensor_split(params)?;
+        for adapter in &params.adapters {
+            gguf::check_adapter(adapter, path)?;
+        }
+        let arrays = params.arrays()?;
         let mut progress = Progress {
             report: progress,
             cancelled: false,
@@ -100,17 +102,12 @@ impl Model {
         };
         // SAFETY: no arguments; returns a struct by value.
         let mut raw_params = unsafe { sys::llama_model_default_params() };
-        raw_params.n_gpu_layers = params.n_gpu_layers.unwrap_or(-1);
-        raw_params.main_gpu = params.main_gpu;
-        raw_params.tensor_split = split.as_ref().map_or(std::ptr::null(), |s| s.as_ptr());
+        params.fill(&mut raw_params, &arrays);
         raw_params.no_alloc = is_outline;
-        raw_params.load_mode = match (params.use_mmap, params.use_mlock) {
-            _ if is_outline => sys::LLAMA_LOAD_MODE_NONE,
-            (true, true) => sys::LLAMA_LOAD_MODE_MMAP_MLOCK,
-            (true, false) => sys::LLAMA_LOAD_MODE_MMAP,
-            (false, true) => sys::LLAMA_LOAD_MODE_MLOCK,
-            (false, false) => sys::LLAMA_LOAD_MODE_NONE,
-        };
+        if is_outline {
+            raw_params.load_mode = sys::LLAMA_LOAD_MODE_NONE;
+            raw_params.check_tensors = false;
+        }
         raw_params.progress_callback = Some(report_progress);
         raw_params.progress_callback_user_data = (&raw mut progress).cast();
         let mut raw = std::ptr::null_mut();
@@ -118,7 +115,7 @@ impl Model {
         let _reading = exit::Reading::begin().ok_or_else(ending)?;
         let (loaded, lines) = log::capture(|| {
             ffi::guarded(|err, cap| {
-                // SAFETY: the path is NUL-terminated; the parameters point to `split` and `progress`, which outlive
+                // SAFETY: the path is NUL-terminated; the parameters point to `arrays` and `progress`, which outlive
                 // the call; `raw` is written on success only.
                 unsafe { ffi::engine_model_load(c_path.as_ptr(), &raw_params, &mut raw, err, cap) }
             })
@@ -126,6 +123,10 @@ impl Model {
         let model = NonNull::new(raw).map(|raw| Model {
             raw,
             n_gpu_layers: 0,
+            n_ctx_train: 0,
+            adapters: Vec::new(),
+            ranks: checked.ranks,
+            tabulates: checked.tabulates,
             is_outline,
             walked: Walked::default(),
         });
@@ -146,29 +147,42 @@ impl Model {
             Error::Load(format!("{shown} cannot be loaded: {reason}"))
         })?;
         model.n_gpu_layers = model.offloaded(params.n_gpu_layers);
-        let model = model;
+        // SAFETY: the model is valid.
+        model.n_ctx_train = unsigned(unsafe { sys::llama_model_n_ctx_train(model.as_ptr()) });
         if model.vocab_kind() == VocabKind::Other {
             return Err(Error::Load(format!(
                 "{shown} has a tokenizer of a kind that the engine does not read"
             )));
         }
+        // What has no tensors has nothing to change.
+        for path in params.adapters.iter().filter(|_| !is_outline) {
+            model.adapters.push(Adapter::load(model.raw, path)?);
+        }
         Ok(model)
     }
 
-    /// Puts a model's bytes into an anonymous file in memory, and returns its descriptor and a path to load it from.
+    /// Puts a model's bytes into an anonymous file in memory that nobody can change any more, and returns its descriptor
+    /// and a path to load it from.
     ///
     /// The path is valid while the descriptor is open; a mapped model keeps the memory alive after that.
     pub(crate) fn memory_file(bytes: &[u8]) -> Result<(OwnedFd, PathBuf)> {
         let failed =
             |e: std::io::Error| Error::Load(format!("{} bytes of model: {e}", bytes.len()));
+        let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
         // SAFETY: the name is a NUL-terminated literal; the flags are valid.
-        let fd = unsafe { libc::memfd_create(c"model".as_ptr(), libc::MFD_CLOEXEC) };
+        let fd = unsafe { libc::memfd_create(c"model".as_ptr(), flags) };
         if fd < 0 {
             return Err(failed(std::io::Error::last_os_error()));
         }
         // SAFETY: `fd` was just created and nobody else owns it.
         let mut file = unsafe { File::from_raw_fd(fd) };
         file.write_all(bytes).map_err(failed)?;
+        let seals =
+            libc::F_SEAL_WRITE | libc::F_SEAL_GROW | libc::F_SEAL_SHRINK | libc::F_SEAL_SEAL;
+        // SAFETY: `fd` is open, and the command takes the seals as its argument.
+        if unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, seals) } < 0 {
+            return Err(failed(std::io::Error::last_os_error()));
+        }
         let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
         Ok((file.into(), path))
     }
@@ -185,13 +199,12 @@ impl Model {
 
     /// The context length that the model was trained with, in tokens.
     pub(crate) fn n_ctx_train(&self) -> u32 {
-        // SAFETY: the pointer is valid for the life of `self`.
-        unsigned(unsafe { sys::llama_model_n_ctx_train(self.as_ptr()) })
+        self.n_ctx_train
     }
 
     /// Layers.
     pub(crate) fn n_layer(&self) -> u32 {
-        // SAFETY: as above.
+        // SAFETY: the pointer is valid for the life of `self`.
         unsigned(unsafe { sys::llama_model_n_layer(self.as_ptr()) })
     }
 
@@ -289,6 +302,26 @@ impl Model {
         })
     }
 
+    /// Whether it looks positions up in a table: there are none beyond the trained context.
+    pub(crate) fn tabulates_positions(&self) -> bool {
+        self.tabulates
+    }
+
+    /// Whether it has a head that gives texts a score.
+    pub(crate) fn ranks(&self) -> bool {
+        self.ranks
+    }
+
+    /// The width of an embedding, which is a score's where it is one.
+    pub(super) fn n_embd_out(&self, is_score: bool) -> u32 {
+        match is_score {
+            // SAFETY: as above.
+            true => unsafe { sys::llama_model_n_cls_out(self.as_ptr()) },
+            // SAFETY: as above.
+            false => unsigned(unsafe { sys::llama_model_n_embd_out(self.as_ptr()) }),
+        }
+    }
+
     /// Whether the model has an encoder, which this engine does not run.
     pub(crate) fn has_encoder(&self) -> bool {
         // SAFETY: as above.
@@ -316,6 +349,11 @@ impl Model {
     /// Layers that are on a device other than the CPU, the output counted as one.
     pub(crate) fn n_gpu_layers(&self) -> u32 {
         self.n_gpu_layers
+    }
+
+    /// Its adapters, in the order in which they were named.
+    pub(super) fn adapters(&self) -> Vec<*mut sys::llama_adapter_lora> {
+        self.adapters.iter().map(Adapter::as_ptr).collect()
     }
 
     pub(super) fn as_ptr(&self) -> *mut sys::llama_model {
@@ -368,36 +406,6 @@ impl Drop for Model {
 
 fn ending() -> Error {
     Error::Load("the process is ending".into())
-}
-
-/// The shares as llama.cpp wants them: one per possible device.
-fn tensor_split(params: &ModelParams) -> Result<Option<Vec<f32>>> {
-    if params.main_gpu < 0 {
-        return Err(Error::InvalidArgument(format!(
-            "main_gpu is {}, must be 0 or more",
-            params.main_gpu
-        )));
-    }
-    // SAFETY: no arguments; returns a constant of the build.
-    let devices = unsafe { sys::llama_max_devices() };
-    let shares = &params.tensor_split;
-    if shares.len() > devices {
-        return Err(Error::InvalidArgument(format!(
-            "tensor_split has {} shares, must have at most {devices}",
-            shares.len()
-        )));
-    }
-    if let Some(share) = shares.iter().find(|s| !s.is_finite() || **s < 0.0) {
-        return Err(Error::InvalidArgument(format!(
-            "tensor_split has the share {share}, must be 0 or more"
-        )));
-    }
-    if shares.iter().all(|share| *share == 0.0) {
-        return Ok(None);
-    }
-    let mut shares = shares.clone();
-    shares.resize(devices, 0.0);
-    Ok(Some(shares))
 }
 
 unsafe extern "C" fn report_progress(value: f32, data: *mut c_void) -> bool {

@@ -40,6 +40,21 @@ int32_t engine_model_devices(const llama_model * model, int32_t * out, char * er
     });
 }
 
+int32_t engine_adapter_load(llama_model * model, const char * path, llama_adapter_lora ** out, char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        *out = llama_adapter_lora_init(model, path);
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_adapters_set(llama_context * ctx, llama_adapter_lora ** adapters, size_t count, float * scales,
+                            char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        llama_set_adapters_lora(ctx, adapters, count, scales);
+        return ENGINE_OK;
+    });
+}
+
 int32_t engine_context_new(llama_model * model, const llama_context_params * params, llama_context ** out, char * err,
                            size_t cap) {
     return guarded(err, cap, [&] {
@@ -76,6 +91,14 @@ int32_t engine_decode(llama_context * ctx, const llama_batch * batch, int32_t * 
 int32_t engine_logits(llama_context * ctx, int32_t index, const float ** out, char * err, size_t cap) {
     return guarded(err, cap, [&] {
         *out = llama_get_logits_ith(ctx, index);
+        return ENGINE_OK;
+    });
+}
+
+int32_t engine_embedding(llama_context * ctx, llama_seq_id seq, int32_t index, const float ** out, char * err,
+                         size_t cap) {
+    return guarded(err, cap, [&] {
+        *out = seq < 0 ? llama_get_embeddings_ith(ctx, index) : llama_get_embeddings_seq(ctx, seq);
         return ENGINE_OK;
     });
 }

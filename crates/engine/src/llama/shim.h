@@ -28,6 +28,11 @@ int32_t engine_model_load(const char * path, const struct llama_model_params * p
                           char * err, size_t cap);
 int32_t engine_model_free(struct llama_model * model, char * err, size_t cap);
 int32_t engine_model_devices(const struct llama_model * model, int32_t * out, char * err, size_t cap);
+// The adapter belongs to the model, which nobody else may use yet.
+int32_t engine_adapter_load(struct llama_model * model, const char * path, struct llama_adapter_lora ** out, char * err,
+                            size_t cap);
+int32_t engine_adapters_set(struct llama_context * ctx, struct llama_adapter_lora ** adapters, size_t count,
+                            float * scales, char * err, size_t cap);
 int32_t engine_context_new(struct llama_model * model, const struct llama_context_params * params,
                            struct llama_context ** out, char * err, size_t cap);
 int32_t engine_context_free(struct llama_context * ctx, char * err, size_t cap);
@@ -39,6 +44,10 @@ int32_t engine_tokenize(const struct llama_vocab * vocab, const char * text, int
 int32_t engine_decode(struct llama_context * ctx, const struct llama_batch * batch, int32_t * out, char * err,
                       size_t cap);
 int32_t engine_logits(struct llama_context * ctx, int32_t index, const float ** out, char * err, size_t cap);
+
+// The values of a sequence, or with `seq` -1 those of entry `index`; null where there are none.
+int32_t engine_embedding(struct llama_context * ctx, llama_seq_id seq, int32_t index, const float ** out, char * err,
+                         size_t cap);
 
 int32_t engine_memory_clear(struct llama_context * ctx, char * err, size_t cap);
 int32_t engine_seq_rm(struct llama_context * ctx, llama_seq_id seq, llama_pos from, llama_pos to, bool * out,

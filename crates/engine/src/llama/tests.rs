@@ -6,11 +6,14 @@
 pub(crate) mod forge;
 mod support;
 
+mod adapters;
 mod context;
 mod differential;
+mod embedding;
 mod files;
 mod hostile;
 mod media;
+mod placement;
 mod recipes;
 mod sampling;
 mod vocab;

@@ -270,6 +270,27 @@ impl Vocab {
         unsafe { sys::llama_vocab_get_add_bos(self.as_ptr()) }
     }
 
+    /// `tokens` between what a whole text of this model begins and ends with, as far as it does not already.
+    pub(crate) fn enclose(&self, tokens: Vec<Token>) -> Vec<Token> {
+        let is_word_piece = self.kind() == VocabKind::Wpm;
+        // SAFETY: as above.
+        let (add_eos, sep) = unsafe {
+            let vocab = self.as_ptr();
+            (
+                sys::llama_vocab_get_add_eos(vocab),
+                sys::llama_vocab_sep(vocab),
+            )
+        };
+        let first = self.bos().filter(|_| self.add_bos() || is_word_piece);
+        let last = match is_word_piece {
+            true => self.some(sep),
+            false => self.eos().filter(|_| add_eos),
+        };
+        let first = first.filter(|first| tokens.first() != Some(first));
+        let last = last.filter(|last| tokens.last() != Some(last));
+        first.into_iter().chain(tokens).chain(last).collect()
+    }
+
     /// The tokenizer's family.
     pub(crate) fn kind(&self) -> VocabKind {
         self.model.vocab_kind()

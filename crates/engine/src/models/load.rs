@@ -1,6 +1,6 @@
 //! From a file or bytes to weights and an execution context that has proved to work.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,10 @@ pub struct Brought {
     pub weights: Arc<Model>,
     /// Its execution memory.
     pub context: Context,
+    /// The one that embeds, if the configuration wants one.
+    pub embedding: Option<Context>,
+    /// It generates. An encoder does not, and only embeds.
+    pub generates: bool,
     /// Makes a context of its own for one deterministic turn at a time.
     pub spare: Box<dyn Fn() -> Result<Context> + Send>,
     /// How it reads images, where it has a projector.
@@ -67,16 +71,29 @@ pub fn bring_up(
     let begun = Instant::now();
     init(config);
     let path = source.path();
-    let files = gguf::check(path)?;
+    let files = files(path, config)?;
     let before = identity::of(&files)?;
     let how = model_params(&config.model);
     let weights = weights::load(path, before, &how, progress)?;
     let mut notes = Vec::new();
     let plan = shape::plan(config, &weights, beside, &mut notes);
     let params = context_params(config, &weights, &plan, beside, &mut notes);
-    let (mut context, params) = create(&weights, &plan, params, &mut notes)?;
-    probe(&weights, &mut context)?;
+    let embedding = shape::embedding_params(config, &plan, &params);
+    let (mut context, params, generates) = match create(&weights, &plan, params.clone(), &mut notes)
+    {
+        Ok((context, params)) => (context, params, true),
+        Err(Error::Unsupported(_)) if embedding.is_some() => {
+            let params = shape::idle_params(config, &params);
+            (Context::new(weights.clone(), &params)?, params, false)
+        }
+        Err(error) => return Err(error),
+    };
+    if generates {
+        probe(&weights, &mut context)?;
+    }
     context.set_threads(plan.threads)?;
+    let embedding = embedding.map(|params| embedder(&weights, &params));
+    let embedding = embedding.transpose()?;
     note_budget(config, &context, &mut notes);
     let graphs = Graphs {
         shared: context.n_ubatch() as usize,
@@ -108,10 +125,16 @@ pub fn bring_up(
         Box::new(move || Context::new(weights.clone(), &params))
     };
     let memory = context.memory();
+    let beside = embedding.as_ref().map(Context::memory);
+    let [cells, scratch] = beside.map_or([0; 2], |bytes| [bytes.context, bytes.compute]);
     let sizes = Sizes {
         session_tokens: plan.session_tokens,
         disk_bytes: identity::bytes(&files)?,
-        memory: [memory.model, memory.context, memory.compute],
+        memory: [
+            memory.model,
+            memory.context + cells,
+            memory.compute + scratch,
+        ],
         cache_types: [params.type_k, params.type_v],
     };
     let vocabulary = Vocabulary::of(&weights, &weights.vocab());
@@ -121,6 +144,8 @@ pub fn bring_up(
         label: label(config, &weights, source, &files)?,
         weights,
         context,
+        embedding,
+        generates,
         spare,
         vision,
         plan,
@@ -130,6 +155,18 @@ pub fn bring_up(
         load_time: begun.elapsed(),
         notes,
     })
+}
+
+/// The files of the model at `path` and of its adapters, all of them checked. What they hold tells it from others.
+///
+/// Errors: `Load`, with the file that is missing or wrong.
+pub fn files(path: &Path, config: &Config) -> Result<Vec<PathBuf>> {
+    let mut files = gguf::check(path)?.files;
+    for adapter in shape::adapters(&config.model) {
+        gguf::check_adapter(&adapter, path)?;
+        files.push(adapter);
+    }
+    Ok(files)
 }
 
 /// Creates the context. Where the system does not have the memory after all, with half of the cells, and so on.
@@ -168,6 +205,18 @@ fn note_budget(config: &Config, context: &Context, notes: &mut Vec<String>) {
         );
         log::warn!(target: "memory", "{note}");
         notes.push(note);
+    }
+}
+
+/// Makes the context that embeds, and embeds one token: what cannot be embedded fails here and not at the first text.
+fn embedder(weights: &Arc<Model>, params: &ContextParams) -> Result<Context> {
+    let mut context = Context::new(weights.clone(), params)?;
+    let token = weights.vocab().bos().unwrap_or(llama::Token(0));
+    match context.embed(&[token], &|| false) {
+        Ok(_) => Ok(context),
+        Err(failure) => Err(Error::Load(format!(
+            "the model does not embed: {failure:?}"
+        ))),
     }
 }
 

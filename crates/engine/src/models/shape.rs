@@ -1,8 +1,13 @@
 //! The sizes of a model's execution memory: what was asked for, what the model allows, and what there is room for.
 
+use std::path::PathBuf;
+
 use super::profile::kv_bytes_per_token;
 use crate::config::{self, Config, KvMode};
-use crate::llama::{self, ContextParams, FlashAttention, KvType, Model, ModelParams, ThreadCounts};
+use crate::llama::{
+    self, ContextParams, CpuExperts, Embedding, FlashAttention, KvType, Model, ModelParams,
+    Pooling, Rope, RopeScaling, SplitMode, ThreadCounts,
+};
 use crate::{machine, memory};
 
 /// Slots up to which one shared pool of cells decodes as fast as separate ones (engine benchmark).
@@ -42,15 +47,21 @@ pub struct Plan {
 /// words what is not as it was asked for.
 pub fn plan(config: &Config, weights: &Model, beside: Beside, notes: &mut Vec<String>) -> Plan {
     let trained = weights.n_ctx_train();
-    let session_tokens = match config.model.ctx_size {
-        0 => trained,
-        wanted if wanted > trained && trained > 0 => {
+    let reach = match weights.tabulates_positions() {
+        // There is nothing to rotate, and nothing beyond the table.
+        true => Some(trained),
+        false => reach(&config.model.rope, trained),
+    };
+    let reach = reach.filter(|reach| *reach > 0);
+    let session_tokens = match (config.model.ctx_size, reach) {
+        (0, _) => trained,
+        (wanted, Some(reach)) if wanted > reach => {
             notes.push(format!(
-                "model.ctx_size: {wanted} is more than the model was trained for, using {trained}"
+                "model.ctx_size: {wanted} is more than the model was trained for, using {reach}"
             ));
-            trained
+            reach
         }
-        wanted => wanted,
+        (wanted, _) => wanted,
     };
     let parallel = match config.performance.batch_processing {
         false => 1,
@@ -79,6 +90,26 @@ pub fn plan(config: &Config, weights: &Model, beside: Beside, notes: &mut Vec<St
         unified,
         layout_reason,
         threads: threads(&config.model, weights.size_bytes()),
+    }
+}
+
+/// How far a model that was `trained` for so many tokens reaches when its positions are rotated like that; `None` where
+/// only whoever configured it knows.
+fn reach(rope: &config::Rope, trained: u32) -> Option<u32> {
+    if rope.freq_base > 0.0 {
+        return None;
+    }
+    let before = match rope.yarn_orig_ctx {
+        0 => trained,
+        written => written,
+    };
+    let is_stretched = rope.freq_scale > 0.0 && rope.scaling != config::RopeScaling::None;
+    match is_stretched {
+        true => {
+            let stretched = f64::from(before) / f64::from(rope.freq_scale);
+            Some((stretched as u32).max(trained))
+        }
+        false => Some(trained),
     }
 }
 
@@ -151,8 +182,60 @@ pub fn context_params(
             config::FlashAttention::On => FlashAttention::On,
             config::FlashAttention::Off => FlashAttention::Off,
         },
+        rope: rope(&m.rope),
+        offload_kv: m.kv_offload,
+        adapter_scales: m.lora.iter().map(|lora| lora.scale).collect(),
+        embedding: None,
         kv_unified: plan.unified,
         is_shy: beside.is_busy,
+    }
+}
+
+/// The context that embeds beside one of the shape `params`, if the configuration wants one: for one text at a time,
+/// which is evaluated as a whole.
+pub fn embedding_params(
+    config: &Config,
+    plan: &Plan,
+    params: &ContextParams,
+) -> Option<ContextParams> {
+    let most = config.model.batch_size.min(plan.session_tokens);
+    config.model.embedding.then(|| ContextParams {
+        n_ctx: most,
+        n_batch: most,
+        n_ubatch: most,
+        n_seq_max: 1,
+        n_outputs_max: 0,
+        kv_unified: true,
+        embedding: Some(embedding(&config.model)),
+        ..params.clone()
+    })
+}
+
+/// The shape `params` for a model that cannot generate: it is never used, and as small as it can be.
+pub fn idle_params(config: &Config, params: &ContextParams) -> ContextParams {
+    ContextParams {
+        n_batch: params.n_seq_max,
+        n_ubatch: params.n_seq_max,
+        embedding: Some(embedding(&config.model)),
+        ..params.clone()
+    }
+}
+
+fn embedding(model: &config::ModelSettings) -> Embedding {
+    Embedding {
+        pooling: match model.pooling {
+            config::Pooling::Model => Pooling::Model,
+            config::Pooling::None => Pooling::None,
+            config::Pooling::Mean => Pooling::Mean,
+            config::Pooling::Cls => Pooling::Cls,
+            config::Pooling::Last => Pooling::Last,
+            config::Pooling::Rank => Pooling::Rank,
+        },
+        causal: match model.attention {
+            config::Attention::Model => None,
+            config::Attention::Causal => Some(true),
+            config::Attention::NonCausal => Some(false),
+        },
     }
 }
 
@@ -162,8 +245,44 @@ pub fn model_params(model: &config::ModelSettings) -> ModelParams {
         n_gpu_layers: model.n_gpu_layers,
         main_gpu: model.main_gpu,
         tensor_split: model.tensor_split.clone(),
+        split_mode: match model.split_mode {
+            config::SplitMode::None => SplitMode::None,
+            config::SplitMode::Layer => SplitMode::Layer,
+            config::SplitMode::Row => SplitMode::Row,
+        },
+        cpu_experts: match model.cpu_moe {
+            true => CpuExperts::All,
+            false => CpuExperts::First(model.n_cpu_moe),
+        },
         use_mmap: model.use_mmap,
         use_mlock: model.use_mlock,
+        check_tensors: model.check_tensors,
+        adapters: adapters(model),
+    }
+}
+
+/// The files of its adapters.
+pub fn adapters(model: &config::ModelSettings) -> Vec<PathBuf> {
+    let paths = model.lora.iter();
+    paths.map(|lora| PathBuf::from(&lora.path)).collect()
+}
+
+fn rope(rope: &config::Rope) -> Rope {
+    Rope {
+        scaling: match rope.scaling {
+            config::RopeScaling::Model => RopeScaling::Model,
+            config::RopeScaling::None => RopeScaling::None,
+            config::RopeScaling::Linear => RopeScaling::Linear,
+            config::RopeScaling::Yarn => RopeScaling::Yarn,
+            config::RopeScaling::LongRope => RopeScaling::LongRope,
+        },
+        freq_base: rope.freq_base,
+        freq_scale: rope.freq_scale,
+        yarn_ext_factor: rope.yarn_ext_factor,
+        yarn_attn_factor: rope.yarn_attn_factor,
+        yarn_beta_fast: rope.yarn_beta_fast,
+        yarn_beta_slow: rope.yarn_beta_slow,
+        yarn_orig_ctx: rope.yarn_orig_ctx,
     }
 }
 

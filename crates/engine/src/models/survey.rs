@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use super::identity;
 use super::label::label;
-use super::load::init;
+use super::load::{files, init};
 use super::profile::{Profile, Sizes, Vocabulary};
 use super::room::Bytes;
-use super::shape::{self, Beside, context_params, model_params};
+use super::shape::{self, Beside, context_params, embedding_params, model_params};
 use super::source::Source;
 use super::weights;
 use crate::config::Config;
 use crate::error::Result;
-use crate::llama::{Model, Vocab, context, gguf};
+use crate::llama::{Model, Vocab, context};
 
 /// A file that was looked at.
 pub struct Survey {
@@ -33,14 +33,19 @@ pub struct Survey {
 /// Looks at `source` as `bring_up` would load it under `config`. Errors: `Load` with the reason.
 pub fn survey(source: &Source, config: &Config, beside: Beside) -> Result<Survey> {
     init(config);
-    let files = gguf::check(source.path())?;
+    let files = files(source.path(), config)?;
     let identity = identity::of(&files)?;
     let params = model_params(&config.model);
     let outline = Arc::new(Model::outline(source.path(), &params)?);
     let mut notes = Vec::new();
     let plan = shape::plan(config, &outline, beside, &mut notes);
     let shape = context_params(config, &outline, &plan, beside, &mut notes);
-    let memory = context::measure(&outline, &shape)?;
+    let mut memory = context::measure(&outline, &shape)?;
+    if let Some(embedding) = embedding_params(config, &plan, &shape) {
+        let beside = context::measure(&outline, &embedding)?;
+        memory.context += beside.context;
+        memory.compute += beside.compute;
+    }
     let sizes = Sizes {
         session_tokens: plan.session_tokens,
         disk_bytes: identity::bytes(&files)?,

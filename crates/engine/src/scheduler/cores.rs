@@ -166,6 +166,11 @@ impl Member {
         self.tell(&turns);
     }
 
+    /// Whether another model has turns.
+    pub fn has_others(&self) -> bool {
+        self.cores.lock().has_others(self.id)
+    }
+
     /// How many steps, one after the other, every active model needs for one of its own. Does not wait.
     pub fn rounds(&self) -> u32 {
         self.cores.rounds.load(Ordering::Relaxed)

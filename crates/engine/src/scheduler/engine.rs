@@ -6,12 +6,13 @@ mod tests;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::cores::{Cores, Member};
 use super::desk::Desk;
+use super::embedder::{Embedder, Tools};
 use super::intake::{Intake, Refusal};
 use super::job::{Job, SessionKey, Ticket, Turn, channel};
 use super::lane::Keeping;
@@ -29,6 +30,10 @@ use crate::spill::Key;
 pub struct Start {
     /// The context that the thread will own.
     pub context: Context,
+    /// The one that embeds texts, if the model does.
+    pub embedding: Option<Context>,
+    /// It generates. Otherwise it embeds only, and its turns are refused.
+    pub generates: bool,
     /// Makes the context that deterministic turns have for themselves.
     pub spare: Spare,
     /// The model's vocabulary.
@@ -60,7 +65,7 @@ pub struct Start {
 /// Starts a named thread of the caller's making, so that it belongs to the caller's log.
 pub type Spawn<'a> = &'a dyn Fn(Box<dyn FnOnce() + Send>) -> Result<JoinHandle<()>>;
 
-/// A handle to an engine thread. Dropping it lets the thread answer what it accepted and end.
+/// A handle to an engine thread, and to one that embeds. Dropping it lets them answer what they accepted and end.
 pub struct Engine {
     intake: Arc<Intake<Command>>,
     stats: Arc<Stats>,
@@ -70,17 +75,30 @@ pub struct Engine {
     reject_at: usize,
     n_vocab: usize,
     shape: u64,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    generates: bool,
+    embedder: Option<Embedder>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Engine {
-    /// Starts the thread, which needs a stack of 8 MiB for llama.cpp's graphs. Errors: those of `spawn`.
+    /// Starts the threads, which need a stack of 8 MiB for llama.cpp's graphs. Errors: those of `spawn`.
     pub fn start(start: Start, spawn: Spawn<'_>) -> Result<Engine> {
         let intake = Arc::new(Intake::new());
         let stats = Arc::new(Stats::new(start.totals.clone()));
         let halt = Arc::new(AtomicBool::new(false));
         let n_vocab = start.vocab.n_tokens();
         let shape = start.keeping.shape(&start.context);
+        let embedding = start.embedding.map(|context| {
+            let tools = Tools {
+                context,
+                threads: start.threads,
+                on_device: start.on_device,
+                cores: start.cores.clone(),
+                halt: halt.clone(),
+            };
+            Embedder::start(tools, spawn)
+        });
+        let (embedder, embedding) = embedding.transpose()?.unzip();
         let engine = Loop {
             intake: intake.clone(),
             desk: Desk {
@@ -109,6 +127,7 @@ impl Engine {
             shown: 0,
         };
         let thread = spawn(Box::new(move || engine.run()))?;
+        let threads = embedding.into_iter().chain([thread]).collect();
         Ok(Engine {
             intake,
             stats,
@@ -118,12 +137,36 @@ impl Engine {
             reject_at: start.limits.reject_at,
             n_vocab,
             shape,
-            thread: Mutex::new(Some(thread)),
+            generates: start.generates,
+            embedder,
+            threads: Mutex::new(threads),
         })
     }
 
-    /// Hands a turn in. Errors: `QueueFull`; `InvalidArgument` for a prompt that is empty, longer than the context or
-    /// holds a token that the model does not have; `Replaced` once it retires; `Closing` when it was stopped.
+    /// Whether it embeds texts, and then whether what they get is a score.
+    pub fn embeds(&self) -> Option<bool> {
+        self.embedder.as_ref().map(Embedder::gives_score)
+    }
+
+    /// The values of a text; waits for them until `deadline`. Setting `cancelled` ends it.
+    ///
+    /// Errors: `InvalidArgument` for a text without tokens; `Unsupported` where the model does not embed;
+    /// `PromptTooLong`; `Timeout`; `Cancelled`; `Engine` from llama.cpp.
+    pub fn embed(
+        &self,
+        tokens: Vec<Token>,
+        cancelled: &Arc<AtomicBool>,
+        deadline: Instant,
+    ) -> Result<Vec<f32>> {
+        match &self.embedder {
+            Some(embedder) => embedder.embed(tokens, cancelled, deadline),
+            None => Err(Error::Unsupported("the model does not embed texts".into())),
+        }
+    }
+
+    /// Hands a turn in. Errors: `QueueFull`; `Unsupported` where the model only embeds; `InvalidArgument` for a prompt
+    /// that is empty, longer than the context or holds a token that the model does not have; `Replaced` once it retires;
+    /// `Closing` when it was stopped.
     pub fn submit(&self, turn: Turn) -> Result<Ticket> {
         self.check(&turn)?;
         let (answer, ticket) = channel(turn.cancelled.clone());
@@ -212,12 +255,16 @@ impl Engine {
         self.intake.stop();
     }
 
-    /// The thread, for the one who waits for its end.
-    pub fn take_thread(&self) -> Option<JoinHandle<()>> {
-        self.thread.lock().take()
+    /// The threads, for the one who waits for their end.
+    pub fn take_threads(&self) -> Vec<JoinHandle<()>> {
+        std::mem::take(&mut *self.threads.lock())
     }
 
     fn check(&self, turn: &Turn) -> Result<()> {
+        if !self.generates {
+            let text = "the model is an encoder: it embeds texts and generates none";
+            return Err(Error::Unsupported(text.into()));
+        }
         let tokens = &turn.tokens;
         if tokens.is_empty() || tokens.len() >= self.capacity {
             return Err(Error::InvalidArgument(format!(

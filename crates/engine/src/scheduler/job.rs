@@ -87,15 +87,25 @@ pub struct Past {
     pub droppable: Option<Droppable>,
 }
 
-/// Old turns in a prompt, in the order in which they give way.
+/// What gives way to an answer, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Droppable {
-    /// Tokens before the first of them.
-    pub kept: usize,
-    /// Where each of them ends, in tokens of the prompt; rising.
-    pub ends: Vec<usize>,
-    /// Tokens that go at once at least; 0 is half of what may be dropped.
-    pub at_least: usize,
+pub enum Droppable {
+    /// Old turns in the prompt.
+    Turns {
+        /// Tokens before the first of them.
+        kept: usize,
+        /// Where each of them ends, in tokens of the prompt; rising.
+        ends: Vec<usize>,
+        /// Tokens that go at once at least; 0 is half of what may be dropped.
+        at_least: usize,
+    },
+    /// Whatever stands behind the kept tokens, the older part of the answer too.
+    Text {
+        /// Tokens at the start of the prompt.
+        kept: usize,
+        /// Tokens that go at once; 0 is half of what may be dropped.
+        at_once: usize,
+    },
 }
 
 /// A turn that was accepted, with the way of its answer.

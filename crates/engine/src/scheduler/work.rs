@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use super::class::Class;
 use super::hold::Next;
-use super::job::{HardLimit, Job, Outcome, Piece, Timings, Turn};
+use super::job::{Droppable, HardLimit, Job, Outcome, Piece, Timings, Turn};
 use crate::error::{Error, Result};
 use crate::llama::{Context, Rows, Token, Vocab};
 use crate::stopping::{Verdict, deadline};
 
-/// How often old turns may give way to one answer. Without a bound an answer that repeats itself would never end.
+/// How often something may give way to one answer that has no limit of tokens, or to which turns do. Without a bound an answer that repeats itself would never end.
 const MOST_SHIFTS: usize = 2;
 
 /// A turn in progress.
@@ -35,7 +35,9 @@ pub(super) struct Work {
     clock: Clock,
     /// For how long its answer was held back for the prompts of others.
     held: Duration,
-    /// How often old turns gave way to its answer, and how many.
+    /// Tokens at the start of the answer that have given way to the rest of it.
+    forgotten: usize,
+    /// How often something gave way to its answer, and how many turns.
     shifts: usize,
     turns_dropped: usize,
     /// Its caller has some of its text.
@@ -73,6 +75,7 @@ impl Work {
             next: None,
             clock: Clock::default(),
             held: Duration::ZERO,
+            forgotten: 0,
             shifts: 0,
             turns_dropped: 0,
             told: false,
@@ -151,7 +154,7 @@ impl Work {
     fn evaluate_again(&mut self, done: usize) {
         let answered = self.tokens.len() - self.asked;
         self.tokens
-            .extend_from_slice(&self.job.turn.speech.sampled()[answered..]);
+            .extend_from_slice(&self.job.turn.speech.sampled()[self.forgotten + answered..]);
         self.next = None;
         self.done = done;
     }
@@ -165,37 +168,57 @@ impl Work {
         self.done = done;
     }
 
-    /// The old turns that would give way next, as tokens of the prompt; `None` where none may.
+    /// What would give way next, as cells of its sequence; `None` where nothing may.
     pub(super) fn droppable(&self) -> Option<Range<usize>> {
-        let droppable = self.job.turn.past.droppable.as_ref()?;
-        let all = droppable.ends.last()?.saturating_sub(droppable.kept);
-        let at_least = match droppable.at_least {
-            0 => all / 2,
-            n => n,
+        let rules = self.job.turn.speech.rules();
+        let range = match self.job.turn.past.droppable.as_ref()? {
+            Droppable::Turns {
+                kept,
+                ends,
+                at_least,
+            } => {
+                let all = ends.last()?.saturating_sub(*kept);
+                let at_least = match at_least {
+                    0 => all / 2,
+                    n => *n,
+                };
+                let end = ends.iter().find(|end| **end - kept >= at_least);
+                *kept..*end.or(ends.last())?
+            }
+            Droppable::Text { kept, at_once } => {
+                // The last token that was sampled may have no cell.
+                let held = (self.asked + self.completion()).saturating_sub(self.forgotten + 1);
+                let all = held.saturating_sub(*kept);
+                let count = match at_once {
+                    0 => all / 2,
+                    n => all.min(*n),
+                };
+                *kept..kept + count
+            }
         };
-        let enough = |end: &&usize| **end - droppable.kept >= at_least;
-        let end = droppable.ends.iter().find(enough);
-        let range = droppable.kept..*end.or(droppable.ends.last())?;
-        (self.shifts < MOST_SHIFTS && !range.is_empty()).then_some(range)
+        let is_bounded = matches!(self.job.turn.past.droppable, Some(Droppable::Text { .. }))
+            && rules.token_limit().is_some();
+        let may = is_bounded || self.shifts < MOST_SHIFTS;
+        (may && !range.is_empty()).then_some(range)
     }
 
-    /// These old turns gave way. `moved`: the cells of what follows are where they belong; otherwise `filled` are left, and
-    /// the others are filled again.
-    pub(super) fn drop_turns(&mut self, range: &Range<usize>, moved: bool, filled: usize) {
+    /// These cells gave way. `moved`: those of what follows are where they belong; otherwise `filled` are left, and the
+    /// others are filled again.
+    pub(super) fn drop_cells(&mut self, range: &Range<usize>, moved: bool, filled: usize) {
         self.shifts += 1;
-        if let Some(droppable) = &mut self.job.turn.past.droppable {
-            let gone = droppable.ends.partition_point(|&end| end <= range.end);
-            droppable.ends.drain(..gone);
-            droppable
-                .ends
-                .iter_mut()
-                .for_each(|end| *end -= range.len());
+        if let Some(Droppable::Turns { ends, .. }) = &mut self.job.turn.past.droppable {
+            let gone = ends.partition_point(|&end| end <= range.end);
+            ends.drain(..gone);
+            ends.iter_mut().for_each(|end| *end -= range.len());
             self.turns_dropped += gone;
         }
-        self.tokens.drain(range.clone());
-        self.asked -= range.len();
+        let of_prompt = range.start..range.end.clamp(range.start, self.asked.max(range.start));
+        self.forgotten += range.len() - of_prompt.len();
+        self.asked -= of_prompt.len();
+        let listed = range.start..range.end.min(self.tokens.len());
+        self.tokens.drain(listed.clone());
         match moved {
-            true => self.done -= range.len(),
+            true => self.done -= listed.len(),
             false => self.evaluate_again(filled),
         }
     }
@@ -358,7 +381,7 @@ impl Work {
             cached_tokens: self.cached,
             completion_tokens,
             turns_dropped: self.turns_dropped,
-            tokens_dropped: self.prompt_tokens - self.asked,
+            tokens_dropped: self.prompt_tokens - self.asked + self.forgotten,
             shifts: self.shifts,
             timings,
         };

@@ -9,10 +9,12 @@
 mod common;
 
 mod backend;
+mod gguf;
 mod logging;
 mod memory;
 mod model;
 mod proof;
+mod rope;
 mod sampling;
 mod stopping;
 
@@ -24,9 +26,10 @@ use serde_json::Value;
 /// A key by its path, and what shows its effect.
 type Row = (&'static str, fn());
 
-const ALL: [&[Row]; 6] = [
+const ALL: [&[Row]; 7] = [
     backend::ROWS,
     model::ROWS,
+    rope::ROWS,
     sampling::ROWS,
     stopping::ROWS,
     memory::ROWS,
@@ -94,6 +97,11 @@ fn keys_of_backend_and_performance_act() {
 #[test]
 fn keys_of_model_act() {
     check(model::ROWS);
+}
+
+#[test]
+fn keys_of_positions_act() {
+    check(rope::ROWS);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::Row;
 use crate::common::*;
+use crate::gguf;
 use crate::proof::*;
 
 fn model(key: &str, value: impl Into<Value>) -> Value {
@@ -23,6 +24,15 @@ fn prompt(more: Value) -> u64 {
     let c = open(&backend);
     say_with(&backend, c, "Hello.", r#"{"max_tokens": 1}"#).unwrap();
     metadata(&backend, c)["prompt_tokens"].as_u64().unwrap()
+}
+
+/// What a greeting is to an embedding model under those keys.
+fn embedded(more: Value) -> Vec<f32> {
+    let backend = loaded(&greedy(
+        json!({"model": with(json!({"embedding": true}), more)}),
+    ));
+    let c = open(&backend);
+    backend.embed(c, "Hello there.".into(), 2).unwrap().values
 }
 
 pub const ROWS: &[Row] = &[
@@ -81,6 +91,118 @@ pub const ROWS: &[Row] = &[
             "model_params",
             "tensor_split: model.tensor_split.clone()",
         )
+    }),
+    ("model.split_mode", || {
+        shown_by(
+            "src/models/shape.rs",
+            "model_params",
+            "split_mode: match model.split_mode",
+        );
+        shown_by(
+            "src/llama/tests/placement.rs",
+            "a_mixture_says_the_same_wherever_it_is_to_lie",
+            "split_mode",
+        );
+    }),
+    ("model.kv_offload", || {
+        // Without a device all cells lie in the machine's memory.
+        shown_by(
+            "src/models/shape.rs",
+            "context_params",
+            "offload_kv: m.kv_offload",
+        );
+    }),
+    ("model.n_cpu_moe", || {
+        // Without a device experts lie in the machine's memory; which ones are named is seen where llama.cpp is asked.
+        shown_by(
+            "src/models/shape.rs",
+            "model_params",
+            "CpuExperts::First(model.n_cpu_moe)",
+        );
+        shown_by(
+            "src/llama/tests/placement.rs",
+            "experts_are_named_by_their_layers_and_nothing_else_is",
+            "CpuExperts::First(12)",
+        );
+    }),
+    ("model.cpu_moe", || {
+        shown_by(
+            "src/models/shape.rs",
+            "model_params",
+            "cpu_experts: match model.cpu_moe",
+        );
+        shown_by(
+            "src/llama/tests/placement.rs",
+            "experts_are_named_by_their_layers_and_nothing_else_is",
+            "CpuExperts::All",
+        );
+    }),
+    ("model.check_tensors", || {
+        let file = gguf::poisoned();
+        let refusal = |on: bool| {
+            let backend = unloaded(&greedy(model("check_tensors", on)));
+            let refused = backend.load_file(&file.0, None, None).unwrap_err();
+            refused.to_string()
+        };
+        // Such a model is refused in any case: unchecked, once it has computed.
+        assert!(refusal(true).contains("invalid data"), "{}", refusal(true));
+        assert!(
+            refusal(false).contains("does not compute"),
+            "{}",
+            refusal(false)
+        );
+    }),
+    ("model.lora", || {
+        let file = gguf::adapter();
+        let says = |lora: Value| {
+            let backend = loaded(&greedy(model("lora", lora)));
+            let c = open(&backend);
+            say_with(&backend, c, "Hello, who are you?", &wild().to_string())
+                .unwrap()
+                .to_string()
+        };
+        let plain = says(json!([]));
+        let path = file.path();
+        assert_ne!(says(json!(path)), plain);
+        assert_eq!(
+            says(json!([path])),
+            says(json!([{"path": path, "scale": 1}]))
+        );
+        assert_eq!(says(json!([{"path": path, "scale": 0}])), plain);
+        assert_ne!(says(json!([{"path": path, "scale": -1}])), plain);
+        for missing in ["/no/such/adapter.gguf", pocket("b").to_str().unwrap()] {
+            let backend = unloaded("{}");
+            let config = greedy(model("lora", missing));
+            let refused = backend.load_file(&pocket("a"), Some(config.as_bytes()), None);
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains(missing), "{refused}");
+        }
+    }),
+    ("model.embedding", || {
+        let embeds = |on: bool| {
+            let backend = loaded(&greedy(model("embedding", on)));
+            let c = open(&backend);
+            backend.embed(c, "Hello.".into(), 2).is_ok()
+        };
+        assert!(embeds(true) && !embeds(false));
+    }),
+    ("model.pooling", || {
+        let mean = embedded(json!({"pooling": "mean"}));
+        let last = embedded(json!({"pooling": "last"}));
+        let plain = embedded(json!({}));
+        assert_ne!(mean, plain);
+        assert_ne!(embedded(json!({"pooling": "cls"})), plain);
+        assert_eq!(last, embedded(json!({"pooling": "none"})));
+        assert_eq!(last, plain, "pocket models have no way of their own");
+        let config = greedy(json!({"model": {"embedding": true, "pooling": "rank"}}));
+        let refused = unloaded("{}").load_file(&pocket("a"), Some(config.as_bytes()), None);
+        assert!(refused.unwrap_err().to_string().contains("no head"));
+    }),
+    ("model.attention", || {
+        let causal = embedded(json!({"pooling": "cls", "attention": "causal"}));
+        assert_eq!(causal, embedded(json!({"pooling": "cls"})));
+        let all = json!({"pooling": "cls", "attention": "non_causal"});
+        assert_ne!(causal, embedded(all), "the first token sees the others");
     }),
     ("model.use_mmap", || {
         // A file of its own: weights that others have loaded are shared.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CacheType, FlashAttention, Numa};
+use super::{CacheType, FlashAttention, Numa, SplitMode, embedding, lora, rope};
 use crate::config::key::{Flat, Ints, Key, Kind, Section};
 use crate::config::reading::Reading;
 use crate::config::value::{self, TokenLimit, Word, Wrong, put, type_of, words};
@@ -20,7 +20,7 @@ pub(in crate::config) static SECTION: Section = Section {
     name: "model",
     aliases: &[],
     about: "How a model is loaded and run.",
-    lists: &[KEYS],
+    lists: &[KEYS, rope::KEYS, lora::KEYS, embedding::KEYS, PLUGIN_WORLD],
 };
 
 static KEYS: &[Key] = &[
@@ -133,6 +133,38 @@ static KEYS: &[Key] = &[
         "Shares of the devices, each 0 to 1000000, in the order of the devices. \
          Empty: even.",
     ),
+    Key::word(
+        "split_mode",
+        words::<SplitMode>,
+        |config| config.model.split_mode.word(),
+        |config, word| put(&mut config.model.split_mode, word),
+    )
+    .about(
+        "How the model is divided among devices: not at all (main_gpu has it), by layers, or by \
+         rows of its matrices.",
+    ),
+    Key::bool(
+        "kv_offload",
+        |config| config.model.kv_offload,
+        |config, on| config.model.kv_offload = on,
+    )
+    .about("KV cells lie on the device of their layers; false: in the machine's memory."),
+    Key::int(
+        "n_cpu_moe",
+        Ints::new(0, 1000),
+        |config| config.model.n_cpu_moe.into(),
+        |config, count| config.model.n_cpu_moe = count as u32,
+    )
+    .about(
+        "Layers, from the first, whose experts stay in the machine's memory although the layer \
+         is on a device.",
+    ),
+    Key::bool(
+        "cpu_moe",
+        |config| config.model.cpu_moe,
+        |config, on| config.model.cpu_moe = on,
+    )
+    .about("The experts of all layers stay in the machine's memory."),
     Key::bool(
         "use_mmap",
         |config| config.model.use_mmap,
@@ -145,6 +177,12 @@ static KEYS: &[Key] = &[
         |config, on| config.model.use_mlock = on,
     )
     .about("Keep the weights from being paged out."),
+    Key::bool(
+        "check_tensors",
+        |config| config.model.check_tensors,
+        |config, on| config.model.check_tensors = on,
+    )
+    .about("Refuse a file with values that are no numbers; every tensor is read for it."),
     Key::word(
         "cache_type_k",
         words::<CacheType>,
@@ -249,10 +287,12 @@ static KEYS: &[Key] = &[
         "System message of the sessions that are opened afterwards. Unless written: \
          none.",
     ),
-    Key::new("embedding", Kind::NoEffect).about("Key of the wasi-nn plugin world."),
+];
+
+/// Known from there, without a function here.
+static PLUGIN_WORLD: &[Key] = &[
     Key::new("image", Kind::NoEffect).about("Key of the wasi-nn plugin world."),
     Key::new("warmup", Kind::NoEffect).about("Key of the wasi-nn plugin world."),
-    Key::new("split_mode", Kind::NoEffect).about("Key of the wasi-nn plugin world."),
 ];
 
 fn read_layers(reading: &mut Reading<'_>, expected: &str) -> Option<i32> {

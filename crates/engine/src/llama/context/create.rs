@@ -7,7 +7,7 @@ use llama_cpp_sys_2 as sys;
 use crate::error::{Error, Result};
 
 use super::super::{Model, capacity, exit, ffi, log, runtime};
-use super::{ContextParams, FlashAttention, MemoryBreakdown, check_kind, signed};
+use super::{ContextParams, FlashAttention, MemoryBreakdown, Pooling, check_kind, signed};
 
 /// An owned `llama_context`. The model outlives it by the owner's share of it.
 pub(super) struct Raw(NonNull<sys::llama_context>);
@@ -39,7 +39,18 @@ impl Raw {
             FlashAttention::On => sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
             FlashAttention::Off => sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
         };
+        params.rope.fill(&mut raw_params);
+        raw_params.offload_kqv = params.offload_kv;
         raw_params.kv_unified = params.kv_unified;
+        if let Some(embedding) = params.embedding {
+            if embedding.pooling == Pooling::Rank && !model.ranks() {
+                return Err(Error::Load(format!(
+                    "no context: {} has no head that gives a text a score (pooling rank)",
+                    model.description()
+                )));
+            }
+            embedding.fill(&mut raw_params);
+        }
         let mut raw = std::ptr::null_mut();
         // The end of the process waits for this call.
         let _reading = exit::Reading::begin()
@@ -51,10 +62,37 @@ impl Raw {
             })
         });
         made.map_err(|fault| Error::Load(format!("no context: {}", fault.during("creation"))))?;
-        NonNull::new(raw).map(Raw).ok_or_else(|| {
+        let raw = NonNull::new(raw).map(Raw).ok_or_else(|| {
             let reason = log::reason(&lines).unwrap_or_else(|| "llama.cpp gave no reason".into());
             Error::Load(format!("no context: {reason}"))
+        })?;
+        raw.adapt(model, &params.adapter_scales)?;
+        Ok(raw)
+    }
+
+    /// Sets how much of each of the model's adapters counts.
+    fn adapt(&self, model: &Model, scales: &[f32]) -> Result<()> {
+        let mut adapters = model.adapters();
+        let mut scales = scales.to_vec();
+        scales.resize(adapters.len(), 0.0);
+        if adapters.is_empty() {
+            return Ok(());
+        }
+        ffi::guarded(|err, cap| {
+            let (adapters, count) = (adapters.as_mut_ptr(), adapters.len());
+            // SAFETY: context and adapters are valid and of one model, and there is a scale for each.
+            unsafe {
+                ffi::engine_adapters_set(
+                    self.as_ptr(),
+                    adapters,
+                    count,
+                    scales.as_mut_ptr(),
+                    err,
+                    cap,
+                )
+            }
         })
+        .map_err(|fault| Error::Load(format!("no context: {}", fault.during("adapters"))))
     }
 
     /// The pointer, valid for the life of `self`.

@@ -91,6 +91,140 @@ pub(crate) enum FlashAttention {
     Off,
 }
 
+/// How a longer context is brought into the one that the model was trained for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RopeScaling {
+    /// As the model says.
+    Model,
+    /// Not at all.
+    None,
+    /// Every position divided.
+    Linear,
+    /// High frequencies kept, low ones divided.
+    Yarn,
+    /// By factors in the model's file.
+    LongRope,
+}
+
+/// How positions are rotated. Numbers: 0, or for the factors of YaRN a negative one, as the model says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Rope {
+    /// How a longer context is brought into the trained one.
+    pub(crate) scaling: RopeScaling,
+    /// Base frequency.
+    pub(crate) freq_base: f32,
+    /// Factor of all frequencies.
+    pub(crate) freq_scale: f32,
+    /// Part of extrapolation.
+    pub(crate) yarn_ext_factor: f32,
+    /// Factor of the attention's magnitude.
+    pub(crate) yarn_attn_factor: f32,
+    /// Rotations from which a dimension is extrapolated.
+    pub(crate) yarn_beta_fast: f32,
+    /// Rotations up to which a dimension is interpolated.
+    pub(crate) yarn_beta_slow: f32,
+    /// Tokens of the context before the stretch.
+    pub(crate) yarn_orig_ctx: u32,
+}
+
+impl Rope {
+    /// All as the model says.
+    pub(crate) const MODEL: Rope = Rope {
+        scaling: RopeScaling::Model,
+        freq_base: 0.0,
+        freq_scale: 0.0,
+        yarn_ext_factor: -1.0,
+        yarn_attn_factor: -1.0,
+        yarn_beta_fast: -1.0,
+        yarn_beta_slow: -1.0,
+        yarn_orig_ctx: 0,
+    };
+
+    /// Writes them into `raw`.
+    pub(super) fn fill(&self, raw: &mut sys::llama_context_params) {
+        raw.rope_scaling_type = match self.scaling {
+            RopeScaling::Model => sys::LLAMA_ROPE_SCALING_TYPE_UNSPECIFIED,
+            RopeScaling::None => sys::LLAMA_ROPE_SCALING_TYPE_NONE,
+            RopeScaling::Linear => sys::LLAMA_ROPE_SCALING_TYPE_LINEAR,
+            RopeScaling::Yarn => sys::LLAMA_ROPE_SCALING_TYPE_YARN,
+            RopeScaling::LongRope => sys::LLAMA_ROPE_SCALING_TYPE_LONGROPE,
+        };
+        raw.rope_freq_base = self.freq_base;
+        raw.rope_freq_scale = self.freq_scale;
+        raw.yarn_ext_factor = self.yarn_ext_factor;
+        raw.yarn_attn_factor = self.yarn_attn_factor;
+        raw.yarn_beta_fast = self.yarn_beta_fast;
+        raw.yarn_beta_slow = self.yarn_beta_slow;
+        raw.yarn_orig_ctx = self.yarn_orig_ctx;
+    }
+
+    fn check(&self) -> Result<()> {
+        let numbers = [
+            self.freq_base,
+            self.freq_scale,
+            self.yarn_ext_factor,
+            self.yarn_attn_factor,
+            self.yarn_beta_fast,
+            self.yarn_beta_slow,
+        ];
+        if numbers.iter().all(|number| number.is_finite()) && numbers[0].min(numbers[1]) >= 0.0 {
+            return Ok(());
+        }
+        Err(Error::InvalidArgument(format!(
+            "rope has {numbers:?}, base and scale must be 0 or more and all finite"
+        )))
+    }
+}
+
+/// How the values of a text's tokens become those of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pooling {
+    /// As the model says; the last token's where it says nothing.
+    Model,
+    /// Not: the last token's.
+    None,
+    /// The mean of all.
+    Mean,
+    /// The first token's.
+    Cls,
+    /// The last token's.
+    Last,
+    /// A score by the model's head for it.
+    Rank,
+}
+
+/// How a context embeds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Embedding {
+    /// How the values of a text's tokens become those of the text.
+    pub(crate) pooling: Pooling,
+    /// Whether a token sees only those before it; `None`: as the model says.
+    pub(crate) causal: Option<bool>,
+}
+
+impl Embedding {
+    /// Writes it into `raw`.
+    pub(super) fn fill(self, raw: &mut sys::llama_context_params) {
+        raw.embeddings = true;
+        raw.pooling_type = match self.pooling {
+            Pooling::Model => sys::LLAMA_POOLING_TYPE_UNSPECIFIED,
+            Pooling::None => sys::LLAMA_POOLING_TYPE_NONE,
+            Pooling::Mean => sys::LLAMA_POOLING_TYPE_MEAN,
+            Pooling::Cls => sys::LLAMA_POOLING_TYPE_CLS,
+            Pooling::Last => sys::LLAMA_POOLING_TYPE_LAST,
+            Pooling::Rank => sys::LLAMA_POOLING_TYPE_RANK,
+        };
+        raw.attention_type = match self.causal {
+            None => sys::LLAMA_ATTENTION_TYPE_UNSPECIFIED,
+            Some(true) => sys::LLAMA_ATTENTION_TYPE_CAUSAL,
+            Some(false) => sys::LLAMA_ATTENTION_TYPE_NON_CAUSAL,
+        };
+        // What is pooled, and what sees all, must be in one graph.
+        raw.n_ubatch = raw.n_batch;
+        raw.n_outputs_max = raw.n_batch.max(raw.n_seq_max);
+    }
+}
+
 /// The shape of a context.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ContextParams {
@@ -114,6 +248,14 @@ pub(crate) struct ContextParams {
     pub(crate) type_v: KvType,
     /// Flash attention.
     pub(crate) flash_attention: FlashAttention,
+    /// How positions are rotated.
+    pub(crate) rope: Rope,
+    /// Cells lie on the device of their layers, if there is one.
+    pub(crate) offload_kv: bool,
+    /// How much of each of the model's adapters counts, in their order; those beyond the list do not.
+    pub(crate) adapter_scales: Vec<f32>,
+    /// It embeds: every token of a batch is an output, and a batch is one graph. `None`: it generates.
+    pub(crate) embedding: Option<Embedding>,
     /// One pool of cells for all sequences, instead of an equal share for each.
     pub(crate) kv_unified: bool,
     /// Other models compute on this machine: what is tried out at creation is computed by one thread.
@@ -125,12 +267,19 @@ impl ContextParams {
     pub(super) fn outputs(&self) -> u32 {
         let n_batch = self.n_batch.min(self.n_ctx);
         match self.n_outputs_max {
+            _ if self.embedding.is_some() => n_batch,
             0 => n_batch,
             count => count.min(n_batch),
         }
     }
 
     pub(super) fn check(&self) -> Result<()> {
+        self.rope.check()?;
+        if let Some(scale) = self.adapter_scales.iter().find(|scale| !scale.is_finite()) {
+            return Err(Error::InvalidArgument(format!(
+                "an adapter has the scale {scale}, must be finite"
+            )));
+        }
         let most_sequences = runtime::max_sequences();
         for (name, value, high) in [
             ("n_ctx", self.n_ctx, 1 << 30),

@@ -123,7 +123,7 @@ impl Context {
     }
 }
 
-/// What must be equal for a saved sequence to fit: the model, the cell types and their layout.
+/// What must be equal for a saved sequence to fit: the model, the cell types, their layout and how they are computed.
 pub(super) fn fingerprint(model: &Model, params: &ContextParams) -> u64 {
     let mut hasher = DefaultHasher::new();
     runtime::version().hash(&mut hasher);
@@ -133,6 +133,8 @@ pub(super) fn fingerprint(model: &Model, params: &ContextParams) -> u64 {
     (model.n_layer(), model.n_embd(), model.n_head_kv()).hash(&mut hasher);
     (params.type_k.name(), params.type_v.name()).hash(&mut hasher);
     (params.flash_attention == FlashAttention::Off).hash(&mut hasher);
+    // What else decides what the cells of a text hold; that the adapters are the same is for who names them to know.
+    format!("{:?}", (params.rope, &params.adapter_scales)).hash(&mut hasher);
     // A split context writes one stream per sequence.
     (!params.kv_unified)
         .then_some(params.n_seq_max)

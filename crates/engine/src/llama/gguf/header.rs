@@ -9,7 +9,10 @@ use std::collections::HashMap;
 pub(super) enum Value {
     Unsigned(u64),
     Signed(i64),
+    /// A 32 bit float.
     Float(f64),
+    /// A 64 bit one.
+    Double(f64),
     Bool(bool),
     Text(String),
     /// An array: its element type, its length, and its numbers where it is short and numeric.
@@ -97,7 +100,7 @@ impl Value {
         match self {
             Value::Unsigned(n) => vec![*n as f64],
             Value::Signed(n) => vec![*n as f64],
-            Value::Float(n) => vec![*n],
+            Value::Float(n) | Value::Double(n) => vec![*n],
             Value::Array { numbers, .. } => numbers.clone(),
             Value::Bool(_) | Value::Text(_) => Vec::new(),
         }

@@ -198,7 +198,7 @@ fn constants(header: &Header) -> Checked {
 }
 
 /// The types that the kernels take: norms and biases in f32, matrices in any float or quantised type.
-fn tensor(tensor: &Tensor) -> Checked {
+pub(super) fn tensor(tensor: &Tensor) -> Checked {
     let Tensor { name, shape, kind } = tensor;
     let whole_number = matches!(
         *kind,

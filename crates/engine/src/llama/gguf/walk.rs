@@ -185,7 +185,7 @@ impl<R: Read + Seek> Walk<R> {
             TEXT => self.kept_text()?,
             10 => Value::Unsigned(self.u64()?),
             11 => Value::Signed(i64::from_le_bytes(self.bytes()?)),
-            12 => Value::Float(f64::from_le_bytes(self.bytes()?)),
+            12 => Value::Double(f64::from_le_bytes(self.bytes()?)),
             _ => return Err(format!("has the unknown value type {kind} for {key}")),
         })
     }

@@ -20,6 +20,9 @@ pub(crate) struct Forge {
 /// The tokens of a forged vocabulary: three special ones, all bytes, the letters.
 pub(crate) const TOKENS: usize = 3 + 256 + 26;
 
+/// The tokens of a forged word-piece vocabulary.
+const WORD_PIECES: usize = 5 + 2 * 26;
+
 /// How many tokens the first layer of a forged model with a sliding window sees.
 pub(crate) const WINDOW: u32 = 16;
 
@@ -27,6 +30,7 @@ pub(crate) const WINDOW: u32 = 16;
 const WIDTH: u64 = 64;
 const HEADS: u32 = 2;
 const STATE: u64 = 16;
+const EXPERTS: u64 = 4;
 const RANK: u64 = 4;
 const CONVOLUTION: u64 = 4;
 
@@ -63,6 +67,110 @@ impl Forge {
         }
         forge.tensor("output_norm.weight", &[WIDTH]);
         forge
+    }
+
+    /// A llama model of two layers whose feed-forward part is a mixture of four experts, two of which speak.
+    pub(crate) fn mixture() -> Forge {
+        let mut forge = Forge::sized("llama", 2, WIDTH);
+        forge.number("llama.attention.head_count", HEADS);
+        forge.number("llama.attention.head_count_kv", 1);
+        forge.number("llama.expert_count", EXPERTS as u32);
+        forge.number("llama.expert_used_count", 2);
+        forge.float("llama.attention.layer_norm_rms_epsilon", 1e-5);
+        forge.vocabulary();
+        forge.tensor("token_embd.weight", &[WIDTH, TOKENS as u64]);
+        for layer in 0..2 {
+            forge.attention(layer, WIDTH, WIDTH / u64::from(HEADS));
+            let name = |part| format!("blk.{layer}.ffn_{part}.weight");
+            forge.tensor(&name("norm"), &[WIDTH]);
+            forge.tensor(&name("gate_inp"), &[WIDTH, EXPERTS]);
+            forge.tensor(&name("gate_exps"), &[WIDTH, 64, EXPERTS]);
+            forge.tensor(&name("up_exps"), &[WIDTH, 64, EXPERTS]);
+            forge.tensor(&name("down_exps"), &[64, WIDTH, EXPERTS]);
+        }
+        forge.tensor("output_norm.weight", &[WIDTH]);
+        forge
+    }
+
+    /// A bert model of two layers with a head for scores: its tokens see all others, and it embeds by their mean.
+    pub(crate) fn encoder() -> Forge {
+        let mut forge = Forge::sized("bert", 2, WIDTH);
+        forge.number("bert.attention.head_count", HEADS);
+        forge.float("bert.attention.layer_norm_epsilon", 1e-5);
+        forge.pair("bert.attention.causal", 7, vec![0]);
+        forge.number("bert.pooling_type", 1);
+        forge.word_pieces();
+        let tokens = WORD_PIECES as u64;
+        forge.tensor("token_embd.weight", &[WIDTH, tokens]);
+        forge.tensor("token_types.weight", &[WIDTH, 2]);
+        forge.tensor("position_embd.weight", &[WIDTH, 512]);
+        let norm = |forge: &mut Forge, name: &str| {
+            forge.tensor(&format!("{name}.weight"), &[WIDTH]);
+            forge.tensor(&format!("{name}.bias"), &[WIDTH]);
+            forge.fill(&format!("{name}.bias"), 0.0);
+        };
+        norm(&mut forge, "token_embd_norm");
+        for layer in 0..2 {
+            for part in ["q", "k", "v", "output"] {
+                forge.tensor(&format!("blk.{layer}.attn_{part}.weight"), &[WIDTH, WIDTH]);
+            }
+            norm(&mut forge, &format!("blk.{layer}.attn_output_norm"));
+            forge.tensor(&format!("blk.{layer}.ffn_up.weight"), &[WIDTH, 64]);
+            forge.tensor(&format!("blk.{layer}.ffn_down.weight"), &[64, WIDTH]);
+            norm(&mut forge, &format!("blk.{layer}.layer_output_norm"));
+        }
+        forge.tensor("cls.output.weight", &[WIDTH, 1]);
+        forge
+    }
+
+    /// A word-piece vocabulary: padding, unknown, start, end, mask; letters at the start of a word, letters inside.
+    fn word_pieces(&mut self) {
+        self.text("tokenizer.ggml.model", "bert");
+        self.number("tokenizer.ggml.token_type_count", 2);
+        let named = [
+            ("padding", 0),
+            ("unknown", 1),
+            ("bos", 2),
+            ("cls", 2),
+            ("eos", 3),
+            // Spelt as the format has it.
+            ("seperator", 3),
+            ("mask", 4),
+        ];
+        for (name, id) in named {
+            self.number(&format!("tokenizer.ggml.{name}_token_id"), id);
+        }
+        let mut tokens: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+            .map(str::to_owned)
+            .into();
+        tokens.extend(('a'..='z').map(|letter| format!("\u{2581}{letter}")));
+        tokens.extend(('a'..='z').map(String::from));
+        let mut value = array(8, WORD_PIECES);
+        tokens.iter().for_each(|token| value.extend(text(token)));
+        self.pair("tokenizer.ggml.tokens", 9, value);
+        let mut value = array(5, WORD_PIECES);
+        let kind = |id: usize| -> i32 { if id < 5 { 3 } else { 1 } };
+        (0..WORD_PIECES).for_each(|id| value.extend(kind(id).to_le_bytes()));
+        self.pair("tokenizer.ggml.token_type", 9, value);
+    }
+
+    /// A LoRA adapter of rank 2 for the matrices `changed` of a model of that architecture.
+    pub(crate) fn adapter(architecture: &str, changed: &[(&str, [u64; 2])]) -> Forge {
+        let mut forge = Forge::default();
+        forge.text("general.type", "adapter");
+        forge.text("general.architecture", architecture);
+        forge.text("adapter.type", "lora");
+        forge.float("adapter.lora.alpha", 2.0);
+        for (name, [input, output]) in changed {
+            forge.tensor(&format!("{name}.lora_a"), &[*input, 2]);
+            forge.tensor(&format!("{name}.lora_b"), &[2, *output]);
+        }
+        forge
+    }
+
+    /// Forgets all tensors.
+    pub(crate) fn clear_tensors(&mut self) {
+        self.tensors.clear();
     }
 
     /// A mamba model of two layers: no cells, one state per sequence.
@@ -230,7 +338,8 @@ impl Forge {
         self
     }
 
-    fn tensor(&mut self, name: &str, shape: &[u64]) {
+    /// Adds a tensor with values of its own.
+    pub(crate) fn tensor(&mut self, name: &str, shape: &[u64]) {
         let count: u64 = shape.iter().product();
         // A fixed sequence without a pattern, scaled so that a product keeps its factor's size: the model says nothing,
         // and what it says depends on all that it sees.

@@ -28,8 +28,12 @@ pub(super) fn model_params() -> ModelParams {
         n_gpu_layers: Some(0),
         main_gpu: 0,
         tensor_split: Vec::new(),
+        split_mode: SplitMode::Layer,
+        cpu_experts: CpuExperts::First(0),
         use_mmap: true,
         use_mlock: false,
+        check_tensors: false,
+        adapters: Vec::new(),
     }
 }
 
@@ -49,6 +53,10 @@ pub(super) fn context_params() -> ContextParams {
         type_k: KvType::F16,
         type_v: KvType::F16,
         flash_attention: FlashAttention::Auto,
+        rope: Rope::MODEL,
+        offload_kv: true,
+        adapter_scales: Vec::new(),
+        embedding: None,
         kv_unified: true,
         is_shy: false,
     }

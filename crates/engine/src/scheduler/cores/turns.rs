@@ -245,6 +245,12 @@ impl Turns {
         self.head(Some(id)).is_some()
     }
 
+    /// Whether somebody else has steps.
+    pub fn has_others(&self, id: Id) -> bool {
+        let mut others = self.users.iter().filter(|user| user.id != id);
+        others.any(User::is_active)
+    }
+
     /// After how many steps one after the other each active model has had one, if those that fit compute together; at
     /// least 1.
     pub fn rounds(&self) -> u32 {

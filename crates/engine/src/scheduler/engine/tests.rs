@@ -52,6 +52,8 @@ impl Bench {
         let vocab = brought.weights.vocab();
         let start = Start {
             context: brought.context,
+            embedding: brought.embedding,
+            generates: brought.generates,
             spare: brought.spare,
             vocab: vocab.clone(),
             parallel: 2,
@@ -88,7 +90,7 @@ impl Bench {
         };
         let engine = Engine::start(start, &spawn).unwrap();
         Bench {
-            thread: engine.take_thread().unwrap(),
+            thread: engine.take_threads().pop().unwrap(),
             engine,
             vocab,
             config,

@@ -1,11 +1,11 @@
-//! What happens when the context of a running turn is full: old turns give way to its answer.
+//! What happens when the context of a running turn is full: old turns, or old text, give way to its answer.
 
 use super::super::reuse::Miss;
 use super::{Lane, position};
 use crate::memory::align::LEAST;
 
 impl Lane {
-    /// Takes old turns out of the full sequence of the slot at `at`. What follows them moves to their place; where the model
+    /// Takes what may give way out of the full sequence of the slot at `at`. What follows them moves to their place; where the model
     /// cannot, or little follows, it is evaluated again.
     pub(super) fn make_room(&mut self, at: usize) {
         let Some(range) = self.slots[at].work.droppable() else {
@@ -28,11 +28,11 @@ impl Lane {
         }
         let filled = self.pool.len(sequence);
         let slot = &mut self.slots[at];
-        slot.work.drop_turns(&range, moved, filled);
+        slot.work.drop_cells(&range, moved, filled);
         self.totals.shifts.count();
         log::info!(
             target: "memory",
-            "session {}: {} tokens of old turns give way to the answer, what follows is {}",
+            "session {}: {} tokens give way to the answer, what follows is {}",
             slot.work.job.turn.session.0,
             range.len(),
             if moved { "moved" } else { "evaluated again" }

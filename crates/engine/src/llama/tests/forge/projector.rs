@@ -13,7 +13,7 @@ pub(crate) const IMAGE_TOKENS: usize = 4;
 impl Forge {
     /// A LLaVA projector that writes embeddings of `out` numbers: 28 pixels to a side make 2 x 2 patches.
     pub(crate) fn llava(out: u32) -> Forge {
-        let mut forge = Forge::encoder("mlp", 2 * PATCH, out);
+        let mut forge = Forge::of_images("mlp", 2 * PATCH, out);
         forge.tensor("mm.0.weight", &[WIDTH, HIDDEN]);
         forge.tensor("mm.0.bias", &[HIDDEN]);
         forge.tensor("mm.2.weight", &[HIDDEN, out.into()]);
@@ -24,14 +24,14 @@ impl Forge {
     /// A Gemma projector, whose embeddings of one image attend to each other in both directions: 56 pixels to a side
     /// make 4 x 4 patches, of which every 2 x 2 become one embedding.
     pub(crate) fn gemma(out: u32) -> Forge {
-        let mut forge = Forge::encoder("gemma3", 4 * PATCH, out);
+        let mut forge = Forge::of_images("gemma3", 4 * PATCH, out);
         forge.number("clip.vision.projector.scale_factor", 2);
         forge.tensor("mm.input_projection.weight", &[out.into(), WIDTH]);
         forge.tensor("mm.soft_emb_norm.weight", &[WIDTH]);
         forge
     }
 
-    fn encoder(projector: &str, side: u64, out: u32) -> Forge {
+    fn of_images(projector: &str, side: u64, out: u32) -> Forge {
         let mut forge = Forge::default();
         forge.text("general.architecture", "clip");
         forge.pair("clip.has_vision_encoder", 7, vec![1]);

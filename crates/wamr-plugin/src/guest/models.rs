@@ -1,0 +1,117 @@
+//! The models that guests share: one for each file and configuration, as long as somebody holds it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Weak};
+
+use engine::Backend;
+use parking_lot::{Condvar, Mutex};
+
+use super::process;
+use super::source::{Identity, Source};
+use crate::failure::Failure;
+
+/// A model in service. It is unloaded when its last holder lets go.
+pub struct Model {
+    /// The engine that serves it.
+    pub backend: Arc<Backend>,
+    /// Its number there.
+    pub graph: u32,
+}
+
+type Key = (Identity, Arc<str>);
+
+/// What is known of a key; one guest loads, the others wait for it.
+enum Place {
+    Loading,
+    Loaded(Weak<Model>),
+}
+
+#[derive(Default)]
+struct Shelf {
+    places: Mutex<HashMap<Key, Place>>,
+    changed: Condvar,
+}
+
+static SHELF: LazyLock<Shelf> = LazyLock::new(Shelf::default);
+
+impl Model {
+    /// The model of `source` with the engine configuration `config`, loaded if nobody holds it. Equal configurations are
+    /// equal texts. Errors: those of the load.
+    pub fn get(source: &Source, config: &Arc<str>) -> Result<Arc<Model>, Failure> {
+        let key = (source.identity, config.clone());
+        if let Some(model) = SHELF.find_or_claim(&key) {
+            return Ok(model);
+        }
+        let claim = Claim(&key);
+        let model = Arc::new(load(source, config)?);
+        SHELF
+            .places
+            .lock()
+            .insert(key.clone(), Place::Loaded(Arc::downgrade(&model)));
+        drop(claim);
+        Ok(model)
+    }
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        // A backend that is being closed unloads everything by itself.
+        drop(self.backend.unload_graph(self.graph));
+    }
+}
+
+impl Shelf {
+    /// The model, or nothing where the caller is to load it.
+    fn find_or_claim(&self, key: &Key) -> Option<Arc<Model>> {
+        let mut places = self.places.lock();
+        loop {
+            match places.get(key) {
+                Some(Place::Loading) => self.changed.wait(&mut places),
+                Some(Place::Loaded(model)) => match model.upgrade() {
+                    Some(model) => return Some(model),
+                    None => break,
+                },
+                None => break,
+            }
+        }
+        places.retain(|_, place| match place {
+            Place::Loading => true,
+            Place::Loaded(model) => model.strong_count() > 0,
+        });
+        places.insert(key.clone(), Place::Loading);
+        None
+    }
+}
+
+/// The right to load; giving it up lets the next one try.
+struct Claim<'a>(&'a Key);
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut places = SHELF.places.lock();
+        if matches!(places.get(self.0), Some(Place::Loading)) {
+            places.remove(self.0);
+        }
+        drop(places);
+        SHELF.changed.notify_all();
+    }
+}
+
+fn load(source: &Source, config: &str) -> Result<Model, Failure> {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let backend = process::open()?;
+    let name = format!("guest-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let loaded = backend.load_model(name.as_bytes(), &source.path, Some(config.as_bytes()), None);
+    match loaded {
+        Ok(graph) => Ok(Model {
+            graph: graph.0,
+            backend,
+        }),
+        Err(error) => {
+            // The engine may go with this failure, and its log with it.
+            backend.note(log::Level::Warn, &format!("load: {error}"));
+            Err(error.into())
+        }
+    }
+}

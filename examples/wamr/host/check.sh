@@ -1,0 +1,131 @@
+#!/bin/sh
+# One test of the plugin inside WAMR: check.sh CASE HOST PLUGIN MODEL GUESTS
+#
+# HOST is one of the programs that CMakeLists.txt builds, PLUGIN the path of libwasi_nn_llamacpp.so, MODEL that of
+# pocket-a.gguf, GUESTS the folder with guest-c and guest-rust. The answers are what that model says at temperature 0.
+set -eu
+case=$1 host=$2 plugin=$3 model=$4 guests=$5
+
+unset LD_LIBRARY_PATH WASI_NN_MODEL_ROOT WASI_NN_MODEL_POLICY WASI_NN_LLAMACPP_ABI WASI_NN_LLAMACPP_ERRORS
+export WASI_NN_PRELOAD="pocket:GGML:CPU:$model"
+config='{"temp":0,"n-predict":200}'
+native="--native-lib=$plugin"
+c=$guests/guest-c/chat.wasm
+rust=$guests/guest-rust/chat.wasm
+told=$(mktemp)
+trap 'rm -f "$told"' EXIT
+
+# The shell takes the last newline off what `user` prints, and the template has one there.
+nl='
+'
+
+# What a user says, in the template of the model.
+user() {
+    printf '<|im_start|>user\n%s<|im_end|>\n<|im_start|>assistant\n' "$1"
+}
+
+expect() {
+    if [ "$2" != "$3" ]; then
+        printf '%s: expected\n%s\nfound\n%s\nand on stderr\n' "$1" "$2" "$3"
+        cat "$told"
+        exit 1
+    fi
+}
+
+# The status of a guest, whatever it prints.
+status() {
+    if "$host" "$@" >"$told" 2>&1; then echo 0; else echo $?; fi
+}
+
+# The figure called $1 in the $2th metadata document on stderr.
+figure() {
+    grep -o "\"$1\": *[0-9]*" "$told" | sed -n "$2s/.*[: ]//p"
+}
+
+case $case in
+whole)
+    # Found by its name, as stock hosts find it.
+    export LD_LIBRARY_PATH="${plugin%/*}"
+    for guest in "$c" "$rust"; do
+        found=$("$host" "$guest" whole pocket "$config" "$(user Hello)$nl" 2>"$told")
+        expect "$guest" "Hello! I am Pip." "$found"
+        [ "$(figure output_tokens 1)" -gt 3 ] || expect metadata "output_tokens above 3" "$(cat "$told")"
+    done
+    ;;
+stream)
+    # Found because --native-lib opened it.
+    for guest in "$c" "$rust"; do
+        found=$("$host" "$native" "$guest" stream pocket "$config" "$(user 'Count to 12.')$nl" 2>"$told")
+        expect "$guest" "1 2 3 4 5 6 7 8 9 10 11 12" "$found"
+    done
+    ;;
+same_text)
+    whole=$("$host" "$native" "$c" whole pocket "$config" "$(user 'Tell me a story.')$nl" 2>"$told")
+    [ "${#whole}" -gt 80 ] || expect story "five sentences" "$whole"
+    tokens=$(figure output_tokens 1)
+    for guest in "$c" "$rust"; do
+        found=$("$host" "$native" "$guest" stream pocket "$config" "$(user 'Tell me a story.')$nl" 2>"$told")
+        expect "$guest" "$whole" "$found"
+        expect "tokens of $guest" "$tokens" "$(figure output_tokens 1)"
+    done
+    ;;
+limits)
+    short='{"temp":0,"n-predict":4}'
+    for mode in whole stream; do
+        "$host" "$native" "$c" $mode pocket "$short" "$(user 'Tell me a story.')$nl" >/dev/null 2>"$told"
+        expect "tokens, $mode" 4 "$(figure output_tokens 1)"
+    done
+    closed='{"temp":0,"grammar":"root ::= \"purple\" | \"orange\""}'
+    found=$("$host" "$native" "$rust" whole pocket "$closed" "$(user Hello)$nl" 2>"$told")
+    case $found in
+    purple | orange) ;;
+    *) expect grammar "purple or orange" "$found" ;;
+    esac
+    ;;
+two_turns)
+    for mode in whole stream; do
+        found=$("$host" "$native" "$c" $mode pocket "$config" "$(user 'My name is Ada.')$nl" "<|im_end|>
+$(user 'What is my name?')$nl" 2>"$told")
+        expect $mode "Nice to meet you, Ada!
+Your name is Ada." "$found"
+        # The second prompt begins with the first and its answer: they are not evaluated again.
+        [ "$(figure cached_tokens 2)" -ge "$(figure input_tokens 1)" ] \
+            || expect "cached_tokens, $mode" "the first prompt at least" "$(cat "$told")"
+    done
+    ;;
+names)
+    expect "no such name" 103 "$(status "$native" "$c" whole nobody.gguf "$config" Hello)"
+    expect "a path" 0 "$(status "$native" "$c" whole "$model" "$config" Hello)"
+    export WASI_NN_MODEL_POLICY=registry
+    expect "a path where names alone count" 8 "$(status "$native" "$c" whole "$model" "$config" Hello)"
+    expect "a name where names alone count" 0 "$(status "$native" "$c" whole pocket "$config" Hello)"
+    unset WASI_NN_MODEL_POLICY
+    export WASI_NN_MODEL_ROOT="${model%/*}"
+    expect "below the root" 0 "$(status "$native" "$c" whole "${model##*/}" "$config" Hello)"
+    expect "beside the root" 8 "$(status "$native" "$c" whole ../Cargo.toml "$config" Hello)"
+    expect "broken configuration" 2 "$(status "$native" "$c" whole pocket '{"temp":' Hello)"
+    expect "wrong type" 1 "$(status "$native" "$c" whole pocket '{"temp":"hot"}' Hello)"
+    ;;
+many_instances)
+    found=$("$host" --instances=32 "$native" "$c" stream pocket "$config" "$(user Goodbye)$nl" 2>"$told" \
+        | grep -o '!' | wc -l)
+    expect "answers of 32 instances at once" 32 "$((found))"
+    found=$("$host" --instances=32 "$native" "$rust" whole pocket "$config" "$(user Hello)$nl" 2>"$told" \
+        | grep -o 'Hello! I am Pip\.' | wc -l)
+    expect "whole answers of 32 instances at once" 32 "$((found))"
+    ;;
+no_native_lib)
+    export LD_LIBRARY_PATH="${plugin%/*}"
+    expect "a trap" 70 "$(status "$c" stream pocket "$config" "$(user Hello)$nl")"
+    grep -q 'compute_single' "$told" || expect "the trap" "that compute_single is missing" "$(cat "$told")"
+    ;;
+legacy)
+    export LD_LIBRARY_PATH="${plugin%/*}"
+    found=$("$host" "$guests/guest-c/legacy.wasm" pocket "$config" "$(user Hello)$nl" 2>"$told")
+    expect legacy "Hello! I am Pip." "$found"
+    ;;
+*)
+    echo "check.sh: no case $case" >&2
+    exit 2
+    ;;
+esac
