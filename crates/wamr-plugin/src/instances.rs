@@ -38,6 +38,11 @@ pub(crate) fn caller(ctx: *mut c_void, abi: Option<Abi>) -> Result<Caller, Failu
     judge(abi, maker.map(Token::number))
 }
 
+/// Whether the instance of that number has not ended. What nobody made, never ends.
+pub(crate) fn is_open(maker: u32) -> bool {
+    maker == 0 || OPEN.read().iter().any(|token| token.number() == maker)
+}
+
 /// Ends what a caller has just made if its instance ended meanwhile: nobody else would.
 pub(crate) fn check_open(ctx: *mut c_void, caller: Caller) -> Result<(), Failure> {
     let has_ended =
@@ -84,7 +89,9 @@ mod tests {
         let caller = caller(ctx, Some(Abi::B)).unwrap();
         assert!(caller.is_bound && caller.maker != 0);
         assert_eq!(check_open(ctx, caller), Ok(()));
+        assert!(is_open(caller.maker) && is_open(0));
         assert_eq!(close(ctx), Ok(caller.maker));
+        assert!(!is_open(caller.maker));
         assert_eq!(close(ctx), Err(unknown()));
         assert_eq!(check_open(ctx, caller), Err(unknown()));
         assert_eq!(close(null_mut()), Err(unknown()));

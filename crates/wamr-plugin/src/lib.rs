@@ -91,8 +91,9 @@ pub unsafe extern "C" fn load(
         // SAFETY: g is the host's place for a number.
         let place = unsafe { boundary::out(g, "g") }?;
         let config = parts.config()?;
-        let model = parts.model(host::max_model_bytes())?;
-        let graph = guest::load_bytes(caller.maker, model, config)?;
+        let bytes = parts.model_bytes(host::max_model_bytes())?;
+        let room = guest::may_load_bytes(caller.maker, bytes)?;
+        let graph = guest::load_bytes(caller.maker, parts.model()?, room, config)?;
         instances::check_open(ctx, caller)?;
         Ok(place.set(graph)?)
     })

@@ -40,23 +40,11 @@ pub enum Policy {
 pub struct Found {
     /// Where it is; for a file below the root with all links resolved, so that one file has one path.
     pub path: PathBuf,
-    /// The file, where it was opened to be judged. Only this one was: at `path` there may be another by now.
+    /// The file, where it was opened to be judged. Only this one was: at `path` there may be another by now. So it is read
+    /// through [`descriptor_path`], since llama.cpp opens by path.
     pub file: Option<File>,
     /// Where the model is to be computed.
     pub target: Target,
-}
-
-impl Found {
-    /// The path to read it by, as long as this lives.
-    ///
-    /// For a file that was opened it leads through the descriptor, since llama.cpp opens by path, and whoever writes
-    /// below the root could exchange the file between the judgement and that.
-    pub fn readable(&self) -> PathBuf {
-        match &self.file {
-            Some(file) => descriptor_path(file),
-            None => self.path.clone(),
-        }
-    }
 }
 
 /// Why a name leads to no file. Each text is safe for a log.
@@ -280,7 +268,7 @@ fn not_found(name: &str) -> Refusal {
 }
 
 /// Where the kernel shows what `file` is. Valid as long as the file is open.
-fn descriptor_path(file: &File) -> PathBuf {
+pub fn descriptor_path(file: &impl AsRawFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 

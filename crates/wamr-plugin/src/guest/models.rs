@@ -1,4 +1,4 @@
-//! The models that guests share: one for each file and configuration, as long as somebody holds it.
+//! The models that guests share: one for each set of files and configuration, as long as somebody holds it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,9 +7,12 @@ use std::sync::{Arc, LazyLock, Weak};
 use engine::Backend;
 use parking_lot::{Condvar, Mutex};
 
+use super::open::Identity;
 use super::process;
-use super::source::{Identity, Source};
+use super::settings::Settings;
+use super::source::Source;
 use crate::failure::Failure;
+use crate::instances;
 
 /// A model in service. It is unloaded when its last holder lets go.
 pub struct Model {
@@ -17,9 +20,17 @@ pub struct Model {
     pub backend: Arc<Backend>,
     /// Its number there.
     pub graph: u32,
+    /// What it was loaded from: it is read again when it wakes up.
+    _files: Vec<Source>,
 }
 
-type Key = (Identity, Arc<str>);
+/// The files and the configuration of a model. Equal configurations are equal texts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    /// The model's, and those of its adapters.
+    files: Vec<Identity>,
+    config: Arc<str>,
+}
 
 /// What is known of a key; one guest loads, the others wait for it.
 enum Place {
@@ -36,15 +47,22 @@ struct Shelf {
 static SHELF: LazyLock<Shelf> = LazyLock::new(Shelf::default);
 
 impl Model {
-    /// The model of `source` with the engine configuration `config`, loaded if nobody holds it. Equal configurations are
-    /// equal texts. Errors: those of the load.
-    pub fn get(source: &Source, config: &Arc<str>) -> Result<Arc<Model>, Failure> {
-        let key = (source.identity, config.clone());
+    /// The model of `source` as `settings` want it, loaded for the instance `maker` if nobody holds it. Errors: those of
+    /// the load; `Runtime` where the instance ends meanwhile.
+    pub fn get(maker: u32, source: &Source, settings: &Settings) -> Result<Arc<Model>, Failure> {
+        let files: Vec<Source> = std::iter::once(source)
+            .chain(settings.adapters.iter())
+            .cloned()
+            .collect();
+        let key = Key {
+            files: files.iter().map(|file| file.identity).collect(),
+            config: settings.model.clone(),
+        };
         if let Some(model) = SHELF.find_or_claim(&key) {
             return Ok(model);
         }
         let claim = Claim(&key);
-        let model = Arc::new(load(source, config)?);
+        let model = Arc::new(load(maker, files, &key.config)?);
         SHELF
             .places
             .lock()
@@ -98,15 +116,25 @@ impl Drop for Claim<'_> {
     }
 }
 
-fn load(source: &Source, config: &str) -> Result<Model, Failure> {
+/// `files`: the model, and what is to be kept with it.
+fn load(maker: u32, files: Vec<Source>, config: &str) -> Result<Model, Failure> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let backend = process::open()?;
     let name = format!("guest-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    let loaded = backend.load_model(name.as_bytes(), &source.path, Some(config.as_bytes()), None);
+    let path = files.first().map(|file| file.path.clone());
+    // Nobody else would take what an instance that has ended still loads.
+    let mut go_on = |_| instances::is_open(maker);
+    let loaded = backend.load_model(
+        name.as_bytes(),
+        &path.unwrap_or_default(),
+        Some(config.as_bytes()),
+        Some(&mut go_on),
+    );
     match loaded {
         Ok(graph) => Ok(Model {
             graph: graph.0,
             backend,
+            _files: files,
         }),
         Err(error) => {
             // The engine may go with this failure, and its log with it.

@@ -105,7 +105,7 @@ fn lay_over(config: &mut Value, own: Map<String, Value>) {
 }
 
 /// Three quarters of the machine's memory in MiB: hosts of the old ABI leak graphs, whose models sleep then.
-fn budget() -> Option<u64> {
+pub fn budget() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;

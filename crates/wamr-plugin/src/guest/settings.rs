@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use serde_json::{Value, json};
 
 use super::note;
+use super::open::Identity;
 use super::source::Source;
 use crate::config::{Fault, Options, Wanted, Written};
 use crate::failure::Failure;
@@ -16,6 +17,8 @@ pub struct Settings {
     written: Arc<Written>,
     /// The engine's configuration of the load.
     pub model: Arc<str>,
+    /// The adapters that it names, held open.
+    pub adapters: Arc<[Source]>,
     /// The engine's configuration of each call.
     pub call: Arc<[u8]>,
     /// What the plugin does itself.
@@ -35,6 +38,14 @@ impl Settings {
     pub fn with(&self, text: &[u8], names: &Names, source: &Source) -> Result<Settings, Failure> {
         let written = Written::parse(text)?.over(&self.written);
         Settings::settle(written, names, source, &self.warned)
+    }
+
+    /// Whether a model that was loaded for `other` serves this.
+    pub fn has_model_of(&self, other: &Settings) -> bool {
+        let files = |of: &Settings| -> Vec<Identity> {
+            of.adapters.iter().map(|file| file.identity).collect()
+        };
+        self.model == other.model && files(self) == files(other)
     }
 
     /// `warned`: what was said of it before.
@@ -58,13 +69,14 @@ impl Settings {
         for warning in warnings.iter().filter(|text| !warned.contains(text)) {
             note(log::Level::Warn, warning);
         }
-        place_adapters(&mut model, names)?;
+        let adapters = place_adapters(&mut model, names)?;
         if source.target == Target::Cpu && model["model"].get("n_gpu_layers").is_none() {
             model["model"]["n_gpu_layers"] = json!(0);
         }
         Ok(Settings {
             written: Arc::new(written),
             model: model.to_string().into(),
+            adapters: adapters.into(),
             call: call.to_string().into_bytes().into(),
             options: Arc::new(options),
             warned: warnings.into(),
@@ -72,17 +84,19 @@ impl Settings {
     }
 }
 
-/// Adapters are files like models: they are found by the same policy.
-fn place_adapters(model: &mut Value, names: &Names) -> Result<(), Failure> {
+/// Adapters are files like models: they are found by the same policy, and read as often.
+fn place_adapters(model: &mut Value, names: &Names) -> Result<Vec<Source>, Failure> {
+    let mut sources = Vec::new();
     let adapters = model
         .pointer_mut("/model/lora")
         .and_then(Value::as_array_mut);
     for adapter in adapters.into_iter().flatten() {
         let path = adapter["path"].as_str().unwrap_or_default();
-        let found = names.resolve_path(path)?;
-        adapter["path"] = found.path.display().to_string().into();
+        let source = Source::adapter(names, path)?;
+        adapter["path"] = source.path.display().to_string().into();
+        sources.push(source);
     }
-    Ok(())
+    Ok(sources)
 }
 
 /// Whether the engine has a key with this dotted path.

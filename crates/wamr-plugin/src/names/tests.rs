@@ -44,7 +44,8 @@ fn names(preload: &str, root: &str, policy: &str) -> Names {
 }
 
 fn content(found: &Found) -> String {
-    fs::read_to_string(found.readable()).unwrap()
+    let through = found.file.as_ref().map(super::descriptor_path);
+    fs::read_to_string(through.as_ref().unwrap_or(&found.path)).unwrap()
 }
 
 #[track_caller]
