@@ -29,6 +29,7 @@ mod instances;
 mod misses;
 mod names;
 mod output;
+mod plain;
 
 use std::ffi::{c_char, c_void};
 
