@@ -5,6 +5,7 @@
 
 mod account;
 mod apart;
+mod asked;
 mod context;
 mod graph;
 mod lines;
@@ -12,6 +13,7 @@ mod metadata;
 mod models;
 mod open;
 mod process;
+mod rate;
 mod settings;
 mod source;
 #[cfg(test)]
@@ -27,7 +29,7 @@ use context::Context;
 use graph::Graph;
 use source::Source;
 
-pub use lines::note;
+pub use lines::{keep_panic, note};
 
 static GRAPHS: Table<Graph> = Table::new();
 static CONTEXTS: Table<Context> = Table::new();
@@ -38,6 +40,7 @@ static NAMES: LazyLock<Names> = LazyLock::new(names);
 /// Whether a model of `bytes` may be brought along, and room for it: asked before it is copied. Errors: `Unsupported`
 /// where only names are allowed, `Busy` where there are too many graphs, or where such models take all that models may.
 pub fn may_load_bytes(maker: u32, bytes: u64) -> Result<Share, Failure> {
+    lines::begin();
     if NAMES.policy() == Policy::Registry {
         return Err(Failure::Unsupported(
             "only registered models may be loaded here, and these are bytes".into(),
@@ -69,6 +72,7 @@ fn load(
     source: impl FnOnce() -> Result<Source, Failure> + Send,
     config: Option<Vec<u8>>,
 ) -> Result<u32, Failure> {
+    lines::begin();
     check_count(&GRAPHS, maker, "graphs")?;
     let config = config.unwrap_or_default();
     let graph = apart::run(move || Graph::load(maker, source()?, &config))?;

@@ -14,7 +14,7 @@ use super::graph::Graph;
 use super::models::Model;
 use super::settings::Settings;
 use super::source::Source;
-use super::{NAMES, lines, metadata};
+use super::{NAMES, asked, metadata};
 use crate::failure::Failure;
 
 /// An open context.
@@ -109,7 +109,7 @@ impl Context {
         }
         let options = &settings.options;
         let backend = &seat.model.backend;
-        lines::ask(backend, options.enable_log, options.enable_debug_log);
+        asked::ask(backend, options.enable_log, options.enable_debug_log);
         state.settings = settings;
         Ok(())
     }

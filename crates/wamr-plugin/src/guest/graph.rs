@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::models::Model;
 use super::settings::Settings;
 use super::source::Source;
-use super::{NAMES, lines};
+use super::{NAMES, asked};
 use crate::failure::Failure;
 
 /// A model with a configuration.
@@ -24,7 +24,7 @@ impl Graph {
         let settings = Settings::read(config, &NAMES, &source)?;
         let model = Model::get(maker, &source, &settings)?;
         let options = &settings.options;
-        lines::ask(&model.backend, options.enable_log, options.enable_debug_log);
+        asked::ask(&model.backend, options.enable_log, options.enable_debug_log);
         Ok(Graph {
             source,
             model,

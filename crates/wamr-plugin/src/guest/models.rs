@@ -137,9 +137,12 @@ fn load(maker: u32, files: Vec<Source>, config: &str) -> Result<Model, Failure> 
             _files: files,
         }),
         Err(error) => {
-            // The engine may go with this failure, and its log with it.
-            backend.note(log::Level::Warn, &format!("load: {error}"));
-            Err(error.into())
+            let failure = Failure::from(error);
+            // The engine may go with this failure, and its log with it: only warnings find another.
+            if failure.level() > log::Level::Warn {
+                backend.note(log::Level::Warn, &format!("load: {failure}"));
+            }
+            Err(failure)
         }
     }
 }
