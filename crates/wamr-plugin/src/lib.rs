@@ -5,8 +5,8 @@
 //! guest can reach may be unaligned, wrong or change during the call: it is copied through the kernel, once, and the
 //! copy is judged.
 //!
-//! All functions return a number of `abi`, may be called from any thread at any time, on stacks of 128 KiB, and print
-//! nothing.
+//! All functions return a number of `abi`, may be called from any thread at any time, on stacks of 128 KiB, and write to
+//! stdout only what a guest streams there (`stream-stdout`).
 
 #![expect(
     clippy::missing_safety_doc,
