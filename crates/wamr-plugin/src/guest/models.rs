@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
+use std::thread::Builder;
 
 use engine::Backend;
 use parking_lot::{Condvar, Mutex};
@@ -74,9 +75,18 @@ impl Model {
 
 impl Drop for Model {
     fn drop(&mut self) {
-        // A backend that is being closed unloads everything by itself.
-        drop(self.backend.unload_graph(self.graph));
+        // Where it fails there is nothing to unload: a backend that is being closed does it by itself.
+        if let Ok(false) = self.backend.unload_graph_now(self.graph) {
+            unload_later(self.backend.clone(), self.graph);
+        }
     }
+}
+
+/// Unloads when the load of another guest, which may take minutes, is over. Nobody who lets go of a model waits for it.
+fn unload_later(backend: Arc<Backend>, graph: u32) {
+    let wait = move || drop(backend.unload_graph(graph));
+    // Without a thread the model stays until the engine closes.
+    drop(Builder::new().name("wasi-nn-unload".into()).spawn(wait));
 }
 
 impl Shelf {
@@ -143,6 +153,52 @@ fn load(maker: u32, files: Vec<Source>, config: &str) -> Result<Model, Failure> 
                 backend.note(log::Level::Warn, &format!("load: {failure}"));
             }
             Err(failure)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::names::Names;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn who_lets_go_of_a_model_does_not_wait_for_the_load_of_another() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/pocket-a.gguf");
+        let names = Names::read(None, None, None).0;
+        let source = Source::named(&names, path).unwrap();
+        let settings = Settings::read(br#"{"ctx-size": 384}"#, &names, &source).unwrap();
+        let model = Model::get(0, &source, &settings).unwrap();
+        let (backend, graph) = (model.backend.clone(), model.graph);
+        let ((inside, loads), (gone, is_gone)) = (channel(), channel());
+        let (end, go_on) = channel::<()>();
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                let mut step = move |_| inside.send(()).is_ok() && go_on.recv().is_ok();
+                let config = br#"{"model": {"ctx_size": 384}}"#;
+                backend.load_model(b"slow", path.as_ref(), Some(config), Some(&mut step))
+            });
+            loads.recv_timeout(PATIENCE).unwrap();
+            scope.spawn(move || {
+                drop(model);
+                gone.send(()).unwrap();
+            });
+            let has_gone = is_gone.recv_timeout(PATIENCE);
+            // Before anything is judged: without it the other load would not end.
+            drop(end);
+            assert!(other.join().unwrap().is_err(), "it was cancelled");
+            has_gone.unwrap();
+        });
+        let deadline = Instant::now() + PATIENCE;
+        while let Ok(context) = backend.open_context(graph) {
+            backend.close_context(context.0).unwrap();
+            assert!(Instant::now() < deadline, "the model is still there");
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
