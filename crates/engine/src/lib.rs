@@ -32,8 +32,8 @@ mod status;
 mod backend;
 
 pub use backend::{
-    Backend, Completion, ContextId, Embedding, GraphId, LoadId, OnPiece, OnProgress, Options, Prompt,
-    StatusKind, Target, Usage,
+    Backend, Completion, ContextId, Embedding, GraphId, LoadId, OnPiece, OnProgress, Options,
+    Prompt, StatusKind, Target, Usage,
 };
 pub use config::{Overflow, SessionMemory, reference as config_reference, schema as config_schema};
 pub use error::{ContextNeed, Error, Result};
