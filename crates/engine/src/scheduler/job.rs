@@ -103,7 +103,8 @@ pub enum Droppable {
     Text {
         /// Tokens at the start of the prompt.
         kept: usize,
-        /// Tokens that go at once; 0 is half of what may be dropped.
+        /// Tokens that go at once: not so few that the next time comes soon, and at most half of what may be dropped,
+        /// which 0 stands for.
         at_once: usize,
     },
 }
