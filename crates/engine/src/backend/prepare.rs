@@ -12,7 +12,7 @@ use super::serving::Serving;
 use crate::chat::{History, Message, Role, ledger};
 use crate::config::{CallSettings, SessionMemory};
 use crate::error::{ContextNeed, Error, Result};
-use crate::llama::{Token, Vocab};
+use crate::llama::{IMAGE_MARK, Token, Vocab};
 use crate::memory::{self, Demand, Fit, Policy};
 use crate::models::Seeing;
 use crate::sampling::{self, Recipe};
@@ -133,8 +133,17 @@ pub fn prepare(
     }
 }
 
-/// Prepares a turn on a prompt that is its own template text, with `images` where it has marks, and tells its seed.
-/// `own` says what gives way when it outgrows the context.
+/// What is told of a raw turn beside its outcome.
+#[derive(Debug, Clone, Copy)]
+pub struct Told {
+    /// The seed in use.
+    pub seed: u32,
+    /// Tokens that left the prompt before it was evaluated.
+    pub cut: usize,
+}
+
+/// Prepares a turn on a prompt that is its own template text, with `images` where it has marks. `own` says what gives
+/// way when it outgrows the context.
 ///
 /// Errors: `PromptTooLong`; `InvalidArgument` for a prompt without a token, a grammar, schema or stop pattern that does
 /// not compile.
@@ -144,20 +153,25 @@ pub fn prepare_raw(
     images: &[Seeing],
     settings: &CallSettings,
     own: &SessionMemory,
-) -> Result<(u32, Ready)> {
+) -> Result<(Told, Ready)> {
     let terms = serving.known.terms(settings, &serving.vocab)?;
     let rules = terms.rules.clone();
     let capacity = serving.engine.capacity();
     let recipe = recipe(settings, &terms, &serving.vocab, capacity)?;
-    let policy = Policy::new(&serving.config.memory, own);
+    let mut policy = Policy::new(&serving.config.memory, own);
+    // Half an image is none.
+    let drops = policy.drops && images.is_empty();
+    let marks = images.len() * IMAGE_MARK.len();
+    check_length(serving, text.len().saturating_sub(marks), drops)?;
     let deterministic = settings.sampling.deterministic;
     let images::Tokens { mut tokens, media } =
         images::tokens(serving, text, images, deterministic)?;
-    // Half an image is none.
-    let drops = policy.drops && media.is_empty();
-    if tokens.is_empty() {
+    if text.is_empty() || tokens.is_empty() {
         return Err(Error::InvalidArgument("the prompt is empty".into()));
     }
+    let begins = serving.vocab.add_bos() && tokens.first() == serving.vocab.bos().as_ref();
+    // Whatever gives way, the beginning-of-text token does not: models answer badly without it.
+    policy.keep = policy.keep.max(usize::from(begins));
     let surplus = memory::surplus(tokens.len(), &policy, capacity);
     if let Some(range) = surplus.clone() {
         if !drops {
@@ -187,7 +201,10 @@ pub fn prepare_raw(
             at_once: policy.discard,
         }),
     };
-    let seed = recipe.seed;
+    let told = Told {
+        seed: recipe.seed,
+        cut: surplus.map_or(0, |range| range.len()),
+    };
     let ready = Ready {
         tokens,
         media,
@@ -196,7 +213,27 @@ pub fn prepare_raw(
         rules,
         hard_limit: hard_limit(settings, serving),
     };
-    Ok((seed, ready))
+    Ok((told, ready))
+}
+
+/// Prompts beyond this many contexts are not looked at for what of them would stay.
+const MOST_CONTEXTS: usize = 16;
+
+/// Refuses a text of so many bytes where that is far too long, before the time for its tokens is spent. Errors: `PromptTooLong`.
+fn check_length(serving: &Serving, bytes: usize, drops: bool) -> Result<()> {
+    let capacity = serving.engine.capacity();
+    let contexts = if drops { MOST_CONTEXTS } else { 1 };
+    let least = bytes / serving.longest_token.max(1);
+    match least > capacity.saturating_mul(contexts) {
+        false => Ok(()),
+        true => Err(Error::PromptTooLong(ContextNeed {
+            kept: 0,
+            history: 0,
+            new: least,
+            reserve: 1,
+            capacity,
+        })),
+    }
 }
 
 /// Where turns of these sizes end, the first of which begins at `start`.

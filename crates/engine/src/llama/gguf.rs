@@ -26,14 +26,23 @@ pub(crate) struct Checked {
     pub(crate) ranks: bool,
     /// It looks positions up in a table, which has as many as it was trained for.
     pub(crate) tabulates: bool,
+    /// Bytes of what its adapters add.
+    pub(crate) adapter_bytes: u64,
 }
 
 /// Checks the file at `path`, and its further parts if it is the first part of a split model. Returns all of them.
 ///
+/// Checks the files of its LoRA adapters, too.
+///
 /// Errors: `Load`, with the path and the reason. The file may still change afterwards; a model file that is written
 /// while it is loaded is the caller's mistake.
-pub(crate) fn check(path: &Path) -> Result<Checked> {
+pub(crate) fn check(path: &Path, adapters: &[PathBuf]) -> Result<Checked> {
     let (files, headers) = walk_all(path)?;
+    let mut load = adapter::Load::default();
+    for adapter in adapters {
+        load = adapter::check(&read(adapter)?, &headers, load)
+            .map_err(|reason| refused(adapter, &reason))?;
+    }
     let has = |name: &str| {
         let mut tensors = headers.iter().flat_map(|header| &header.tensors);
         tensors.any(|tensor| tensor.name == name)
@@ -42,14 +51,8 @@ pub(crate) fn check(path: &Path) -> Result<Checked> {
         files,
         ranks: has("cls.weight") || has("cls.output.weight"),
         tabulates: has("position_embd.weight"),
+        adapter_bytes: load.bytes,
     })
-}
-
-/// Checks the LoRA adapter at `path` for the model at `model`, which is checked too. Errors: as for [`check`].
-pub(crate) fn check_adapter(path: &Path, model: &Path) -> Result<()> {
-    let (_, headers) = walk_all(model)?;
-    let refused = |reason: String| refused(path, &reason);
-    adapter::check(&read(path)?, &headers).map_err(refused)
 }
 
 /// The files of a model with their headers, all of them checked.

@@ -36,6 +36,7 @@ pub(crate) struct Model {
     n_ctx_train: u32,
     /// Freed by llama.cpp with the model.
     adapters: Vec<Adapter>,
+    adapter_bytes: u64,
     ranks: bool,
     tabulates: bool,
     /// Its tensors have no memory: it can be asked, and cannot compute.
@@ -87,13 +88,10 @@ impl Model {
         progress: &mut dyn FnMut(f32) -> bool,
     ) -> Result<Model> {
         runtime::init();
-        let checked = gguf::check(path)?;
+        let checked = gguf::check(path, &params.adapters)?;
         let shown = path.display();
         let c_path = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| Error::Load(format!("file not found: {shown}")))?;
-        for adapter in &params.adapters {
-            gguf::check_adapter(adapter, path)?;
-        }
         let arrays = params.arrays()?;
         let mut progress = Progress {
             report: progress,
@@ -125,6 +123,7 @@ impl Model {
             n_gpu_layers: 0,
             n_ctx_train: 0,
             adapters: Vec::new(),
+            adapter_bytes: checked.adapter_bytes,
             ranks: checked.ranks,
             tabulates: checked.tabulates,
             is_outline,
@@ -254,6 +253,11 @@ impl Model {
     pub(crate) fn size_bytes(&self) -> u64 {
         // SAFETY: as above.
         unsafe { sys::llama_model_size(self.as_ptr()) }
+    }
+
+    /// The bytes of its adapters, which are no part of `size_bytes`.
+    pub(super) fn adapter_bytes(&self) -> u64 {
+        self.adapter_bytes
     }
 
     /// Architecture, size class and file type in one line.

@@ -161,11 +161,9 @@ pub fn bring_up(
 ///
 /// Errors: `Load`, with the file that is missing or wrong.
 pub fn files(path: &Path, config: &Config) -> Result<Vec<PathBuf>> {
-    let mut files = gguf::check(path)?.files;
-    for adapter in shape::adapters(&config.model) {
-        gguf::check_adapter(&adapter, path)?;
-        files.push(adapter);
-    }
+    let adapters = shape::adapters(&config.model);
+    let mut files = gguf::check(path, &adapters)?.files;
+    files.extend(adapters);
     Ok(files)
 }
 

@@ -3,6 +3,9 @@
 //! Moves between the queue and a slot: a turn whose slot was taken away goes on where it was. Lives in the engine
 //! thread only.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -11,9 +14,11 @@ use super::hold::Next;
 use super::job::{Droppable, HardLimit, Job, Outcome, Piece, Timings, Turn};
 use crate::error::{Error, Result};
 use crate::llama::{Context, Rows, Token, Vocab};
+use crate::memory::align::LEAST;
 use crate::stopping::{Verdict, deadline};
 
-/// How often something may give way to one answer that has no limit of tokens, or to which turns do. Without a bound an answer that repeats itself would never end.
+/// How often something may give way to one answer that has no limit of tokens, or to which turns do. Without a bound an
+/// answer that repeats itself would never end.
 const MOST_SHIFTS: usize = 2;
 
 /// A turn in progress.
@@ -93,6 +98,17 @@ impl Work {
         let room = capacity.saturating_sub(self.tokens.len());
         let limit = self.job.turn.speech.rules().token_limit().unwrap_or(room);
         limit.saturating_sub(self.completion()).min(room)
+    }
+
+    /// Most tokens that the answer may have altogether in a context of `capacity`, with what gives way to it.
+    fn reach(&self, capacity: usize) -> usize {
+        let room = self.answer_room(capacity);
+        let limit = self.job.turn.speech.rules().token_limit();
+        match (&self.job.turn.past.droppable, limit) {
+            (Some(Droppable::Text { .. }), Some(limit)) => limit.saturating_sub(self.completion()),
+            (Some(Droppable::Text { .. }), None) => room + MOST_SHIFTS * (capacity / 2),
+            _ => room,
+        }
     }
 
     /// Whether it has had a slot before.
@@ -189,9 +205,11 @@ impl Work {
                 // The last token that was sampled may have no cell.
                 let held = (self.asked + self.completion()).saturating_sub(self.forgotten + 1);
                 let all = held.saturating_sub(*kept);
+                // What stays may be evaluated again: the next time must not come after a few tokens. And half of it
+                // stays, so that the answer knows what it goes on with.
                 let count = match at_once {
                     0 => all / 2,
-                    n => all.min(*n),
+                    n => (*n).max(all / 4).max(LEAST).min(all / 2),
                 };
                 *kept..kept + count
             }
@@ -307,7 +325,7 @@ impl Work {
             None => None,
             Some(HardLimit::Fixed(limit)) => Some(*limit),
             Some(HardLimit::Adaptive(adaptive, speed)) => {
-                let (prompt, answer) = (self.prefill_rest().len(), self.answer_room(capacity));
+                let (prompt, answer) = (self.prefill_rest().len(), self.reach(capacity));
                 Some(deadline::limit(adaptive, prompt, answer, speed))
             }
         };
@@ -364,7 +382,7 @@ impl Work {
         let timings = self.timings(now);
         let completion_tokens = self.completion();
         let Job {
-            turn,
+            mut turn,
             place,
             answer,
             ..
@@ -386,6 +404,7 @@ impl Work {
             timings,
         };
         drop(place);
+        drop(turn.keeps.take());
         answer.send(Piece::Done(Box::new(outcome)));
         timings
     }
@@ -430,10 +449,11 @@ impl Work {
     fn send_text(&mut self, text: String) {
         if self.job.turn.stream {
             self.told = true;
-            self.send(Piece::Text {
+            let piece = Piece::Text {
                 text,
                 completion_tokens: self.completion(),
-            });
+            };
+            self.job.answer.send_joined(piece, Piece::join);
         }
     }
 

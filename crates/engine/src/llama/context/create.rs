@@ -140,12 +140,13 @@ pub(crate) fn measure(model: &Model, params: &ContextParams) -> Result<MemoryBre
 }
 
 impl MemoryBreakdown {
-    /// What llama.cpp told, or what can be computed: the weights, and `cells`.
+    /// What llama.cpp told, or what can be computed: the weights, and `cells`. It tells of no adapters.
     pub(super) fn of(told: Option<[u64; 3]>, model: &Model, cells: u64) -> MemoryBreakdown {
         let measured = told.is_some();
-        let [model, context, compute] = told.unwrap_or_else(|| [model.size_bytes(), cells, 0]);
+        let [model_bytes, context, compute] =
+            told.unwrap_or_else(|| [model.size_bytes(), cells, 0]);
         MemoryBreakdown {
-            model,
+            model: model_bytes.saturating_add(model.adapter_bytes()),
             context,
             compute,
             measured,

@@ -8,8 +8,27 @@ use llama_cpp_sys_2 as sys;
 
 use super::header::{Header, Tensor, Value};
 use super::rules::tensor;
+use super::walk::size_bytes;
 
-type Checked = std::result::Result<(), String>;
+/// Architectures whose graphs have room by their tensors only, where all others have more with each adapter. What is left
+/// takes a pair for every tensor of the model, which is a fifth of it at most, and not one for each tensor and adapter.
+const ROOMY: [&str; 13] = [
+    "bailingmoe3",
+    "clef",
+    "deepseek4",
+    "glm5-next",
+    "hy_v4",
+    "kimi-k3",
+    "kimi-linear",
+    "minimax-01",
+    "minimax-m3",
+    "qwen35",
+    "qwen35moe",
+    "qwen3next",
+    "qwen4exp",
+];
+/// Those of them without such room: a layer is computed several times, and its pairs with it.
+const FULL: [&str; 3] = ["dflash", "hrm_text", "nanbeige"];
 
 /// How a model's table of token embeddings is called: its pair is laid out the other way round.
 const EMBEDDING: &str = "token_embd.weight";
@@ -23,8 +42,21 @@ struct Pair<'a> {
     b: Option<&'a Tensor>,
 }
 
-/// Checks the header of an adapter for the model whose files have the headers `model`, the first one first.
-pub(super) fn check(adapter: &Header, model: &[Header]) -> Checked {
+/// What an adapter adds to its model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    pairs: usize,
+    /// Of the matrices in memory.
+    pub(super) bytes: u64,
+}
+
+/// Checks the header of an adapter for the model whose files have the headers `model`, the first one first. Returns what
+/// it and the adapters `before` it add.
+pub(super) fn check(
+    adapter: &Header,
+    model: &[Header],
+    before: Load,
+) -> std::result::Result<Load, String> {
     let text = |key: &str| match adapter.values.get(key) {
         Some(Value::Text(text)) => Ok(text.as_str()),
         _ => Err(format!("has no {key}, so it is no adapter")),
@@ -51,6 +83,9 @@ pub(super) fn check(adapter: &Header, model: &[Header]) -> Checked {
             "is activated by tokens of the text ({activated}), which is not offered"
         ));
     }
+    if FULL.contains(&architecture) {
+        return Err(format!("is for {architecture}, which takes no adapter"));
+    }
     adapter.tensors.iter().try_for_each(tensor)?;
     let pairs = pairs(adapter)?;
     if pairs.is_empty() {
@@ -60,6 +95,18 @@ pub(super) fn check(adapter: &Header, model: &[Header]) -> Checked {
         let mut all = model.iter().flat_map(|header| &header.tensors);
         all.find(|tensor| tensor.name == name)
     };
+    let most = match ROOMY.contains(&architecture) {
+        true => model.iter().map(|header| header.tensors.len()).sum(),
+        false => usize::MAX,
+    };
+    let mut load = before;
+    load.pairs += pairs.len();
+    if load.pairs > most {
+        return Err(format!(
+            "is one too many: with it {} matrices have adapters, a {architecture} of this size takes {most}",
+            load.pairs
+        ));
+    }
     let is_tied = of_model(OUTPUT).is_none();
     for (name, pair) in pairs {
         let (Some(a), Some(b)) = (pair.a, pair.b) else {
@@ -79,8 +126,10 @@ pub(super) fn check(adapter: &Header, model: &[Header]) -> Checked {
                 a.shape, b.shape, changed.shape
             ));
         }
+        let bytes = [a, b].map(|half| size_bytes(half).unwrap_or(0));
+        load.bytes = bytes.into_iter().fold(load.bytes, u64::saturating_add);
     }
-    Ok(())
+    Ok(load)
 }
 
 /// The tensors by what they change. Scales of norms, which llama.cpp leaves out, are left out here too.

@@ -207,19 +207,8 @@ pub(super) fn tensor(tensor: &Tensor) -> Checked {
     if name.len() >= 64 {
         return Err(format!("has a tensor name of {} bytes", name.len()));
     }
-    // Tables of token ids are the only whole numbers; they are no weights of the layers named here.
-    let weight = [
-        "token_embd.",
-        "output",
-        ".attn_",
-        ".ffn_gate.",
-        ".ffn_up.",
-        ".ffn_down.",
-    ]
-    .iter()
-    .any(|part| name.contains(part));
     let fits = match shape.len() {
-        _ if whole_number => !weight && !name.contains("norm"),
+        _ if whole_number => is_table(name),
         1 => *kind == sys::GGML_TYPE_F32,
         // Intermediate types of dot products, and f64, have no kernels for weights.
         _ => !matches!(
@@ -234,6 +223,14 @@ pub(super) fn tensor(tensor: &Tensor) -> Checked {
         ));
     }
     Ok(())
+}
+
+/// Whether it is a table of ids: of experts by token, or of tokens by those of a smaller vocabulary. Nothing else is
+/// read as whole numbers, and what multiplies has no function for them.
+fn is_table(name: &str) -> bool {
+    let tables = ["d2t", "t2d"];
+    let stem = name.strip_suffix(".weight").unwrap_or(name);
+    tables.contains(&stem) || stem.ends_with(".ffn_gate_tid2eid")
 }
 
 /// Checks every number of `architecture.key`, and returns the largest.

@@ -347,7 +347,7 @@ fn block(kind: u32) -> (u64, u64) {
 }
 
 /// A tensor's bytes; `None` where its shape overflows or does not fill whole blocks.
-fn size_bytes(tensor: &Tensor) -> Option<u64> {
+pub(super) fn size_bytes(tensor: &Tensor) -> Option<u64> {
     let (elements, bytes) = block(tensor.kind);
     let row = tensor.shape.first()?;
     if row % elements != 0 {

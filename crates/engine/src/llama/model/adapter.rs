@@ -18,7 +18,7 @@ use crate::llama::{ffi, log};
 pub(super) struct Adapter(NonNull<sys::llama_adapter_lora>);
 
 impl Adapter {
-    /// Loads the adapter at `path` for `model`, after `gguf::check_adapter`. `model` is valid and nobody else's yet.
+    /// Loads the adapter at `path` for `model`, after `gguf::check`. `model` is valid and nobody else's yet.
     ///
     /// Errors: `Load` with the path and llama.cpp's reason.
     pub(super) fn load(model: NonNull<sys::llama_model>, path: &Path) -> Result<Adapter> {

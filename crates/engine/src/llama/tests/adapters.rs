@@ -115,6 +115,74 @@ fn a_stretch_of_positions_changes_no_other_user_of_the_weights() {
 }
 
 #[test]
+fn an_adapter_of_whole_numbers_for_experts_is_refused() {
+    let path = Forge::mixture().write("mixture-host.gguf");
+    let stem = "blk.0.ffn_up_exps.weight";
+    let file = |name: &str, change: &dyn Fn(&mut Forge)| {
+        let mut forge = Forge::adapter("llama", &[]);
+        forge.tensor(&format!("{stem}.lora_a"), &[64, 2, 4]);
+        forge.tensor(&format!("{stem}.lora_b"), &[2, 64, 4]);
+        change(&mut forge);
+        forge.write(name)
+    };
+    let good = file("experts.gguf", &|_| {});
+    let model = Arc::new(with(&path, &[&good]).expect("an adapter for experts"));
+    assert_ne!(logits(&model, &[1.0]), logits(&model, &[0.0]));
+    // Its product has no function, and nothing says so before it is called.
+    for half in [".lora_a", ".lora_b"] {
+        let bad = file("experts-whole.gguf", &|forge| forge.whole(half));
+        let error = with(&path, &[&bad]).unwrap_err().to_string();
+        assert!(error.contains("which no kernel takes"), "{error}");
+    }
+}
+
+#[test]
+fn where_adapters_have_no_room_of_their_own_a_pair_for_each_tensor_is_the_most() {
+    let check = |architecture: &str, adapters: usize| {
+        let mut model = Forge::model();
+        model.text("general.architecture", architecture);
+        for key in ["block_count", "context_length", "embedding_length"] {
+            model.number(&format!("{architecture}.{key}"), 32);
+        }
+        let path = model.write(&format!("crowd-{architecture}.gguf"));
+        let names = ["blk.0.attn_q.weight", "blk.0.attn_output.weight"];
+        let adapter = Forge::adapter(architecture, &names.map(|name| (name, [32, 32])));
+        let adapter = adapter.write(&format!("crowd-{architecture}-adapter.gguf"));
+        gguf::check(&path, &vec![adapter; adapters]).map(|checked| checked.adapter_bytes)
+    };
+    // The model has 11 tensors; a pair has two matrices of 2 by 32 values of 4 bytes.
+    assert_eq!(check("llama", 64), Ok(64 * 2 * 512));
+    assert_eq!(check("qwen35", 5), Ok(5 * 2 * 512));
+    let error = check("qwen35", 6).unwrap_err().to_string();
+    assert!(error.contains("12 matrices have adapters"), "{error}");
+    assert!(error.contains("takes 11"), "{error}");
+    let error = check("nanbeige", 1).unwrap_err().to_string();
+    assert!(error.contains("takes no adapter"), "{error}");
+}
+
+#[test]
+fn what_adapters_take_is_part_of_the_memory_of_their_model() {
+    let path = Forge::model().write("weighed.gguf");
+    let file = adapter().write("weighed-adapter.gguf");
+    let bytes = |adapters: &[&Path]| {
+        let model = Arc::new(with(&path, adapters).expect("a model"));
+        let context = Context::new(model, &context_params());
+        context.expect("a context").memory().model
+    };
+    let outlined = |adapters: &[&Path]| {
+        let params = ModelParams {
+            adapters: adapters.iter().map(PathBuf::from).collect(),
+            ..model_params()
+        };
+        let model = Model::outline(&path, &params).expect("an outline");
+        let memory = context::measure(&model, &context_params());
+        memory.expect("its memory").model
+    };
+    assert_eq!(bytes(&[&file, &file]), bytes(&[]) + 2 * 512);
+    assert_eq!(outlined(&[&file, &file]), outlined(&[]) + 2 * 512);
+}
+
+#[test]
 fn what_is_no_adapter_for_the_model_is_refused_with_its_reason() {
     let path = Forge::model().write("host.gguf");
     let check = |name: &str, forge: Forge, expect: &str| {
@@ -166,6 +234,8 @@ fn what_is_no_adapter_for_the_model_is_refused_with_its_reason() {
     check("endless", endless, "no finite f32");
     let tokens = changed(&|forge| forge.number("adapter.alora.invocation_tokens", 1));
     check("activated", tokens, "is activated by tokens");
+    let whole = changed(&|forge| forge.whole(".lora_a"));
+    check("whole", whole, "which no kernel takes");
     let missing = Path::new("/no/such/adapter.gguf");
     let error = with(&path, &[missing]).unwrap_err().to_string();
     assert_eq!(error, "file not found: /no/such/adapter.gguf");

@@ -192,6 +192,14 @@ fn a_header_that_llama_cpp_would_abort_on_is_refused() {
         with(&|forge| forge.pair("x", 9, [9_u32.to_le_bytes().to_vec(), vec![1; 8]].concat())),
         "unknown element type 9",
     );
+    for (name, end) in [
+        ("whole-experts.gguf", "ffn_up_exps.weight"),
+        ("whole-router.gguf", "ffn_gate_inp.weight"),
+    ] {
+        let mut mixture = Forge::mixture();
+        mixture.whole(end);
+        check(name, mixture, "which no kernel takes");
+    }
     check(
         "parts.gguf",
         with(&|forge| forge.pair("split.count", 2, vec![3, 0])),
@@ -232,7 +240,7 @@ fn a_model_cut_at_any_4_kib_boundary_is_refused() {
     for (name, bytes) in [("cut-forged.gguf", forged), ("cut-pocket.gguf", pocket)] {
         for length in (0..bytes.len()).step_by(4096) {
             let path = file(name, &bytes[..length]);
-            let error = gguf::check(&path).expect_err("a refusal").to_string();
+            let error = gguf::check(&path, &[]).expect_err("a refusal").to_string();
             let known = ["is cut off", "is not a GGUF file", "claims"];
             assert!(known.iter().any(|text| error.contains(text)), "{error}");
             assert!(load(&path).is_err());

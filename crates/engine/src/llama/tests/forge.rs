@@ -15,6 +15,8 @@ pub(crate) use projector::IMAGE_TOKENS;
 pub(crate) struct Forge {
     pairs: Vec<(String, Vec<u8>)>,
     tensors: Vec<(String, Vec<u64>, Vec<f32>)>,
+    /// All tensors of this name's end say that they are whole numbers of 32 bits.
+    whole: Option<String>,
 }
 
 /// The tokens of a forged vocabulary: three special ones, all bytes, the letters.
@@ -166,6 +168,11 @@ impl Forge {
             forge.tensor(&format!("{name}.lora_b"), &[2, *output]);
         }
         forge
+    }
+
+    /// Says that the tensors whose names end so are whole numbers of 32 bits.
+    pub(crate) fn whole(&mut self, end: &str) {
+        self.whole = Some(end.to_owned());
     }
 
     /// Forgets all tensors.
@@ -380,7 +387,9 @@ impl Forge {
             bytes.extend(text(name));
             bytes.extend((shape.len() as u32).to_le_bytes());
             shape.iter().for_each(|n| bytes.extend(n.to_le_bytes()));
-            bytes.extend(0_u32.to_le_bytes());
+            let is_whole = self.whole.as_ref().is_some_and(|end| name.ends_with(end));
+            // `GGML_TYPE_I32` and `GGML_TYPE_F32`.
+            bytes.extend(if is_whole { 26_u32 } else { 0 }.to_le_bytes());
             bytes.extend((data.len() as u64).to_le_bytes());
             weights.iter().for_each(|w| data.extend(w.to_le_bytes()));
             data.resize(data.len().next_multiple_of(32), 0);

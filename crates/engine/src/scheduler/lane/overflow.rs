@@ -5,8 +5,8 @@ use super::{Lane, position};
 use crate::memory::align::LEAST;
 
 impl Lane {
-    /// Takes what may give way out of the full sequence of the slot at `at`. What follows them moves to their place; where the model
-    /// cannot, or little follows, it is evaluated again.
+    /// Takes what may give way out of the full sequence of the slot at `at`. What follows moves to its place; where the
+    /// model cannot, or little follows, it is evaluated again.
     pub(super) fn make_room(&mut self, at: usize) {
         let Some(range) = self.slots[at].work.droppable() else {
             return;
