@@ -24,6 +24,8 @@ void turns(void);
 void loading(void);
 /* Variables of the environment. */
 void names(void);
+/* What is logged without an engine, and how much. */
+void log_lines(void);
 /* Vectors instead of text. */
 void embeddings(void);
 /* Crowds on small stacks, and ends under a computation. */

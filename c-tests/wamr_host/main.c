@@ -25,6 +25,7 @@ static const struct {
     {"loading", loading},       {"metadata", metadata}, {"turns", turns},     {"names", names},
     {"mixed", mixed},           {"threads", threads},   {"hostile", hostile}, {"ending", ending},
     {"embeddings", embeddings}, {"equal", equal},       {"streaming", streaming}, {"native_calls", native_calls},
+    {"log_lines", log_lines},
 };
 
 static _Noreturn void usage(const char *argument) {

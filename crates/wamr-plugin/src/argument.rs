@@ -87,16 +87,19 @@ impl ModelParts {
         })
     }
 
-    /// A copy of the model.
-    ///
-    /// Errors: `TooLarge` above `cap` bytes; `Runtime` if there is no memory for the copy.
-    pub(crate) fn model(&self, cap: u64) -> Result<Vec<u8>, Failure> {
-        let len = self.model.size as usize;
-        if u64::from(self.model.size) > cap {
-            return Err(Failure::TooLarge {
+    /// Bytes of the model. Errors: `TooLarge` above `cap`.
+    pub(crate) fn model_bytes(&self, cap: u64) -> Result<u64, Failure> {
+        match u64::from(self.model.size) {
+            bytes if bytes <= cap => Ok(bytes),
+            _ => Err(Failure::TooLarge {
                 needed: self.model.size,
-            });
+            }),
         }
+    }
+
+    /// A copy of the model. Errors: `Runtime` if there is no memory for it.
+    pub(crate) fn model(&self) -> Result<Vec<u8>, Failure> {
+        let len = self.model.size as usize;
         let mut copy = Vec::new();
         copy.try_reserve_exact(len)
             .map_err(|_| Failure::Runtime(format!("no memory for a model of {len} bytes")))?;
@@ -209,14 +212,14 @@ mod tests {
             span(config.as_ptr(), config.len() as u32),
         ];
         let both = read(&parts, 2).unwrap();
-        assert_eq!(both.model(1 << 32).unwrap(), model);
+        assert_eq!(both.model().unwrap(), model);
         assert_eq!(both.config(), Ok(Some(config.to_vec())));
         let alone = read(&parts, 1).unwrap();
         assert_eq!(alone.config(), Ok(None));
         let needed = model.len() as u32;
-        assert!(alone.model(needed.into()).is_ok());
+        assert_eq!(alone.model_bytes(needed.into()), Ok(needed.into()));
         assert_eq!(
-            alone.model(u64::from(needed) - 1),
+            alone.model_bytes(u64::from(needed) - 1),
             Err(Failure::TooLarge { needed })
         );
     }

@@ -44,14 +44,13 @@ impl Failure {
     /// The level of the line that the failure leaves in the log.
     pub(crate) fn level(&self) -> log::Level {
         match self {
-            // Somebody may be looking for what is not theirs.
-            Failure::Refused(_) => log::Level::Warn,
+            // Somebody may be looking for what is not theirs; and what failed here is the operator's matter.
+            Failure::Refused(_) | Failure::Runtime(_) => log::Level::Warn,
             // How guests ask for a size, and how every streamed answer ends.
             Failure::TooLarge { .. } | Failure::EndOfSequence => log::Level::Debug,
             Failure::InvalidArgument(_)
             | Failure::InvalidEncoding(_)
             | Failure::Busy(_)
-            | Failure::Runtime(_)
             | Failure::Unsupported(_)
             | Failure::NotFound(_)
             | Failure::ContextFull(_)
@@ -149,8 +148,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_are_warned_about_and_the_end_of_an_answer_is_not() {
-        assert_eq!(Failure::Refused(String::new()).level(), log::Level::Warn);
+    fn refusals_and_failures_are_warned_about_and_the_end_of_an_answer_is_not() {
+        for grave in [Failure::Refused, Failure::Runtime] {
+            assert_eq!(grave(String::new()).level(), log::Level::Warn);
+        }
         assert_eq!(Failure::EndOfSequence.level(), log::Level::Debug);
         assert_eq!(
             Failure::InvalidArgument(String::new()).level(),

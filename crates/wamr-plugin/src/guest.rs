@@ -3,17 +3,20 @@
 //! Safe code over the engine. Knows no pointers and no numbers of errors; who may use which handle is told by the tables.
 //! Prompts are raw: the guest is the author of its template text.
 
+mod account;
 mod apart;
+mod asked;
 mod context;
 mod graph;
 mod lines;
 mod metadata;
 mod models;
+mod open;
 mod process;
+mod rate;
 mod settings;
 mod source;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed call fails the test")]
 mod tests;
 
 use std::sync::{Arc, LazyLock};
@@ -21,11 +24,12 @@ use std::sync::{Arc, LazyLock};
 use crate::failure::Failure;
 use crate::handles::{Caller, Table};
 use crate::names::{Names, Policy};
+use account::Share;
 use context::Context;
 use graph::Graph;
 use source::Source;
 
-pub use lines::note;
+pub use lines::{keep_panic, note};
 
 static GRAPHS: Table<Graph> = Table::new();
 static CONTEXTS: Table<Context> = Table::new();
@@ -33,28 +37,45 @@ static CONTEXTS: Table<Context> = Table::new();
 /// Read once, at the first load: a guest cannot change the environment of its host.
 static NAMES: LazyLock<Names> = LazyLock::new(names);
 
-/// Loads a model from its bytes. `maker`: the number of the backend ctx. Errors: `InvalidEncoding` for bytes or a
-/// configuration that cannot be read, `InvalidArgument` for a value, `Refused` where only names are allowed.
-pub fn load_bytes(maker: u32, model: Vec<u8>, config: Option<Vec<u8>>) -> Result<u32, Failure> {
+/// Whether a model of `bytes` may be brought along, and room for it: asked before it is copied. Errors: `Unsupported`
+/// where only names are allowed, `Busy` where there are too many graphs, or where such models take all that models may.
+pub fn may_load_bytes(maker: u32, bytes: u64) -> Result<Share, Failure> {
+    lines::begin();
     if NAMES.policy() == Policy::Registry {
         return Err(Failure::Unsupported(
             "only registered models may be loaded here, and these are bytes".into(),
         ));
     }
-    let source = Source::bytes(model)?;
-    load(maker, source, config)
+    check_count(&GRAPHS, maker, "graphs")?;
+    source::room(bytes)
+}
+
+/// Loads a model from its bytes. `maker`: the number of the backend ctx; `room`: of [`may_load_bytes`]. Errors:
+/// `InvalidEncoding` for bytes or a configuration that cannot be read, `InvalidArgument` for a value.
+pub fn load_bytes(
+    maker: u32,
+    model: Vec<u8>,
+    room: Share,
+    config: Option<Vec<u8>>,
+) -> Result<u32, Failure> {
+    load(maker, move || Source::bytes(model, room), config)
 }
 
 /// Loads a model by its name, as `WASI_NN_PRELOAD`, `WASI_NN_MODEL_ROOT` and `WASI_NN_MODEL_POLICY` allow it. Errors:
 /// also `ModelNotFound`, `NotFound` and `Refused`.
 pub fn load_by_name(maker: u32, name: &str, config: Option<Vec<u8>>) -> Result<u32, Failure> {
-    let source = Source::named(&NAMES, name)?;
-    load(maker, source, config)
+    load(maker, || Source::named(&NAMES, name), config)
 }
 
-fn load(maker: u32, source: Source, config: Option<Vec<u8>>) -> Result<u32, Failure> {
+fn load(
+    maker: u32,
+    source: impl FnOnce() -> Result<Source, Failure> + Send,
+    config: Option<Vec<u8>>,
+) -> Result<u32, Failure> {
+    lines::begin();
     check_count(&GRAPHS, maker, "graphs")?;
-    let graph = apart::run(move || Graph::load(source, config.as_deref().unwrap_or_default()))?;
+    let config = config.unwrap_or_default();
+    let graph = apart::run(move || Graph::load(maker, source()?, &config))?;
     insert(&GRAPHS, maker, graph)
 }
 
@@ -62,7 +83,7 @@ fn load(maker: u32, source: Source, config: Option<Vec<u8>>) -> Result<u32, Fail
 pub fn open_context(caller: Caller, graph: u32) -> Result<u32, Failure> {
     let graph = GRAPHS.get(caller, graph).ok_or_else(|| no_graph(graph))?;
     check_count(&CONTEXTS, caller.maker, "execution contexts")?;
-    let context = Context::open(graph, caller.maker)?;
+    let context = Context::open(&graph, caller.maker)?;
     insert(&CONTEXTS, caller.maker, context)
 }
 

@@ -19,7 +19,7 @@ static OPEN: RwLock<BTreeSet<Token>> = RwLock::new(BTreeSet::new());
 
 /// Begins an instance and returns what the host holds of it.
 pub(crate) fn open() -> Result<*mut c_void, Failure> {
-    boundary::report_panics(|text| guest::note(log::Level::Error, text));
+    boundary::report_panics(guest::keep_panic);
     let used_up = || Failure::Runtime("this process has used up its backend handles".to_owned());
     let token = TOKENS.draw().ok_or_else(used_up)?;
     OPEN.write().insert(token);
@@ -36,6 +36,11 @@ pub(crate) fn close(ctx: *mut c_void) -> Result<u32, Failure> {
 pub(crate) fn caller(ctx: *mut c_void, abi: Option<Abi>) -> Result<Caller, Failure> {
     let maker = own(ctx).filter(|token| OPEN.read().contains(token));
     judge(abi, maker.map(Token::number))
+}
+
+/// Whether the instance of that number has not ended. What nobody made, never ends.
+pub(crate) fn is_open(maker: u32) -> bool {
+    maker == 0 || OPEN.read().iter().any(|token| token.number() == maker)
 }
 
 /// Ends what a caller has just made if its instance ended meanwhile: nobody else would.
@@ -84,7 +89,9 @@ mod tests {
         let caller = caller(ctx, Some(Abi::B)).unwrap();
         assert!(caller.is_bound && caller.maker != 0);
         assert_eq!(check_open(ctx, caller), Ok(()));
+        assert!(is_open(caller.maker) && is_open(0));
         assert_eq!(close(ctx), Ok(caller.maker));
+        assert!(!is_open(caller.maker));
         assert_eq!(close(ctx), Err(unknown()));
         assert_eq!(check_open(ctx, caller), Err(unknown()));
         assert_eq!(close(null_mut()), Err(unknown()));

@@ -5,8 +5,8 @@
 //! guest can reach may be unaligned, wrong or change during the call: it is copied through the kernel, once, and the
 //! copy is judged.
 //!
-//! All functions return a number of `abi`, may be called from any thread at any time, on stacks of 128 KiB, and print
-//! nothing.
+//! All functions return a number of `abi`, may be called from any thread at any time, on stacks of 128 KiB, and write to
+//! stdout only what a guest streams there (`stream-stdout`).
 
 #![expect(
     clippy::missing_safety_doc,
@@ -29,6 +29,7 @@ mod instances;
 mod misses;
 mod names;
 mod output;
+mod plain;
 
 use std::ffi::{c_char, c_void};
 
@@ -91,8 +92,9 @@ pub unsafe extern "C" fn load(
         // SAFETY: g is the host's place for a number.
         let place = unsafe { boundary::out(g, "g") }?;
         let config = parts.config()?;
-        let model = parts.model(host::max_model_bytes())?;
-        let graph = guest::load_bytes(caller.maker, model, config)?;
+        let bytes = parts.model_bytes(host::max_model_bytes())?;
+        let room = guest::may_load_bytes(caller.maker, bytes)?;
+        let graph = guest::load_bytes(caller.maker, parts.model()?, room, config)?;
         instances::check_open(ctx, caller)?;
         Ok(place.set(graph)?)
     })

@@ -8,10 +8,11 @@ mod beneath;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::path::{Component, Path, PathBuf};
+
+use crate::plain::quoted;
 
 /// Where a model is to be computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,23 +41,11 @@ pub enum Policy {
 pub struct Found {
     /// Where it is; for a file below the root with all links resolved, so that one file has one path.
     pub path: PathBuf,
-    /// The file, where it was opened to be judged. Only this one was: at `path` there may be another by now.
+    /// The file, where it was opened to be judged. Only this one was: at `path` there may be another by now. So it is read
+    /// through [`descriptor_path`], since llama.cpp opens by path.
     pub file: Option<File>,
     /// Where the model is to be computed.
     pub target: Target,
-}
-
-impl Found {
-    /// The path to read it by, as long as this lives.
-    ///
-    /// For a file that was opened it leads through the descriptor, since llama.cpp opens by path, and whoever writes
-    /// below the root could exchange the file between the judgement and that.
-    pub fn readable(&self) -> PathBuf {
-        match &self.file {
-            Some(file) => descriptor_path(file),
-            None => self.path.clone(),
-        }
-    }
 }
 
 /// Why a name leads to no file. Each text is safe for a log.
@@ -66,7 +55,7 @@ pub enum Refusal {
     NotFound(String),
     /// A guest may not name it; the same whether there is such a file or not. A matter for the security log.
     Refused(String),
-    /// The registry has no such name, and nothing else may be named.
+    /// The registry has no such name, and nothing else may be named; the text was no path.
     Unknown(String),
 }
 
@@ -114,7 +103,7 @@ impl Names {
             ("root", _) => Policy::Root,
             ("registry", _) => Policy::Registry,
             (other, _) => {
-                let other = plain(other);
+                let other = quoted(other);
                 wrong.push(format!(
                     "WASI_NN_MODEL_POLICY is {other}, must be path, root or registry; registry holds"
                 ));
@@ -143,8 +132,10 @@ impl Names {
     pub fn resolve(&self, name: &str) -> Result<Found, Refusal> {
         match self.registry.get(name) {
             Some(entry) => existing(&entry.path, entry.target, name),
+            // A word may be misspelt; a path is a try.
+            None if self.policy == Policy::Registry && name.contains('/') => Err(refused(name)),
             None if self.policy == Policy::Registry => {
-                let name = plain(name);
+                let name = quoted(name);
                 Err(Refusal::Unknown(format!("no model is called {name}")))
             }
             None => self.resolve_path(name),
@@ -153,12 +144,7 @@ impl Names {
 
     /// The file at a guest's `path`, under the policy alone: for images, adapters and whatever else is no model.
     pub fn resolve_path(&self, path: &str) -> Result<Found, Refusal> {
-        let refused = || {
-            Refusal::Refused(format!(
-                "{} is not a path that a guest may name",
-                plain(path)
-            ))
-        };
+        let refused = || refused(path);
         if path.contains('\0') {
             return Err(refused());
         }
@@ -253,7 +239,7 @@ fn read_root(text: &str, wrong: &mut Vec<String>) -> Option<Root> {
     match (written, real) {
         (Ok(written), Ok(real)) => Some(Root { written, real }),
         (Err(error), _) | (_, Err(error)) => {
-            let shown = plain(text);
+            let shown = quoted(text);
             wrong.push(format!("WASI_NN_MODEL_ROOT {shown} is not usable: {error}"));
             None
         }
@@ -274,30 +260,17 @@ fn existing(path: &Path, target: Target, name: &str) -> Result<Found, Refusal> {
     }
 }
 
+fn refused(path: &str) -> Refusal {
+    let path = quoted(path);
+    Refusal::Refused(format!("{path} is not a path that a guest may name"))
+}
+
 fn not_found(name: &str) -> Refusal {
-    let name = plain(name);
+    let name = quoted(name);
     Refusal::NotFound(format!("there is no readable file for {name}"))
 }
 
 /// Where the kernel shows what `file` is. Valid as long as the file is open.
-fn descriptor_path(file: &File) -> PathBuf {
+pub fn descriptor_path(file: &impl AsRawFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
-}
-
-/// Bytes of a name that a message shows.
-const SHOWN_BYTES: usize = 200;
-
-/// A text of a guest for a log: quoted, in ASCII, without control characters, cut where it is long.
-fn plain(text: &str) -> String {
-    let mut out = String::from("\"");
-    for character in text.chars() {
-        if out.len() >= SHOWN_BYTES {
-            out.push_str("...");
-            break;
-        }
-        // Writing to a string does not fail.
-        let _ = write!(out, "{}", character.escape_default());
-    }
-    out.push('"');
-    out
 }

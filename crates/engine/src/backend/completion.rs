@@ -9,10 +9,9 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::lease::Lease;
 use super::metadata::{Facts, metadata};
-use super::prepare::prepare_raw;
-use super::serving::Serving;
+use super::prepare::{Told, prepare_raw};
+use super::serving::{GraphId, Serving};
 use super::turn::{How, Submitted, class_of, nothing, submit, waited};
 use super::{Backend, lines};
 use crate::chat::session::Turn;
@@ -35,19 +34,24 @@ pub struct Prompt {
     pub in_pieces: bool,
 }
 
-/// A turn under way. Dropping it before its end cancels it. The engine goes on while nobody fetches.
+/// A turn under way. Dropping it before its end cancels it.
+///
+/// The engine goes on while nobody fetches, with one exception: where the next version of the model takes over before the
+/// turn began, it is handed in again when somebody fetches. Until its end it is the context's turn: another one on the same
+/// context waits for it, so one thread must not start two.
 pub struct Completion {
-    backend: Arc<Backend>,
     context: u32,
     session: Arc<Session>,
     prompt: Prompt,
-    asked: Instant,
+    since: Instant,
     is_accepted: bool,
     cancelled: Arc<AtomicBool>,
     text: String,
     state: State,
-    _turn: Turn,
-    _place: Place,
+    /// Its right to the context.
+    right: Option<(Turn, Place)>,
+    /// The last to go: with its last owner it closes.
+    backend: Arc<Backend>,
 }
 
 enum State {
@@ -63,22 +67,52 @@ enum State {
 }
 
 struct Running {
-    lease: Lease,
+    whose: Whose,
     submitted: Submitted,
-    seed: u32,
     cached: usize,
     completion_tokens: usize,
+}
+
+/// The version that a turn runs on. It is not held: a turn that has ended does not keep the model, whether or not somebody
+/// fetches its end.
+struct Whose {
+    serving: Weak<Serving>,
+    name: String,
+    graph: GraphId,
+    told: Told,
+}
+
+impl Whose {
+    fn new(serving: &Arc<Serving>, told: Told) -> Whose {
+        Whose {
+            serving: Arc::downgrade(serving),
+            name: serving.name(),
+            graph: serving.graph,
+            told,
+        }
+    }
 }
 
 impl Backend {
     /// Starts a turn on a raw prompt. The conversation of the context stays as it is, and its result is this turn's.
     ///
-    /// Waits for the turns before it on the context, not for its own. Errors: `UnknownContext`, `NoModel`, `Timeout`,
-    /// `QueueFull`; `PromptTooLong`; `InvalidArgument` for a configuration that does not hold or an empty prompt.
+    /// Waits for the turns before it on the context, not for its own. Errors: `UnknownContext`, `Reentrant`, `NoModel`,
+    /// `Load`, `Timeout`, `Cancelled`, `QueueFull`, `Closing`; `PromptTooLong`; `InvalidArgument` for a configuration that
+    /// does not hold or an empty prompt.
     pub fn complete(self: &Arc<Self>, context: u32, prompt: Prompt) -> Result<Completion> {
         let _call = self.enter()?;
         let session = self.session(context)?;
         self.check_model(&session)?;
+        self.begin_completion(context, &session, prompt)
+            .inspect_err(|error| lines::failed(context, &session, error))
+    }
+
+    fn begin_completion(
+        self: &Arc<Self>,
+        context: u32,
+        session: &Arc<Session>,
+        prompt: Prompt,
+    ) -> Result<Completion> {
         let cancelled = Arc::new(AtomicBool::new(false));
         let turn = session
             .begin(&cancelled)
@@ -93,25 +127,20 @@ impl Backend {
             });
         }
         let mut completion = Completion {
-            backend: self.clone(),
             context,
-            session,
+            session: session.clone(),
             prompt,
-            asked,
+            // It grows old in the queue, and not behind its predecessors.
+            since: Instant::now(),
             is_accepted: false,
             cancelled,
             text: String::new(),
             state: State::Waiting(Weak::new()),
-            _turn: turn,
-            _place: place,
+            right: Some((turn, place)),
+            backend: self.clone(),
         };
-        match completion.hand_in() {
-            Ok(()) => Ok(completion),
-            Err(error) => {
-                lines::failed(context, &completion.session, &error);
-                Err(error)
-            }
-        }
+        completion.hand_in(deadline)?;
+        Ok(completion)
     }
 }
 
@@ -122,13 +151,17 @@ impl Completion {
     /// Errors: `Cancelled`, `Timeout`, `Engine`, `Closing`; the same again whenever it is asked afterwards.
     pub fn next_piece(&mut self) -> Result<Option<String>> {
         let backend = self.backend.clone();
-        let _call = backend.enter()?;
-        let next = self.advance();
+        let call = backend.enter();
+        let next = match &call {
+            Ok(_) => self.advance(),
+            Err(error) => Err(error.clone()),
+        };
         if let Err(error) = &next {
             if !matches!(self.state, State::Failed(_)) {
                 lines::failed(self.context, &self.session, error);
             }
             self.state = State::Failed(error.clone());
+            self.right = None;
         }
         next
     }
@@ -167,7 +200,9 @@ impl Completion {
                 State::Ended { .. } => return Ok(None),
                 State::Failed(error) => return Err(error.clone()),
                 State::Waiting(_) => {
-                    self.hand_in()?;
+                    // A turn that had begun begins to wait anew.
+                    let timeout = self.backend.settings().config.backend.default_task_timeout;
+                    self.hand_in(Instant::now() + timeout)?;
                     continue;
                 }
                 State::Running(running) => running,
@@ -192,9 +227,8 @@ impl Completion {
                 }
                 // The next lease is of the version that took over, or says that there is none.
                 Piece::Failed(Error::Replaced) => {
-                    let version = Arc::downgrade(running.lease.serving());
                     self.is_accepted = true;
-                    self.state = State::Waiting(version);
+                    self.state = State::Waiting(running.whose.serving.clone());
                 }
                 Piece::Failed(error) => return Err(error),
             }
@@ -202,17 +236,12 @@ impl Completion {
     }
 
     /// Prepares the turn for the version that serves now, and hands it over.
-    fn hand_in(&mut self) -> Result<()> {
+    fn hand_in(&mut self, mut deadline: Instant) -> Result<()> {
         let (backend, session) = (self.backend.clone(), self.session.clone());
         let timeout = backend.settings().config.backend.default_task_timeout;
         let mut before = match &self.state {
             State::Waiting(version) => version.clone(),
             _ => Weak::new(),
-        };
-        // A turn that had begun begins to wait anew.
-        let deadline = match self.is_accepted {
-            true => Instant::now() + timeout,
-            false => self.asked + timeout,
         };
         loop {
             let lease =
@@ -227,16 +256,17 @@ impl Completion {
             let call = self.prompt.config.as_deref();
             let settings = backend.call_settings(&serving, ArgumentsMode::Eight, call)?;
             let how = How {
-                since: self.asked,
+                since: self.since,
                 is_accepted: self.is_accepted,
                 deadline,
                 cancelled: self.cancelled.clone(),
                 class: class_of(&session, &serving, &settings),
                 deterministic: settings.sampling.deterministic,
                 stream: self.prompt.in_pieces,
+                keeps: Some(Box::new(lease)),
             };
             let is_nothing = matches!(settings.token_limit(), TokenLimit::AtMost(0));
-            let (seed, ready) = {
+            let (told, ready) = {
                 let own = *session.memory.lock();
                 let (serving, text) = (serving.clone(), self.prompt.text.clone());
                 let store = backend.store.clone();
@@ -251,20 +281,20 @@ impl Completion {
             };
             if is_nothing {
                 let outcome = nothing(&ready);
-                self.close(outcome, &lease, seed);
+                self.close(outcome, Whose::new(&serving, told));
                 return Ok(());
             }
             match submit(&serving, &session, ready, how) {
                 Err(Error::Replaced) => {
                     self.is_accepted = true;
                     before = Arc::downgrade(&serving);
+                    deadline = deadline.max(Instant::now() + timeout);
                 }
                 Err(error) => return Err(error),
                 Ok(submitted) => {
                     self.state = State::Running(Running {
-                        lease,
+                        whose: Whose::new(&serving, told),
                         submitted,
-                        seed,
                         cached: 0,
                         completion_tokens: 0,
                     });
@@ -277,21 +307,25 @@ impl Completion {
     fn end(&mut self, outcome: Outcome) {
         let running = std::mem::replace(&mut self.state, State::Waiting(Weak::new()));
         if let State::Running(running) = running {
-            self.close(outcome, &running.lease, running.seed);
+            self.close(outcome, running.whose);
         }
     }
 
     /// Keeps the result of a turn that has ended.
-    fn close(&mut self, outcome: Outcome, lease: &Lease, seed: u32) {
-        let serving = lease.serving();
+    fn close(&mut self, outcome: Outcome, whose: Whose) {
+        let (serving, told) = (whose.serving.upgrade(), whose.told);
         let facts = Facts {
             turns_dropped: 0,
-            seed,
+            cut: told.cut,
+            seed: told.seed,
             session: self.session.name.as_deref(),
             context: self.context,
+            model: whose.name,
+            graph: whose.graph,
+            vocab: serving.as_ref().map(|serving| &serving.vocab),
         };
-        let metadata = metadata(&outcome, &facts, serving);
-        lines::completed(self.context, &self.session, serving.graph, &outcome);
+        let metadata = metadata(&outcome, &facts);
+        lines::completed(self.context, &self.session, whose.graph, &outcome);
         let used = outcome.prompt_tokens + outcome.completion_tokens - outcome.tokens_dropped;
         self.session.set_used(used);
         self.session.set_result(TurnResult {
@@ -302,5 +336,6 @@ impl Completion {
             metadata,
             is_full: outcome.verdict == Verdict::ContextFull,
         };
+        self.right = None;
     }
 }

@@ -9,13 +9,13 @@ use crossbeam_channel::bounded;
 
 use super::changes::change;
 use super::jobs::{Job, LoadId};
-use super::serving::GraphId;
-use super::version::{DEFAULT, known, model_name};
+use super::serving::{GraphId, Serving};
+use super::version::{DEFAULT, Sleeper, known, model_name};
 use super::workers::{STACK, panicked, spawn};
 use super::{Backend, lines};
 use crate::error::{Error, Result};
 use crate::logging;
-use crate::models::{Found, Name, Source};
+use crate::models::{Claim, Found, Name, Source};
 use crate::status::{Change, Outcome};
 
 /// Receives the part of the weights that is read, 0 to 1, on the calling thread; false cancels the load.
@@ -240,9 +240,32 @@ impl Backend {
         self.unload_model(&model, (graph > 0).then_some(graph))
     }
 
+    /// As [`Backend::unload_graph`], unless somebody else loads or unloads just now: false, and nothing has changed. Never
+    /// waits.
+    pub fn unload_graph_now(&self, graph: u32) -> Result<bool> {
+        let _call = self.enter()?;
+        let model = self.meant(graph)?;
+        match self.fleet.registry.claim(&|| true) {
+            None => Ok(false),
+            Some(claim) => {
+                self.unload_claimed(claim, &model, (graph > 0).then_some(graph))?;
+                Ok(true)
+            }
+        }
+    }
+
     fn unload_model(&self, model: &Name, graph: Option<u32>) -> Result<()> {
         let stop = || self.closing.load(Ordering::Relaxed);
         let claim = self.fleet.registry.claim(&stop).ok_or(Error::Closing)?;
+        self.unload_claimed(claim, model, graph)
+    }
+
+    fn unload_claimed(
+        &self,
+        claim: Claim<'_, Serving, Sleeper>,
+        model: &Name,
+        graph: Option<u32>,
+    ) -> Result<()> {
         let found = claim.find(model);
         let known = known(&found).ok_or(Error::NoModel)?;
         if graph.is_some_and(|graph| graph != known.graph.0) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::serving::Serving;
+use super::serving::GraphId;
 use crate::llama::{Token, Vocab};
 use crate::sampling::Odds;
 use crate::scheduler::Outcome;
@@ -13,16 +13,24 @@ use crate::scheduler::Outcome;
 pub struct Facts<'a> {
     /// Old turns that gave way in the conversation's life.
     pub turns_dropped: usize,
+    /// Tokens of a raw prompt that gave way before it was evaluated.
+    pub cut: usize,
     /// The seed in use.
     pub seed: u32,
     /// The session's name, if it has one.
     pub session: Option<&'a [u8]>,
     /// The context's number.
     pub context: u32,
+    /// What the model calls itself.
+    pub model: String,
+    /// Its number.
+    pub graph: GraphId,
+    /// Its vocabulary, which names tokens; gone with a model that did not wait for the reader.
+    pub vocab: Option<&'a Vocab>,
 }
 
-/// The document of `outcome`, a turn on `serving`.
-pub fn metadata(outcome: &Outcome, facts: &Facts<'_>, serving: &Serving) -> Value {
+/// The document of `outcome`.
+pub fn metadata(outcome: &Outcome, facts: &Facts<'_>) -> Value {
     let ms = |d: Duration| d.as_micros() as f64 / 1000.0;
     let mut document = json!({
         "finish_reason": outcome.verdict.reason(),
@@ -38,21 +46,19 @@ pub fn metadata(outcome: &Outcome, facts: &Facts<'_>, serving: &Serving) -> Valu
         "text_bytes": outcome.text.len(),
         "truncated": false,
         "turns_dropped": facts.turns_dropped,
+        "tokens_dropped": facts.cut + outcome.tokens_dropped,
         "shifts": outcome.shifts,
         "seed": facts.seed,
         "session": facts.session.map(|n| String::from_utf8_lossy(n).into_owned()),
         "context": facts.context,
-        "model": serving.name(),
-        "graph": serving.graph.0,
+        "model": facts.model,
+        "graph": facts.graph.0,
     });
     if !outcome.required_missing.is_empty() {
         document["required_missing"] = json!(outcome.required_missing);
     }
-    if !outcome.odds.is_empty() {
-        let probabilities = outcome
-            .odds
-            .iter()
-            .map(|odds| of_token(odds, &serving.vocab));
+    if let Some(vocab) = facts.vocab.filter(|_| !outcome.odds.is_empty()) {
+        let probabilities = outcome.odds.iter().map(|odds| of_token(odds, vocab));
         document["logprobs"] = probabilities.collect();
     }
     document

@@ -128,7 +128,16 @@ pub fn prepare(
     }
 }
 
-/// Prepares a turn on a prompt that is its own template text, and tells its seed. `own` says what gives way when it
+/// What is told of a raw turn beside its outcome.
+#[derive(Debug, Clone, Copy)]
+pub struct Told {
+    /// The seed in use.
+    pub seed: u32,
+    /// Tokens that left the prompt before it was evaluated.
+    pub cut: usize,
+}
+
+/// Prepares a turn on a prompt that is its own template text. `own` says what gives way when it
 /// outgrows the context.
 ///
 /// Errors: `PromptTooLong`; `InvalidArgument` for a prompt without a token, a grammar, schema or stop pattern that does
@@ -138,16 +147,20 @@ pub fn prepare_raw(
     text: &str,
     settings: &CallSettings,
     own: &SessionMemory,
-) -> Result<(u32, Ready)> {
+) -> Result<(Told, Ready)> {
     let terms = serving.known.terms(settings, &serving.vocab)?;
     let rules = terms.rules.clone();
     let capacity = serving.engine.capacity();
     let recipe = recipe(settings, &terms, &serving.vocab, capacity)?;
-    let policy = Policy::new(&serving.config.memory, own);
+    let mut policy = Policy::new(&serving.config.memory, own);
+    check_length(serving, text, policy.drops)?;
     let mut tokens = ledger::raw(&serving.vocab, text)?;
-    if tokens.is_empty() {
+    if text.is_empty() || tokens.is_empty() {
         return Err(Error::InvalidArgument("the prompt is empty".into()));
     }
+    let begins = serving.vocab.add_bos() && tokens.first() == serving.vocab.bos().as_ref();
+    // Whatever gives way, the beginning-of-text token does not: models answer badly without it.
+    policy.keep = policy.keep.max(usize::from(begins));
     let surplus = memory::surplus(tokens.len(), &policy, capacity);
     if let Some(range) = surplus.clone() {
         if !policy.drops {
@@ -177,7 +190,10 @@ pub fn prepare_raw(
             at_once: policy.discard,
         }),
     };
-    let seed = recipe.seed;
+    let told = Told {
+        seed: recipe.seed,
+        cut: surplus.map_or(0, |range| range.len()),
+    };
     let ready = Ready {
         tokens,
         past,
@@ -185,7 +201,27 @@ pub fn prepare_raw(
         rules,
         hard_limit: hard_limit(settings, serving),
     };
-    Ok((seed, ready))
+    Ok((told, ready))
+}
+
+/// Prompts beyond this many contexts are not looked at for what of them would stay.
+const MOST_CONTEXTS: usize = 16;
+
+/// Refuses a text that is far too long by its bytes, before the time for its tokens is spent. Errors: `PromptTooLong`.
+fn check_length(serving: &Serving, text: &str, drops: bool) -> Result<()> {
+    let capacity = serving.engine.capacity();
+    let contexts = if drops { MOST_CONTEXTS } else { 1 };
+    let least = text.len() / serving.longest_token.max(1);
+    match least > capacity.saturating_mul(contexts) {
+        false => Ok(()),
+        true => Err(Error::PromptTooLong(ContextNeed {
+            kept: 0,
+            history: 0,
+            new: least,
+            reserve: 1,
+            capacity,
+        })),
+    }
 }
 
 /// Where turns of these sizes end, the first of which begins at `start`.

@@ -58,6 +58,8 @@ pub struct Serving {
     pub template: Template,
     /// Its vocabulary.
     pub vocab: Vocab,
+    /// Bytes of text that one token stands for, at most.
+    pub longest_token: usize,
     /// What turns asked of its tokens and of their ends.
     pub known: Known,
     /// Its engine thread.
@@ -192,6 +194,7 @@ impl Serving {
             users: AtomicUsize::new(0),
             config,
             template,
+            longest_token: longest_token(&vocab),
             vocab,
             known: Known::default(),
             engine,
@@ -245,6 +248,19 @@ pub fn limits(backend: &BackendLimits) -> Limits {
 fn rehearsal() -> Vec<Message> {
     let said = [(Role::User, "a"), (Role::Assistant, "b"), (Role::User, "c")];
     said.map(|(role, text)| Message::new(role, text)).into()
+}
+
+/// Bytes of the longest text that one token stands for.
+fn longest_token(vocab: &Vocab) -> usize {
+    let ids = 0..i32::try_from(vocab.n_tokens()).unwrap_or(i32::MAX);
+    let mut bytes = Vec::new();
+    let lengths = ids.map(|id| {
+        bytes.clear();
+        // A token without a text stands for none.
+        let _ = vocab.piece_special(Token(id), &mut bytes);
+        bytes.len()
+    });
+    lengths.max().unwrap_or(0)
 }
 
 fn special_texts(vocab: &Vocab) -> SpecialTexts {

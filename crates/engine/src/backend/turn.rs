@@ -1,5 +1,6 @@
 //! One turn, from the text that a host passes to the answer that it gets back.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -133,6 +134,8 @@ impl Backend {
                 class: class_of(session, lease.serving(), &settings),
                 deterministic: settings.sampling.deterministic,
                 stream: on_piece.is_some(),
+                // Its caller has a lease until it has read the answer, which it does at once.
+                keeps: None,
             };
             let on_piece = on_piece
                 .as_mut()
@@ -253,6 +256,8 @@ pub struct How {
     pub deterministic: bool,
     /// Its caller wants the text in pieces.
     pub stream: bool,
+    /// Let go of when it is answered.
+    pub keeps: Option<Box<dyn Any + Send>>,
 }
 
 impl Run<'_> {
@@ -368,11 +373,15 @@ impl Run<'_> {
         let used = outcome.prompt_tokens + outcome.completion_tokens - outcome.tokens_dropped;
         let facts = Facts {
             turns_dropped: history.dropped(),
+            cut: 0,
             seed: conversation.seed,
             session: self.session.name.as_deref(),
             context: self.context,
+            model: self.lease.name(),
+            graph: self.lease.graph,
+            vocab: Some(&self.lease.vocab),
         };
-        let metadata = metadata(&outcome, &facts, self.lease);
+        let metadata = metadata(&outcome, &facts);
         lines::completed(self.context, self.session, self.lease.graph, &outcome);
         self.session.commit(history, used);
         self.session.set_result(TurnResult {
@@ -428,6 +437,7 @@ pub(super) fn submit(
         since: how.since,
         is_accepted: how.is_accepted,
         cancelled: how.cancelled,
+        keeps: how.keeps,
     })?;
     Ok(Submitted {
         ticket,

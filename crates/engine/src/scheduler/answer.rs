@@ -9,6 +9,9 @@ use std::sync::PoisonError;
 
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
 
+/// Pieces that wait one by one for a reader who is slow.
+const MOST_UNREAD: usize = 256;
+
 /// The engine's end. Sending never waits; dropping it ends the answer.
 pub struct Writer<T>(Arc<Pipe<T>>);
 
@@ -38,6 +41,22 @@ pub fn pipe<T>() -> (Writer<T>, Reader<T>) {
 }
 
 impl<T> Writer<T> {
+    /// Adds a piece, or what `join` leaves of it once it has seen the last one, where so many are unread that a reader who
+    /// never comes would cost memory. A reader that has left does not mind.
+    pub fn send_joined(&self, piece: T, join: impl FnOnce(&mut T, T) -> Option<T>) {
+        let mut state = self.0.lock();
+        let rest = match state.pieces.len() < MOST_UNREAD {
+            true => Some(piece),
+            false => match state.pieces.back_mut() {
+                Some(last) => join(last, piece),
+                None => Some(piece),
+            },
+        };
+        state.pieces.extend(rest);
+        drop(state);
+        self.0.changed.notify_one();
+    }
+
     /// Adds a piece. A reader that has left does not mind.
     pub fn send(&self, piece: T) {
         self.0.lock().pieces.push_back(piece);

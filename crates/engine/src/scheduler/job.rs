@@ -1,5 +1,6 @@
 //! A turn prepared for the engine thread, and the caller's half of it.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,6 +68,8 @@ pub struct Turn {
     pub is_accepted: bool,
     /// Ends the turn when set, from any thread.
     pub cancelled: Arc<AtomicBool>,
+    /// Let go of when the turn is answered, whether or not somebody has read the answer.
+    pub keeps: Option<Box<dyn Any + Send>>,
 }
 
 /// What a turn knows of its conversation.
@@ -134,6 +137,29 @@ pub enum Piece {
     Done(Box<Outcome>),
     /// The turn failed.
     Failed(Error),
+}
+
+impl Piece {
+    /// Appends text to text; gives back what cannot be appended.
+    pub(super) fn join(&mut self, piece: Piece) -> Option<Piece> {
+        match (self, piece) {
+            (
+                Piece::Text {
+                    text,
+                    completion_tokens,
+                },
+                Piece::Text {
+                    text: more,
+                    completion_tokens: now,
+                },
+            ) => {
+                text.push_str(&more);
+                *completion_tokens = now;
+                None
+            }
+            (_, piece) => Some(piece),
+        }
+    }
 }
 
 /// A finished turn.
@@ -238,6 +264,7 @@ impl Job {
     /// Answers with an error.
     pub(super) fn fail(mut self, error: Error) {
         self.place.take();
+        self.turn.keeps.take();
         self.answer.send(Piece::Failed(error));
     }
 }

@@ -357,7 +357,7 @@ impl Work {
         let timings = self.timings(now);
         let completion_tokens = self.completion();
         let Job {
-            turn,
+            mut turn,
             place,
             answer,
             ..
@@ -379,6 +379,7 @@ impl Work {
             timings,
         };
         drop(place);
+        drop(turn.keeps.take());
         answer.send(Piece::Done(Box::new(outcome)));
         timings
     }
@@ -423,10 +424,11 @@ impl Work {
     fn send_text(&mut self, text: String) {
         if self.job.turn.stream {
             self.told = true;
-            self.send(Piece::Text {
+            let piece = Piece::Text {
                 text,
                 completion_tokens: self.completion(),
-            });
+            };
+            self.job.answer.send_joined(piece, Piece::join);
         }
     }
 

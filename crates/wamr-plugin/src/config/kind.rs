@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Fault;
 use super::special::Special;
+use crate::plain::plain;
 
 /// What may be written for a key.
 #[derive(Debug)]
@@ -244,26 +245,7 @@ impl Choice {
     }
 }
 
-/// Bytes of a guest's value that a message shows.
-const SHOWN_BYTES: usize = 80;
-
 /// A value for a message: JSON on one line, in ASCII, cut where it is long. Guests write what they like into a log.
 pub(super) fn shown(value: &Value) -> String {
     plain(&value.to_string())
-}
-
-/// A text of a guest for a message: in ASCII, without control characters, cut where it is long.
-pub(super) fn plain(text: &str) -> String {
-    let mut out = String::new();
-    for character in text.chars() {
-        if out.len() >= SHOWN_BYTES {
-            out.push_str("...");
-            break;
-        }
-        match character {
-            ' '..='~' => out.push(character),
-            other => out.extend(other.escape_default()),
-        }
-    }
-    out
 }

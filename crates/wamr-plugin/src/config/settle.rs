@@ -3,10 +3,10 @@
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-use super::kind::plain;
 use super::place::{Document, Place, canonical};
 use super::written::{Said, Written};
 use super::{Fault, Options, Wanted, leftovers, rows};
+use crate::plain::plain;
 
 /// Tokens of a batch unless written: the engine's default, and the other plugin's, which a text to embed must fit in.
 const BATCH: i64 = 512;
@@ -25,12 +25,10 @@ const NOT_A_GUESTS: &[&str] = &[
     "model.version",
     "runtime.strict",
 ];
-/// The only ones of section `memory` that concern no one else.
-const MEMORY_OF_A_GUEST: &[&str] = &[
-    "n_discard_tokens",
-    "n_discard",
-    "cache_prompt",
-    "enable_token_cache_reuse",
+/// Sections that concern more than the guest, but for their settings in the table of keys and these keys.
+const OF_ALL: &[(&str, &[&str])] = &[
+    ("memory", &["n_discard_tokens", "n_discard"]),
+    ("performance", &[]),
 ];
 /// Flat keys and whole sections of the same sort.
 const NOT_A_GUESTS_FLAT: &[&str] = &["backend", "events", "logging", "strict", "system-prompt"];
@@ -257,8 +255,8 @@ fn pass_on(
         };
         let dotted = format!("{section}.{key}");
         let of_call = |section: &&str| known(&format!("{section}.{key}"));
-        let is_foreign = NOT_A_GUESTS.contains(&dotted.as_str())
-            || section == "memory" && !MEMORY_OF_A_GUEST.contains(&key.as_str()) && known(&dotted);
+        let is_foreign =
+            NOT_A_GUESTS.contains(&dotted.as_str()) || is_of_all(section, key) && known(&dotted);
         if leftovers::is_nested(&dotted) {
             idle.push(dotted);
         } else if is_foreign {
@@ -296,6 +294,12 @@ fn pass_on(
     lines
         .map(|(what, names)| format!("{what}: {}", listed(&names)))
         .collect()
+}
+
+fn is_of_all(section: &str, key: &str) -> bool {
+    OF_ALL
+        .iter()
+        .any(|(name, own)| *name == section && !own.contains(&key))
 }
 
 fn listed(names: &[String]) -> String {

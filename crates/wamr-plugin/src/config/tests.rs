@@ -21,10 +21,12 @@ fn known(path: &str) -> bool {
         "stopping.stop_regex",
         "stopping.timeout_config",
         "memory.cache_prompt",
+        "memory.n_discard",
         "memory.spill_dir",
         "memory.max_memory_mb",
         "performance.kv_mode",
         "performance.slow_step_ms",
+        "model.split_seed",
     ]
     .contains(&path)
 }

@@ -9,10 +9,12 @@ use engine::{Backend, Completion, Prompt};
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
+use super::account::{Account, Share};
 use super::graph::Graph;
 use super::models::Model;
 use super::settings::Settings;
-use super::{NAMES, lines, metadata};
+use super::source::Source;
+use super::{NAMES, asked, metadata};
 use crate::failure::Failure;
 
 /// An open context.
@@ -22,6 +24,8 @@ pub struct Context {
     state: Mutex<State>,
     /// On whose account its turns run.
     client: String,
+    /// The instance that made it.
+    maker: u32,
 }
 
 /// A context of the engine, closed with its last holder.
@@ -31,9 +35,12 @@ struct Seat {
 }
 
 struct State {
-    graph: Arc<Graph>,
+    /// Where its model comes from. Not its graph: that would keep the first model after a move to another.
+    source: Source,
     settings: Settings,
     prompt: Option<Arc<str>>,
+    /// What prompt and text take of the instance's account.
+    room: Share,
     turn: Turn,
     /// The text of the last turn that has ended, or the embedding.
     text: Arc<str>,
@@ -53,29 +60,35 @@ enum Turn {
 
 impl Context {
     /// Opens one on `graph` for the instance `maker`. Errors: `Busy` where there are too many.
-    pub fn open(graph: Arc<Graph>, maker: u32) -> Result<Context, Failure> {
+    pub fn open(graph: &Graph, maker: u32) -> Result<Context, Failure> {
         let client = format!("guest {maker}");
         let settings = graph.settings.clone();
         let seat = Seat::take(graph.model.clone(), &settings, &client)?;
         Ok(Context {
             seat: Mutex::new(Arc::new(seat)),
             state: Mutex::new(State {
-                graph,
+                source: graph.source.clone(),
                 settings,
                 prompt: None,
+                room: Account::of_texts(maker).share(),
                 turn: Turn::None,
                 text: "".into(),
                 piece: "".into(),
                 told: json!({}),
             }),
             client,
+            maker,
         })
     }
 
-    /// Keeps the prompt of the next turn.
+    /// Keeps the prompt of the next turn. Errors: `Busy` where the texts of the instance take too much.
     pub fn set_prompt(&self, text: String) -> Result<(), Failure> {
         let mut state = self.enter()?;
         state.leave();
+        let bytes = text.len() + state.text.len();
+        if !state.room.try_set(bytes as u64) {
+            return Err(too_many_texts());
+        }
         state.prompt = Some(text.into());
         Ok(())
     }
@@ -84,19 +97,19 @@ impl Context {
     /// those of the configuration and of a load; then nothing has changed.
     pub fn set_metadata(&self, json: &[u8]) -> Result<(), Failure> {
         let mut state = self.enter()?;
-        let settings = state.settings.with(json, &NAMES, &state.graph.source)?;
+        let settings = state.settings.with(json, &NAMES, &state.source)?;
         let seat = self.seat();
-        if settings.model == state.settings.model {
+        if settings.has_model_of(&state.settings) {
             seat.apply(&settings)?;
         } else {
-            let model = Model::get(&state.graph.source, &settings.model)?;
+            let model = Model::get(self.maker, &state.source, &settings)?;
             let seat = Seat::take(model, &settings, &self.client)?;
             state.leave();
             *self.seat.lock() = Arc::new(seat);
         }
         let options = &settings.options;
         let backend = &seat.model.backend;
-        lines::ask(backend, options.enable_log, options.enable_debug_log);
+        asked::ask(backend, options.enable_log, options.enable_debug_log);
         state.settings = settings;
         Ok(())
     }
@@ -238,9 +251,12 @@ impl Drop for Seat {
 impl State {
     fn start(&mut self, seat: &Seat, in_pieces: bool) -> Result<Completion, Failure> {
         let text = self.prompt()?;
-        self.text = "".into();
+        self.set_text("".into());
         self.piece = "".into();
         self.told = json!({});
+        if self.room.is_overdrawn() {
+            return Err(too_many_texts());
+        }
         let prompt = Prompt {
             text,
             config: Some(self.settings.call.clone()),
@@ -254,11 +270,11 @@ impl State {
         let options = &self.settings.options;
         let backend = &seat.model.backend;
         let made = backend.embed(seat.number, text.to_string(), options.embd_normalize)?;
-        self.text = match options.reranking {
+        let text = match options.reranking {
             true => metadata::score(&made.values),
             false => metadata::embedding(&made.values),
-        }
-        .into();
+        };
+        self.set_text(text.into());
         self.told = json!({"prompt_tokens": made.tokens});
         Ok(())
     }
@@ -281,8 +297,14 @@ impl State {
     }
 
     fn keep(&mut self, turn: &Completion) {
-        self.text = turn.text().into();
+        self.set_text(turn.text().into());
         self.told = turn.metadata();
+    }
+
+    fn set_text(&mut self, text: Arc<str>) {
+        let prompt = self.prompt.as_ref().map_or(0, |prompt| prompt.len());
+        self.room.set((prompt + text.len()) as u64);
+        self.text = text;
     }
 
     fn output(&self, index: u32, text: &Arc<str>) -> Result<Arc<str>, Failure> {
@@ -301,6 +323,10 @@ impl State {
             ))),
         }
     }
+}
+
+fn too_many_texts() -> Failure {
+    Failure::Busy("prompts and answers of the instance take all the memory that they may".into())
 }
 
 fn context_full() -> Failure {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::models::Model;
 use super::settings::Settings;
 use super::source::Source;
-use super::{NAMES, lines};
+use super::{NAMES, asked};
 use crate::failure::Failure;
 
 /// A model with a configuration.
@@ -19,12 +19,12 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Loads it. Errors: those of the configuration and of the load.
-    pub fn load(source: Source, config: &[u8]) -> Result<Graph, Failure> {
+    /// Loads it for the instance `maker`. Errors: those of the configuration and of the load.
+    pub fn load(maker: u32, source: Source, config: &[u8]) -> Result<Graph, Failure> {
         let settings = Settings::read(config, &NAMES, &source)?;
-        let model = Model::get(&source, &settings.model)?;
+        let model = Model::get(maker, &source, &settings)?;
         let options = &settings.options;
-        lines::ask(&model.backend, options.enable_log, options.enable_debug_log);
+        asked::ask(&model.backend, options.enable_log, options.enable_debug_log);
         Ok(Graph {
             source,
             model,

@@ -1,14 +1,16 @@
-//! The plugin's lines in the engine's log, and those that come before there is one.
+//! The plugin's lines in the engine's log, and those that wait for one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use engine::Backend;
 use log::Level;
 use parking_lot::Mutex;
 
 use super::process;
+use super::rate::Rate;
 
 /// Lines that wait for a log.
 static EARLY: Mutex<VecDeque<(Level, String)>> = Mutex::new(VecDeque::new());
@@ -16,15 +18,42 @@ static EARLY: Mutex<VecDeque<(Level, String)>> = Mutex::new(VecDeque::new());
 /// More than these would be a guest that fills our memory.
 const MOST_EARLY: usize = 32;
 
-/// The most verbose level that a guest asked for: 0 none, 1 info, 2 debug.
-static ASKED: AtomicU8 = AtomicU8::new(0);
+/// A load was tried: from then on a log may be opened for a line.
+static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
 
-/// Writes a line to the log, or keeps it for the log of the next load.
+/// One for warnings and errors, one for all else: what a guest does all the time hides no refusal.
+static RATES: [Mutex<Rate>; 2] = [Mutex::new(Rate::new()), Mutex::new(Rate::new())];
+
+/// A load is tried. Before, no log is opened: a host opens and closes the plugin to see whether it is there.
+pub fn begin() {
+    HAS_BEGUN.store(true, Ordering::Relaxed);
+}
+
+/// Writes a line to the log. Without an engine warnings and errors open one for themselves, or wait for the first load;
+/// other lines are lost.
 pub fn note(level: Level, text: &str) {
-    match process::current() {
-        Some(backend) => backend.note(level, text),
-        None => keep(level, text),
+    let is_grave = level <= Level::Warn;
+    let passed = RATES[usize::from(!is_grave)].lock().pass(Instant::now());
+    let Some(withheld) = passed else { return };
+    let log = process::current().or_else(|| match is_grave && HAS_BEGUN.load(Ordering::Relaxed) {
+        true => process::open_for_log(),
+        false => None,
+    });
+    if let Some(log) = &log {
+        flush(log);
     }
+    let more = (withheld > 0).then(|| format!("and {withheld} more"));
+    for text in more.as_deref().into_iter().chain([text]) {
+        match &log {
+            Some(log) => log.note(level, text),
+            None => keep(level, text),
+        }
+    }
+}
+
+/// Keeps the text of a panic for the log of the next line: whoever panics may hold whatever a log needs.
+pub fn keep_panic(text: &str) {
+    keep(Level::Error, text);
 }
 
 fn keep(level: Level, text: &str) {
@@ -37,26 +66,10 @@ fn keep(level: Level, text: &str) {
     }
 }
 
-/// Writes what has waited, and opens the log as far as guests asked for it before.
-pub fn attach(backend: &Arc<Backend>) {
+/// Writes what has waited.
+pub fn flush(backend: &Arc<Backend>) {
     let early = std::mem::take(&mut *EARLY.lock());
     for (level, text) in early {
         backend.note(level, &text);
-    }
-    ASKED.store(0, Ordering::Relaxed);
-}
-
-/// Lets more lines through, where a guest asks for it and the operator has said nothing of the log: `enable-log` and
-/// `enable-debug-log`.
-pub fn ask(backend: &Backend, is_info: bool, is_debug: bool) {
-    let (rank, level) = match (is_info, is_debug) {
-        (_, true) => (2, "debug"),
-        (true, false) => (1, "info"),
-        (false, false) => return,
-    };
-    if ASKED.fetch_max(rank, Ordering::Relaxed) < rank && !process::is_log_the_operators() {
-        let config = format!("{{\"level\": \"{level}\"}}");
-        // It is a valid level, and a log that is being closed needs none.
-        drop(backend.set_logging(config.as_bytes()));
     }
 }

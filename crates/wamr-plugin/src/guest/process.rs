@@ -8,8 +8,10 @@ use engine::{Backend, Options};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
-use super::lines;
+use super::{apart, asked, lines};
+use crate::abi::Abi;
 use crate::failure::Failure;
+use crate::host;
 
 static OPEN: Mutex<Weak<Backend>> = Mutex::new(Weak::new());
 
@@ -19,17 +21,22 @@ static OWN_LOG: AtomicBool = AtomicBool::new(false);
 /// What the operator of the host says: an engine configuration as JSON, or `@` and the path of a file with one.
 const CONFIG: &str = "WASI_NN_LLAMACPP_CONFIG";
 
+/// What is logged as long as nobody says.
+const LOG: &str = r#"{"level": "warn"}"#;
+
 /// The engine, opened if it is not. Errors: `Runtime` where the operator's configuration cannot be used.
 pub fn open() -> Result<Arc<Backend>, Failure> {
+    let abi = host::verdict().abi;
     // Held while it is opened, which takes a thread and no model: two at once would share no memory budget.
     let mut open = OPEN.lock();
     if let Some(backend) = open.upgrade() {
         return Ok(backend);
     }
     let filter = std::env::var("RUST_LOG").ok();
-    let config = configuration(std::env::var(CONFIG).ok().as_deref(), filter.is_some())?;
-    let has_own_log = filter.is_some() || config["logging"] != default_log();
+    let own = own(std::env::var(CONFIG).ok().as_deref())?;
+    let has_own_log = filter.is_some() || own.contains_key("logging");
     OWN_LOG.store(has_own_log, Ordering::Relaxed);
+    let config = configuration(own, filter.is_some(), abi);
     let text = config.to_string();
     let options = Options {
         config: Some(text.as_bytes()),
@@ -40,8 +47,24 @@ pub fn open() -> Result<Arc<Backend>, Failure> {
     let backend = Arc::new(opened);
     *open = Arc::downgrade(&backend);
     drop(open);
-    lines::attach(&backend);
+    asked::reset();
+    lines::flush(&backend);
     Ok(backend)
+}
+
+/// An engine whose log takes a line, and which goes with it unless a load comes meanwhile. Where the operator's
+/// configuration cannot be used, it is one without: that is what the line tells.
+pub fn open_for_log() -> Option<Arc<Backend>> {
+    // A guest's stack may be too small for the configuration.
+    let opened = apart::run(open).or_else(|_| {
+        let config = format!("{{\"logging\": {LOG}}}");
+        Backend::open(Options {
+            config: Some(config.as_bytes()),
+            ..Options::default()
+        })
+        .map(Arc::new)
+    });
+    opened.ok()
 }
 
 /// The engine if it is open.
@@ -54,19 +77,29 @@ pub fn is_log_the_operators() -> bool {
     OWN_LOG.load(Ordering::Relaxed)
 }
 
-/// What is logged as long as nobody says.
-fn default_log() -> Value {
-    json!({"level": "warn"})
+/// What the operator says, read from the text of [`CONFIG`].
+fn own(text: Option<&str>) -> Result<Map<String, Value>, Failure> {
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
+        return Ok(Map::new());
+    };
+    let wrong = |what: String| Failure::Runtime(format!("{CONFIG}: {what}"));
+    let text = match text.strip_prefix('@') {
+        Some(path) => std::fs::read_to_string(path).map_err(|e| wrong(format!("{path}: {e}")))?,
+        None => text.to_owned(),
+    };
+    serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))
 }
 
 /// What the engine is opened with: what guests need, and the operator's word over it.
-fn configuration(text: Option<&str>, is_filtered: bool) -> Result<Value, Failure> {
+fn configuration(own: Map<String, Value>, is_filtered: bool, abi: Option<Abi>) -> Value {
     let mut config = json!({
         // Guests are bounded by memory, not by a number of conversations; each waits for its answer in its own thread.
         "backend": {
             "max_concurrent": 4096,
             "queue_size": 10_000,
             "default_task_timeout_ms": 3_600_000,
+            // Hosts of A lose contexts, so that idle ones must make room. On B nobody takes a guest's own from it.
+            "auto_cleanup": abi != Some(Abi::B),
         },
         // -1 cannot be said by a call.
         "model": {"n_predict": -1},
@@ -80,19 +113,10 @@ fn configuration(text: Option<&str>, is_filtered: bool) -> Result<Value, Failure
         config["backend"]["max_model_memory_mb"] = budget.into();
     }
     if !is_filtered {
-        config["logging"] = default_log();
+        config["logging"] = serde_json::from_str(LOG).unwrap_or_default();
     }
-    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
-        return Ok(config);
-    };
-    let wrong = |what: String| Failure::Runtime(format!("{CONFIG}: {what}"));
-    let text = match text.strip_prefix('@') {
-        Some(path) => std::fs::read_to_string(path).map_err(|e| wrong(format!("{path}: {e}")))?,
-        None => text.to_owned(),
-    };
-    let own: Map<String, Value> = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
     lay_over(&mut config, own);
-    Ok(config)
+    config
 }
 
 fn lay_over(config: &mut Value, own: Map<String, Value>) {
@@ -105,7 +129,7 @@ fn lay_over(config: &mut Value, own: Map<String, Value>) {
 }
 
 /// Three quarters of the machine's memory in MiB: hosts of the old ABI leak graphs, whose models sleep then.
-fn budget() -> Option<u64> {
+pub fn budget() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
@@ -119,16 +143,36 @@ mod tests {
     #[test]
     fn the_operators_word_goes_over_ours_key_by_key() {
         let text = r#"{"backend": {"queue_size": 7}, "logging": {"level": "none"}}"#;
-        let config = configuration(Some(text), false).unwrap();
+        let config = configuration(own(Some(text)).unwrap(), false, None);
         assert_eq!(config["backend"]["queue_size"], 7);
         assert_eq!(config["backend"]["max_concurrent"], 4096);
         assert_eq!(config["logging"]["level"], "none");
     }
 
     #[test]
+    fn idle_contexts_make_room_where_a_host_may_have_lost_them() {
+        let is_cleaned = |text: &str, abi| {
+            let config = configuration(own(Some(text)).unwrap(), false, abi);
+            config["backend"]["auto_cleanup"].clone()
+        };
+        assert_eq!(is_cleaned("", Some(Abi::B)), false);
+        assert_eq!(is_cleaned("", Some(Abi::A)), true);
+        assert_eq!(is_cleaned("", None), true);
+        let said = r#"{"backend": {"auto_cleanup": true}}"#;
+        assert_eq!(is_cleaned(said, Some(Abi::B)), true);
+    }
+
+    #[test]
+    fn without_a_word_of_the_operator_warnings_are_logged() {
+        let logging = |is_filtered| configuration(Map::new(), is_filtered, None)["logging"].clone();
+        assert_eq!(logging(false), json!({"level": "warn"}));
+        assert_eq!(logging(true), Value::Null);
+    }
+
+    #[test]
     fn what_is_no_object_is_refused_by_name() {
         for text in ["[]", "{", "@/nowhere/at/all"] {
-            let failure = configuration(Some(text), true).unwrap_err();
+            let failure = own(Some(text)).unwrap_err();
             assert!(failure.to_string().starts_with(CONFIG), "{failure}");
         }
     }

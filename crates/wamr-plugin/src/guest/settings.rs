@@ -5,10 +5,14 @@ use std::sync::{Arc, LazyLock};
 use serde_json::{Value, json};
 
 use super::note;
+use super::open::Identity;
 use super::source::Source;
 use crate::config::{Fault, Options, Wanted, Written};
 use crate::failure::Failure;
-use crate::names::{Names, Target};
+use crate::names::{Names, Policy, Target};
+
+/// Lines that are written about one configuration and those laid over it; a guest can make up any number.
+const MOST_WARNINGS: usize = 64;
 
 /// What a guest wrote, and what it comes to. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -16,6 +20,8 @@ pub struct Settings {
     written: Arc<Written>,
     /// The engine's configuration of the load.
     pub model: Arc<str>,
+    /// The adapters that it names, held open.
+    pub adapters: Arc<[Source]>,
     /// The engine's configuration of each call.
     pub call: Arc<[u8]>,
     /// What the plugin does itself.
@@ -37,6 +43,14 @@ impl Settings {
         Settings::settle(written, names, source, &self.warned)
     }
 
+    /// Whether a model that was loaded for `other` serves this.
+    pub fn has_model_of(&self, other: &Settings) -> bool {
+        let files = |of: &Settings| -> Vec<Identity> {
+            of.adapters.iter().map(|file| file.identity).collect()
+        };
+        self.model == other.model && files(self) == files(other)
+    }
+
     /// `warned`: what was said of it before.
     fn settle(
         written: Written,
@@ -46,43 +60,73 @@ impl Settings {
     ) -> Result<Settings, Failure> {
         let Wanted {
             mut model,
-            call,
+            mut call,
             options,
-            warnings,
+            mut warnings,
         } = written.settle(&is_known)?;
         if options.mmproj.is_some() || !options.image.is_empty() {
             return Err(Failure::Unsupported(
                 "mmproj and image: this build has no multimodal projector".into(),
             ));
         }
-        for warning in warnings.iter().filter(|text| !warned.contains(text)) {
-            note(log::Level::Warn, warning);
-        }
-        place_adapters(&mut model, names)?;
-        if source.target == Target::Cpu && model["model"].get("n_gpu_layers").is_none() {
-            model["model"]["n_gpu_layers"] = json!(0);
+        let adapters = place_adapters(&mut model, names)?;
+        warnings.extend(stay_on_cpu(&mut model, source.target));
+        warnings.extend(stay_in_line(&mut call, names.policy()));
+        let mut said = warned.to_vec();
+        for warning in warnings {
+            if !said.contains(&warning) && said.len() < MOST_WARNINGS {
+                note(log::Level::Warn, &warning);
+                said.push(warning);
+            }
         }
         Ok(Settings {
             written: Arc::new(written),
             model: model.to_string().into(),
+            adapters: adapters.into(),
             call: call.to_string().into_bytes().into(),
             options: Arc::new(options),
-            warned: warnings.into(),
+            warned: said.into(),
         })
     }
 }
 
-/// Adapters are files like models: they are found by the same policy.
-fn place_adapters(model: &mut Value, names: &Names) -> Result<(), Failure> {
+/// Keeps a model where its registration puts it: that is the operator's word. Returns what is to be said of it.
+fn stay_on_cpu(model: &mut Value, target: Target) -> Option<String> {
+    if target != Target::Cpu {
+        return None;
+    }
+    let layers = model["model"]["n_gpu_layers"].take();
+    model["model"]["n_gpu_layers"] = json!(0);
+    let is_other = !layers.is_null() && layers != 0;
+    is_other
+        .then(|| format!("n-gpu-layers is {layers}, taken as 0: the model is registered for CPU"))
+}
+
+/// Guests of strangers do not go before each other. Returns what is to be said of it.
+fn stay_in_line(call: &mut Value, policy: Policy) -> Option<String> {
+    let is_early = |class: &Value| ["high", "urgent"].iter().any(|early| class == early);
+    let class = call.get_mut("priority").filter(|class| is_early(class))?;
+    if policy == Policy::Path {
+        return None;
+    }
+    let said = format!("priority is {class}, taken as normal: others share this engine");
+    *class = json!("normal");
+    Some(said)
+}
+
+/// Adapters are files like models: they are found by the same policy, and read as often.
+fn place_adapters(model: &mut Value, names: &Names) -> Result<Vec<Source>, Failure> {
+    let mut sources = Vec::new();
     let adapters = model
         .pointer_mut("/model/lora")
         .and_then(Value::as_array_mut);
     for adapter in adapters.into_iter().flatten() {
         let path = adapter["path"].as_str().unwrap_or_default();
-        let found = names.resolve_path(path)?;
-        adapter["path"] = found.path.display().to_string().into();
+        let source = Source::adapter(names, path)?;
+        adapter["path"] = source.path.display().to_string().into();
+        sources.push(source);
     }
-    Ok(())
+    Ok(sources)
 }
 
 /// Whether the engine has a key with this dotted path.
@@ -103,5 +147,57 @@ impl From<Fault> for Failure {
             Fault::Wrong(text) => Failure::InvalidArgument(text),
             Fault::Unsupported(text) => Failure::Unsupported(text),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_is_registered_for_the_cpu_stays_there() {
+        let check = |target, model: Value, expect: Value, is_told: bool| {
+            let mut model = json!({"model": model});
+            let said = stay_on_cpu(&mut model, target);
+            assert_eq!(model["model"], expect);
+            assert_eq!(said.is_some(), is_told, "{said:?}");
+        };
+        check(Target::Cpu, json!({}), json!({"n_gpu_layers": 0}), false);
+        let (all, none) = (json!({"n_gpu_layers": 99}), json!({"n_gpu_layers": 0}));
+        check(Target::Cpu, all.clone(), none.clone(), true);
+        check(Target::Cpu, none.clone(), none, false);
+        check(Target::Gpu, all.clone(), all.clone(), false);
+        check(Target::Auto, all.clone(), all, false);
+    }
+
+    #[test]
+    fn only_guests_of_ones_own_go_first() {
+        let check = |policy, class: &str, expect: &str| {
+            let mut call = json!({"priority": class});
+            let said = stay_in_line(&mut call, policy);
+            assert_eq!(call["priority"], expect);
+            assert_eq!(said.is_some(), class != expect);
+        };
+        check(Policy::Path, "urgent", "urgent");
+        for policy in [Policy::Root, Policy::Registry] {
+            check(policy, "urgent", "normal");
+            check(policy, "high", "normal");
+            check(policy, "low", "low");
+            assert_eq!(stay_in_line(&mut json!({}), policy), None);
+        }
+    }
+
+    #[test]
+    fn each_warning_is_written_once_whatever_comes_between() {
+        let names = Names::read(None, None, None).0;
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/pocket-a.gguf");
+        let source = Source::named(&names, manifest).unwrap();
+        let first = Settings::read(br#"{"no-such-key": 1}"#, &names, &source).unwrap();
+        assert_eq!(first.warned.len(), 1);
+        let then = first.with(br#"{"no-such-key": null, "port": 80}"#, &names, &source);
+        let then = then.unwrap();
+        assert_eq!(then.warned.len(), 2, "{:?}", then.warned);
+        let again = then.with(br#"{"no-such-key": 1, "port": null}"#, &names, &source);
+        assert_eq!(again.unwrap().warned, then.warned);
     }
 }

@@ -1,22 +1,27 @@
 //! Where a guest's model comes from: a file that its name leads to, or its bytes.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Weak};
+use std::sync::{Arc, LazyLock};
 
-use parking_lot::Mutex;
-
+use super::account::{Account, Share};
+use super::open::{Identity, Open};
+use super::process;
 use crate::failure::Failure;
-use crate::names::{Names, Refusal, Target};
+use crate::names::{Found, Names, Refusal, Target};
 
 /// Bytes that begin every GGUF file.
 const MAGIC: &[u8] = b"GGUF";
 
-/// A model that can be loaded as often as its graph needs it.
+/// Bytes of models that guests brought along. All together they take no more than models may: they cannot be evicted.
+static BYTES: LazyLock<Arc<Account>> = LazyLock::new(|| {
+    let most = process::budget().map_or(u64::MAX, |mib| mib << 20);
+    Arc::new(Account::new(most))
+});
+
+/// A file that can be read as often as a model needs it: the model itself, or an adapter.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// Equal for the same content, as far as it can be told without reading it.
@@ -25,82 +30,78 @@ pub struct Source {
     pub path: PathBuf,
     /// The device that its registration names.
     pub target: Target,
-    /// Keeps the file to which the path leads.
-    _held: Held,
+    /// Keeps what the path leads to, where it leads through a descriptor.
+    _open: Option<Arc<Open>>,
 }
-
-#[derive(Debug, Clone)]
-enum Held {
-    Nothing,
-    File { _open: Arc<File> },
-    Bytes { _open: Arc<Bytes> },
-}
-
-/// What tells one model from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Identity {
-    /// A file: device, inode, bytes, time of its last change in seconds and nanoseconds.
-    File(u64, u64, u64, i64, i64),
-    /// The hash of its bytes.
-    Bytes([u8; 32]),
-}
-
-/// Bytes in memory, with a path to them that is valid as long as they are.
-#[derive(Debug)]
-pub struct Bytes {
-    _file: OwnedFd,
-    path: PathBuf,
-}
-
-/// Those that somebody holds: guests of the old legacy hosts all bring the same bytes.
-static BYTES: LazyLock<Mutex<HashMap<[u8; 32], Weak<Bytes>>>> = LazyLock::new(Mutex::default);
 
 impl Source {
-    /// The model of that name. Errors: `ModelNotFound`, `NotFound`, `Refused`.
+    /// The model of that name. Errors: `ModelNotFound`, `NotFound`, `Refused`; `InvalidEncoding` for a file that is not
+    /// GGUF.
     pub fn named(names: &Names, name: &str) -> Result<Source, Failure> {
-        let found = names.resolve(name).map_err(Failure::from)?;
-        let path = found.readable();
-        let seen = std::fs::metadata(&path).map_err(|e| missing(&found.path, &e))?;
-        check_magic(&path).map_err(|e| missing(&found.path, &e))??;
+        let found = names.resolve(name)?;
+        let shown = found.path.clone();
+        let source = Source::found(found)?;
+        check_magic(&source.path).map_err(|e| missing(&shown, &e))??;
+        Ok(source)
+    }
+
+    /// The adapter at that path. Errors: as [`Source::named`]; what it is, the engine sees.
+    pub fn adapter(names: &Names, path: &str) -> Result<Source, Failure> {
+        Source::found(names.resolve_path(path)?)
+    }
+
+    fn found(found: Found) -> Result<Source, Failure> {
+        let Found { path, file, target } = found;
+        let seen = match &file {
+            Some(file) => file.metadata(),
+            None => std::fs::metadata(&path),
+        };
+        let seen = seen.map_err(|e| missing(&path, &e))?;
+        let identity = Identity::File {
+            device: seen.dev(),
+            inode: seen.ino(),
+            bytes: seen.len(),
+            changed_s: seen.mtime(),
+            changed_ns: seen.mtime_nsec(),
+        };
+        let open = match file {
+            Some(file) => Some(Open::get(identity, || Ok(Open::file(file)))?),
+            None => None,
+        };
+        let path = open.as_ref().map_or(path, |open| open.path());
         Ok(Source {
-            identity: Identity::File(
-                seen.dev(),
-                seen.ino(),
-                seen.len(),
-                seen.mtime(),
-                seen.mtime_nsec(),
-            ),
+            identity,
             path,
-            target: found.target,
-            _held: found.file.map_or(Held::Nothing, |file| Held::File {
-                _open: Arc::new(file),
-            }),
+            target,
+            _open: open,
         })
     }
 
-    /// The model whose bytes these are. Errors: `InvalidEncoding` for bytes that are not GGUF.
-    pub fn bytes(bytes: Vec<u8>) -> Result<Source, Failure> {
+    /// The model whose bytes these are, on the account of `room`. Errors: `InvalidEncoding` for bytes that are not GGUF.
+    pub fn bytes(bytes: Vec<u8>, room: Share) -> Result<Source, Failure> {
         judge_magic(&bytes)?;
-        let hash = *blake3::hash(&bytes).as_bytes();
-        let known = BYTES.lock().get(&hash).and_then(Weak::upgrade);
-        let open = match known {
-            Some(open) => open,
-            None => {
-                let (file, path) = engine::memory_file(&bytes).map_err(Failure::from)?;
-                let open = Arc::new(Bytes { _file: file, path });
-                let mut all = BYTES.lock();
-                all.retain(|_, bytes| bytes.strong_count() > 0);
-                // Whoever came between has its own copy, and the next one takes this.
-                all.insert(hash, Arc::downgrade(&open));
-                open
-            }
-        };
+        let identity = Identity::Bytes(*blake3::hash(&bytes).as_bytes());
+        let open = Open::get(identity, || {
+            let (file, _) = engine::memory_file(&bytes)?;
+            Ok(Open::memory(file, room))
+        })?;
         Ok(Source {
-            identity: Identity::Bytes(hash),
-            path: open.path.clone(),
+            identity,
+            path: open.path(),
             target: Target::Auto,
-            _held: Held::Bytes { _open: open },
+            _open: Some(open),
         })
+    }
+}
+
+/// Room for a model of so many bytes. Errors: `Busy` where such models take all that models may.
+pub fn room(bytes: u64) -> Result<Share, Failure> {
+    let mut room = BYTES.share();
+    match room.try_set(bytes) {
+        true => Ok(room),
+        false => Err(Failure::Busy(format!(
+            "{bytes} bytes of a model have no room beside those that guests brought before"
+        ))),
     }
 }
 
@@ -134,4 +135,80 @@ fn judge_magic(bytes: &[u8]) -> Result<(), Failure> {
 
 fn missing(path: &Path, error: &std::io::Error) -> Failure {
     Failure::ModelNotFound(format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder with a file that begins as a model, removed with it.
+    struct Root(PathBuf);
+
+    impl Root {
+        fn new(name: &str) -> Root {
+            let path =
+                std::env::temp_dir().join(format!("wasi-nn-source-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(&path).unwrap();
+            std::fs::write(path.join("m"), b"GGUF and more").unwrap();
+            Root(path)
+        }
+
+        fn names(&self) -> Names {
+            Names::read(None, self.0.to_str(), None).0
+        }
+    }
+
+    impl Drop for Root {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn content(source: &Source) -> String {
+        std::fs::read_to_string(&source.path).unwrap()
+    }
+
+    #[test]
+    fn a_file_below_the_root_is_open_once_as_long_as_somebody_holds_it() {
+        let root = Root::new("once");
+        let names = root.names();
+        let first = Source::named(&names, "m").unwrap();
+        let second = Source::named(&names, "./m").unwrap();
+        let adapter = Source::adapter(&names, "m").unwrap();
+        assert!(first.path.starts_with("/proc/self/fd"), "{first:?}");
+        for other in [&second, &adapter] {
+            assert_eq!((&other.path, other.identity), (&first.path, first.identity));
+        }
+        drop(first);
+        assert_eq!(content(&second), "GGUF and more");
+        // Another file of that name is another model, and the one that was judged stays what it is.
+        std::fs::write(root.0.join("new"), b"GGUF!").unwrap();
+        std::fs::rename(root.0.join("new"), root.0.join("m")).unwrap();
+        let third = Source::named(&names, "m").unwrap();
+        assert_ne!(third.identity, second.identity);
+        assert_eq!(
+            [content(&second), content(&third)],
+            ["GGUF and more", "GGUF!"]
+        );
+    }
+
+    #[test]
+    fn bytes_have_room_as_long_as_a_source_holds_them() {
+        let account = Arc::new(Account::new(10));
+        let model = |bytes: &[u8]| {
+            let mut room = account.share();
+            room.try_set(bytes.len() as u64)
+                .then(|| Source::bytes(bytes.to_vec(), room).unwrap())
+        };
+        let first = model(b"GGUF 1").unwrap();
+        assert!(model(b"GGUF 2").is_none(), "12 bytes");
+        drop(first);
+        let second = model(b"GGUF 2").unwrap();
+        assert_eq!(content(&second), "GGUF 2");
+        let mut room = account.share();
+        assert!(room.try_set(4) && !room.try_set(5));
+        assert!(Source::bytes(b"GGUF 2".to_vec(), room).unwrap().path == second.path);
+        let mut room = account.share();
+        assert!(room.try_set(4), "what is held already is counted once");
+    }
 }

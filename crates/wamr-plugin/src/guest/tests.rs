@@ -3,14 +3,19 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::instances;
 
 const QUESTION: &str = "<|im_start|>user\nWhat is your name?<|im_end|>\n<|im_start|>assistant\n";
 
 /// A number for an instance of its own.
 fn maker() -> u32 {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static NEXT: AtomicU32 = AtomicU32::new(1_000_000);
-    NEXT.fetch_add(1, Ordering::Relaxed)
+    let ctx = instances::open().unwrap();
+    instances::caller(ctx, None).unwrap().maker
+}
+
+fn load_of(maker: u32, model: &[u8]) -> Result<u32, Failure> {
+    let room = may_load_bytes(maker, model.len() as u64)?;
+    load_bytes(maker, model.to_vec(), room, None)
 }
 
 fn bound(maker: u32) -> Caller {
@@ -241,7 +246,7 @@ fn bytes_that_are_equal_are_in_memory_once() {
     let bytes = std::fs::read(pocket("b")).unwrap();
     let load = || {
         let me = bound(maker());
-        let graph = load_bytes(me.maker, bytes.clone(), None).unwrap();
+        let graph = load_of(me.maker, &bytes).unwrap();
         (me, graph)
     };
     let ((one, first), (other, second)) = (load(), load());
@@ -261,6 +266,34 @@ fn bytes_that_are_equal_are_in_memory_once() {
     compute(other, context).unwrap();
     assert!(output(other, context, 0).unwrap().contains("Momo"));
     end_instance(other.maker);
+}
+
+#[test]
+fn a_model_keeps_what_it_was_loaded_from() {
+    let bytes = std::fs::read(pocket("b")).unwrap();
+    // Padding makes it a file of its own, which no other test holds.
+    let bytes = [bytes, vec![0; 64]].concat();
+    let me = bound(maker());
+    let graph = load_of(me.maker, &bytes).unwrap();
+    let (model, path) = {
+        let graph = GRAPHS.get(me, graph).unwrap();
+        (graph.model.clone(), graph.source.path.clone())
+    };
+    unload(me, graph).unwrap();
+    assert!(std::fs::read(&path).unwrap() == bytes, "{path:?}");
+    drop(model);
+}
+
+#[test]
+fn an_instance_that_has_ended_loads_nothing_and_keeps_nobody_from_it() {
+    let config = || text_of(&json!({"ctx-size": 640}));
+    let ctx = instances::open().unwrap();
+    let ended = instances::close(ctx).unwrap();
+    let failure = load_by_name(ended, &pocket("a"), config()).unwrap_err();
+    assert!(matches!(failure, Failure::Runtime(_)), "{failure}");
+    let me = bound(maker());
+    let graph = load_by_name(me.maker, &pocket("a"), config()).unwrap();
+    unload(me, graph).unwrap();
 }
 
 #[test]
@@ -308,7 +341,10 @@ fn a_graph_that_was_unloaded_is_not_found_and_its_context_goes_on() {
 
 #[test]
 fn a_running_turn_makes_its_context_busy_and_closing_cancels_it() {
-    let guest = Guest::calm(json!({"ignore-eos": true, "n-predict": -1, "ctx-size": 0}));
+    let guest = Guest::calm(json!({
+        // By itself it ends in hours.
+        "ignore-eos": true, "n-predict": 1_000_000, "ctx-shift": true,
+    }));
     guest.prompt(QUESTION);
     let (me, context) = (guest.me, guest.context);
     std::thread::scope(|scope| {
@@ -344,15 +380,32 @@ fn what_cannot_be_loaded_is_told_apart() {
         Failure::Unsupported(_)
     ));
     assert!(matches!(
-        load_bytes(me, b"GGML".to_vec(), None),
+        load_of(me, b"GGML"),
         Err(Failure::InvalidEncoding(_))
     ));
-    assert!(load_bytes(me, b"GGUF and no model".to_vec(), None).is_err());
+    assert!(load_of(me, b"GGUF and no model").is_err());
     // A grammar that does not compile is answered before any token.
     let guest = Guest::calm(json!({"grammar": "root ::= ("}));
     guest.prompt(QUESTION);
     let failure = compute(guest.me, guest.context).unwrap_err();
     assert!(matches!(failure, Failure::InvalidArgument(_)), "{failure}");
+}
+
+#[test]
+fn the_prompts_of_one_instance_are_bounded_together() {
+    let guest = Guest::calm(json!({}));
+    let more: Vec<u32> = (0..4)
+        .map(|_| open_context(guest.me, guest.graph).unwrap())
+        .collect();
+    let large = "x".repeat(64 << 20);
+    for &context in &more {
+        set_prompt(guest.me, context, large.clone()).unwrap();
+    }
+    let failure = set_prompt(guest.me, guest.context, "x".into()).unwrap_err();
+    assert!(matches!(failure, Failure::Busy(_)), "{failure}");
+    set_prompt(guest.me, more[0], large).unwrap();
+    set_prompt(guest.me, more[0], "short".into()).unwrap();
+    assert!(guest.ask(QUESTION).contains("Pip"));
 }
 
 #[test]

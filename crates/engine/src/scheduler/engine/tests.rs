@@ -124,6 +124,7 @@ impl Bench {
             since: Instant::now(),
             is_accepted: false,
             cancelled: Arc::default(),
+            keeps: None,
         };
         self.engine.submit(turn).unwrap()
     }

@@ -123,6 +123,7 @@ impl Bench {
             since: time,
             is_accepted: false,
             cancelled: cancelled.clone(),
+            keeps: None,
         };
         let ask = Ask {
             class: turn.class,

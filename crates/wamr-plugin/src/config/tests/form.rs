@@ -182,13 +182,13 @@ fn a_flat_key_with_a_dot_is_no_path_into_a_section() {
 fn the_engines_own_keys_pass_and_the_rest_is_told() {
     let found = wanted(
         r#"{"performance": {"kv-mode": "split", "zzz": 1}, "sampling": {"samplers": ["top_k"]},
-            "memory": {"cache_prompt": false, "spill_dir": "/tmp", "max_memory_mb": 1},
+            "memory": {"cache_prompt": false, "n_discard": 5, "spill_dir": "/tmp", "max_memory_mb": 1},
             "model": {"system_prompt": "x", "warmup": true, "version": "1"}, "backend": {"queue_size": 1},
             "runtime": {"deterministic": true, "nothing": 1, "strict": false}, "strict": false, "frobnicate": 1,
             "stopping": {"stop_regex": ["a"], "context_aware": 1}, "events": 3, "logging": {}}"#,
     );
     let expect = json!({
-        "model": {"memory": {"cache_prompt": false}, "performance": {"kv_mode": "split"}},
+        "model": {"memory": {"n_discard": 5}},
         "call": {
             "sampling": {"samplers": ["top_k"], "deterministic": true},
             "stopping": {"stop_regex": ["a"]},
@@ -199,8 +199,8 @@ fn the_engines_own_keys_pass_and_the_rest_is_told() {
         found.warnings,
         [
             "without effect here: model.warmup, stopping.context_aware",
-            "not a guest's to set, ignored: memory.max_memory_mb, memory.spill_dir, model.system_prompt, \
-             model.version, runtime.strict, backend, events, logging, strict",
+            "not a guest's to set, ignored: memory.cache_prompt, memory.max_memory_mb, memory.spill_dir, \
+             model.system_prompt, model.version, performance.kv_mode, runtime.strict, backend, events, logging, strict",
             "unknown, ignored: performance.zzz, runtime.nothing, frobnicate",
         ]
     );

@@ -27,8 +27,8 @@ fn texts_of_one_meaning_ask_for_one_model() {
         r#"{"threads": 2, "rope_freq_base": 1e4, "model": {"tensor_split": [3, 2.5], "n-gpu-layers": 4}}"#,
     ]);
     same(&[
-        r#"{"performance": {"kv_mode": "split", "slow_step_ms": 5}}"#,
-        r#"{"performance": {"slow-step-ms": 5.0, "kv-mode": "split"}}"#,
+        r#"{"memory": {"n_discard": 5}, "model": {"split_seed": 1.0}}"#,
+        r#"{"model": {"split-seed": 1}, "memory": {"n-discard": 5.0}}"#,
     ]);
     let (one, other) = (
         wanted(r#"{"ctx-size": 512}"#),

@@ -1,0 +1,89 @@
+//! The files that models are read from through a descriptor: each open once, as long as somebody holds it.
+//!
+//! The engine reads by path, and again when a model that has slept wakes up. A path through a descriptor leads to
+//! whatever has its number by then, so whoever uses the path holds the descriptor.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Weak};
+
+use parking_lot::Mutex;
+
+use super::account::Share;
+use crate::failure::Failure;
+use crate::names::descriptor_path;
+
+/// What tells one model from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// A file.
+    File {
+        /// Its device.
+        device: u64,
+        /// Its inode there.
+        inode: u64,
+        /// Its length.
+        bytes: u64,
+        /// When its content changed last, in seconds.
+        changed_s: i64,
+        /// Nanoseconds beyond them.
+        changed_ns: i64,
+    },
+    /// The hash of its bytes.
+    Bytes([u8; 32]),
+}
+
+/// An open file.
+#[derive(Debug)]
+pub struct Open {
+    file: OwnedFd,
+    /// What it takes of the memory, where it has no other place.
+    _room: Option<Share>,
+}
+
+static OPEN: LazyLock<Mutex<HashMap<Identity, Weak<Open>>>> = LazyLock::new(Mutex::default);
+
+impl Open {
+    /// The file of that identity, which `make` opens if nobody holds it.
+    pub fn get(
+        identity: Identity,
+        make: impl FnOnce() -> Result<Open, Failure>,
+    ) -> Result<Arc<Open>, Failure> {
+        let held = OPEN.lock().get(&identity).and_then(Weak::upgrade);
+        if let Some(open) = held {
+            return Ok(open);
+        }
+        // Without the lock: a model that comes as bytes is copied here. Of two that do so, one copy stays.
+        let made = Arc::new(make()?);
+        let mut all = OPEN.lock();
+        if let Some(open) = all.get(&identity).and_then(Weak::upgrade) {
+            return Ok(open);
+        }
+        all.retain(|_, open| open.strong_count() > 0);
+        all.insert(identity, Arc::downgrade(&made));
+        Ok(made)
+    }
+
+    /// A file on a disk.
+    pub fn file(file: File) -> Open {
+        Open {
+            file: file.into(),
+            _room: None,
+        }
+    }
+
+    /// A file in memory, on the account of `room`.
+    pub fn memory(file: OwnedFd, room: Share) -> Open {
+        Open {
+            file,
+            _room: Some(room),
+        }
+    }
+
+    /// A path to it that is valid as long as this is.
+    pub fn path(&self) -> PathBuf {
+        descriptor_path(&self.file)
+    }
+}
