@@ -104,6 +104,7 @@ impl Bench {
                 since: now,
                 is_accepted: false,
                 cancelled,
+                keeps: None,
             },
             submitted: now,
             place: None,
