@@ -19,6 +19,9 @@
 static char folder[PATH_MAX / 2];
 static char root[PATH_MAX];
 
+/* MiB in which either pocket model has room, and both have not. */
+#define ROOM_FOR_ONE "96"
+
 /* A path in the folder, in one of a few buffers. */
 static const char *in_folder(const char *name) {
     static char paths[4][PATH_MAX + 64];
@@ -46,6 +49,7 @@ static void make_folder(void) {
     REQUIRE(mkdir(root, 0755) == 0 && mkdir(in_folder("root/sub"), 0755) == 0);
     copy(POCKET_A, in_folder("root/pip.gguf"));
     copy(POCKET_B, in_folder("outside.gguf"));
+    copy(POCKET_B, in_folder("root/sub/momo.gguf"));
     REQUIRE(symlink("../pip.gguf", in_folder("root/sub/inside.gguf")) == 0);
     REQUIRE(symlink("../outside.gguf", in_folder("root/out.gguf")) == 0);
     REQUIRE(symlink(in_folder("outside.gguf"), in_folder("root/absolute.gguf")) == 0);
@@ -55,7 +59,7 @@ static void make_folder(void) {
 
 static void remove_folder(void) {
     static const char *const files[] = {"a:GGML:b.gguf", "root/up", "root/absolute.gguf", "root/out.gguf",
-                                        "root/sub/inside.gguf", "outside.gguf", "root/pip.gguf"};
+                                        "root/sub/inside.gguf", "root/sub/momo.gguf", "outside.gguf", "root/pip.gguf"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) { CHECK_EQ(unlink(in_folder(files[i])), 0); }
     CHECK_EQ(rmdir(in_folder("root/sub")), 0);
     CHECK_EQ(rmdir(root), 0);
@@ -94,6 +98,26 @@ static void names_below_the_root_only(void) {
         if (!CHECK_EQ(load(guest, refused[i]), NOT_FOUND)) { fprintf(stderr, "  with %s\n", refused[i]); }
     }
     guest_end(guest);
+}
+
+/* A model gives way where memory is short, and is read again from the file that was judged: not from whatever is open
+ * under its number by then. */
+static void a_model_below_the_root_wakes_up_after_its_first_guest_has_gone(void) {
+    uint32_t g = 0, context = 0;
+    setenv("WASI_NN_MODEL_ROOT", root, 1);
+    setenv("WASI_NN_LLAMACPP_CONFIG", "{\"backend\":{\"max_model_memory_mb\":" ROOM_FOR_ONE "}}", 1);
+    struct guest *first = guest_start(), *second = guest_start();
+    check_name(first, "pip.gguf", "I am Pip.");
+    REQUIRE_EQ(guest_load_named(second, "pip.gguf", GREEDY, &g), OK);
+    REQUIRE_EQ(guest_context(second, g, &context), OK);
+    CHECK_STR(guest_ask(second, context, WHO), "I am Pip.");
+    guest_end(first);
+    /* It takes the place of the first one, here and in the table of descriptors. */
+    struct guest *other = guest_start();
+    check_name(other, "sub/momo.gguf", "I am Momo.");
+    CHECK_STR(guest_ask(second, context, WHO), "I am Pip.");
+    guest_end(other);
+    guest_end(second);
 }
 
 static void set_registry(void) {
@@ -199,6 +223,7 @@ static void other_words_about_the_host_are_ignored(void) {
 void names(void) {
     make_folder();
     RUN_IN_CHILD(names_below_the_root_only);
+    RUN_IN_CHILD(a_model_below_the_root_wakes_up_after_its_first_guest_has_gone);
     RUN_IN_CHILD(names_of_the_registry);
     RUN_IN_CHILD(names_of_the_registry_beside_a_root);
     RUN_IN_CHILD(names_of_the_registry_alone);

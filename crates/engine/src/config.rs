@@ -38,7 +38,7 @@ pub use finding::{Code, Finding};
 pub use logging::{Level, Logging};
 pub use memory::{CacheStrategy, Memory, Overflow, SessionMemory};
 pub use model::{
-    Attention, CacheType, FlashAttention, ModelSettings, Numa, Pooling, Rope, RopeScaling,
+    Attention, CacheType, FlashAttention, Lora, ModelSettings, Numa, Pooling, Rope, RopeScaling,
     SplitMode,
 };
 pub use performance::{KvMode, Performance};

@@ -20,7 +20,7 @@ pub use load::{Brought, bring_up};
 pub use profile::Profile;
 pub use registry::{Claim, Found, Listed, Name, Registry, Unserved};
 pub use room::{Budget, Bytes, Newcomer, Tenant, Way, way};
-pub use shape::Beside;
+pub use shape::{Beside, anchor};
 pub use source::Source;
 pub use survey::survey;
 pub use vision::{Piece, Seeing, Vision};

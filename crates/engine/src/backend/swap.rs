@@ -165,7 +165,7 @@ impl Swap<'_> {
     /// What `request` comes to.
     fn next(&self, request: &Request, found: &Found<Serving, Sleeper>) -> Result<Next> {
         let lineage = self.fleet.lineage(&self.model);
-        let (source, text, target) = match (&request.how, found) {
+        let (source, text, target, adapters) = match (&request.how, found) {
             (How::Wake { .. }, Found::Asleep(sleeper)) => {
                 return Ok(Next {
                     version: sleeper.version.clone(),
@@ -185,6 +185,7 @@ impl Swap<'_> {
                     before.source.clone(),
                     Text::Again(before.load.clone()),
                     None,
+                    Some(before.adapters.clone()),
                 )
             }
             (
@@ -200,7 +201,7 @@ impl Swap<'_> {
                     None if &*self.model == DEFAULT => Text::Kept,
                     None => Text::Again(lineage.load.clone()),
                 };
-                (source.clone(), text, *target)
+                (source.clone(), text, *target, None)
             }
         };
         let is_further = &*self.model != DEFAULT;
@@ -209,6 +210,10 @@ impl Swap<'_> {
         if target == Some(Target::Cpu) {
             model.n_gpu_layers.get_or_insert(0);
         }
+        match adapters {
+            Some(adapters) => model.lora = adapters,
+            None => models::anchor(model)?,
+        }
         let version = Version {
             model: self.model.clone(),
             graph: GraphId::next()?,
@@ -216,6 +221,7 @@ impl Swap<'_> {
             origin: Arc::new(Origin {
                 source,
                 load: pending.load(),
+                adapters: pending.config.model.lora.clone(),
             }),
             config: pending.config.clone(),
         };

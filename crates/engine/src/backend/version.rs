@@ -6,7 +6,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::serving::{GraphId, Serving};
-use crate::config::{Config, RawConfig};
+use crate::config::{Config, Lora, RawConfig};
 use crate::error::{Error, Result};
 use crate::models::{Found, Name, Profile, Source};
 
@@ -37,6 +37,8 @@ pub struct Origin {
     pub source: Source,
     /// The load's own configuration.
     pub load: Option<Arc<RawConfig>>,
+    /// Its adapters, wherever a relative path of that configuration leads by now.
+    pub adapters: Vec<Lora>,
 }
 
 /// A version whose memory was given to others.

@@ -138,8 +138,8 @@ static KEYS: &[Key] = &[
         |config, on| config.memory.context_shifting = on,
     )
     .about(
-        "Old turns give way when history, new turn and room to answer do not fit. \
-         false is overflow error, true is shift.",
+        "Old turns give way when history, new turn and room to answer do not fit, and the \
+         middle of a raw prompt that does not. false is overflow error, true is shift.",
     ),
     Key::word(
         "overflow",
@@ -149,8 +149,9 @@ static KEYS: &[Key] = &[
     )
     .available(Available::Except("summarise"))
     .about(
-        "What happens when a turn does not fit: the oldest turns after the kept \
-         beginning are dropped, they are summarised first, or the turn is refused.",
+        "What happens when a turn does not fit: the oldest turns, or of a raw prompt the oldest \
+         text, after the kept beginning are dropped, they are summarised first, or the turn is \
+         refused.",
     ),
     Key::int(
         "n_keep_tokens",
@@ -160,8 +161,8 @@ static KEYS: &[Key] = &[
     )
     .read_as(&["n_keep", "n_keep_tokens"])
     .about(
-        "Tokens at the start that are never dropped, at least the system message; \
-         clamped to half of the context.",
+        "Tokens at the start that are never dropped, of a conversation at least the system \
+         message; clamped to half of the context.",
     ),
     Key::int(
         "n_discard_tokens",
@@ -170,7 +171,10 @@ static KEYS: &[Key] = &[
         |config, count| config.memory.n_discard_tokens = count as u32,
     )
     .read_as(&["n_discard", "n_discard_tokens"])
-    .about("Tokens that go at once at least. 0: half of what may be dropped."),
+    .about(
+        "Tokens that go at once at least. 0: half of what may be dropped. Of a raw prompt and its \
+         answer, at least a quarter of that and 64, and at most half.",
+    ),
     Key::bool(
         "cache_prompt",
         |config| config.memory.cache_prompt,

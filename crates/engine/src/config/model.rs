@@ -9,7 +9,7 @@ use super::value::{TokenLimit, Word};
 
 pub use embedding::{Attention, Pooling};
 pub(super) use keys::SECTION;
-use lora::Lora;
+pub use lora::Lora;
 pub use rope::{Rope, RopeScaling};
 
 /// How a model is loaded and run.

@@ -135,6 +135,8 @@ impl Context {
             return Err(Error::Internal(text.into()));
         }
         let raw = Raw::new(&model, params)?;
+        // SAFETY: the context is valid.
+        let n_ctx_seq = unsafe { sys::llama_n_ctx_seq(raw.as_ptr()) };
         let pool = Pool::new(params.threads, params.poll)?;
         let mut context = Context {
             raw,
@@ -155,7 +157,7 @@ impl Context {
             unsettled: Vec::new(),
             copies: Vec::new(),
             quantised_keys: params.type_k.is_quantised(),
-            fingerprint: state::fingerprint(&model, params),
+            fingerprint: state::fingerprint(&model, params, n_ctx_seq),
             estimated_cell_bytes: capacity::cell_bytes(&model, params),
             model,
         };

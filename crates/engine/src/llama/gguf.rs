@@ -26,6 +26,8 @@ pub(crate) struct Checked {
     pub(crate) ranks: bool,
     /// It looks positions up in a table, which has as many as it was trained for.
     pub(crate) tabulates: bool,
+    /// It rotates the positions of contexts beyond its original one in another way.
+    pub(crate) has_long_factors: bool,
     /// Bytes of what its adapters add.
     pub(crate) adapter_bytes: u64,
 }
@@ -51,6 +53,7 @@ pub(crate) fn check(path: &Path, adapters: &[PathBuf]) -> Result<Checked> {
         files,
         ranks: has("cls.weight") || has("cls.output.weight"),
         tabulates: has("position_embd.weight"),
+        has_long_factors: has("rope_factors_long.weight"),
         adapter_bytes: load.bytes,
     })
 }

@@ -16,6 +16,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use llama_cpp_sys_2 as sys;
+use parking_lot::RwLock;
 
 use crate::error::{Error, Result};
 
@@ -39,14 +40,20 @@ pub(crate) struct Model {
     adapter_bytes: u64,
     ranks: bool,
     tabulates: bool,
+    has_long_factors: bool,
+    /// llama.cpp writes into the model when it makes a context that stretches positions, and reads that when it makes
+    /// another: the first alone holds it for writing.
+    pub(super) reshaping: RwLock<()>,
     /// Its tensors have no memory: it can be asked, and cannot compute.
     is_outline: bool,
     /// What a walk over the whole vocabulary found, once somebody asked.
     pub(super) walked: Walked,
 }
 
-// SAFETY: after the load llama.cpp only reads a model; its tokeniser and metadata functions are documented as
-// thread-safe, and contexts of several threads share one. Freeing from any thread is allowed.
+// SAFETY: after the load llama.cpp writes one number of a model, the context that it was trained for, when it makes a
+// context that stretches positions. `reshaping` keeps that apart from other contexts in the making, and nothing here asks
+// for the number later. All else is only read; tokeniser and metadata functions are documented as thread-safe, and
+// contexts of several threads share one. Freeing from any thread is allowed.
 unsafe impl Send for Model {}
 // SAFETY: as above.
 unsafe impl Sync for Model {}
@@ -126,6 +133,8 @@ impl Model {
             adapter_bytes: checked.adapter_bytes,
             ranks: checked.ranks,
             tabulates: checked.tabulates,
+            has_long_factors: checked.has_long_factors,
+            reshaping: RwLock::new(()),
             is_outline,
             walked: Walked::default(),
         });
@@ -199,6 +208,21 @@ impl Model {
     /// The context length that the model was trained with, in tokens.
     pub(crate) fn n_ctx_train(&self) -> u32 {
         self.n_ctx_train
+    }
+
+    /// The context before the stretch that the model itself says, in tokens; the trained one where it says none.
+    pub(crate) fn original_context(&self) -> u32 {
+        let architecture = self.meta("general.architecture").unwrap_or_default();
+        let written = self.meta(&format!(
+            "{architecture}.rope.scaling.original_context_length"
+        ));
+        let written = written.and_then(|text| text.parse().ok());
+        written.filter(|n| *n > 0).unwrap_or(self.n_ctx_train)
+    }
+
+    /// Whether sequences of up to `tokens` are rotated otherwise than those of its original context.
+    pub(super) fn rotates_long(&self, tokens: u32) -> bool {
+        self.has_long_factors && tokens > self.original_context()
     }
 
     /// Layers.

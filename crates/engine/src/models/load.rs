@@ -61,7 +61,8 @@ pub fn init(config: &Config) {
 
 /// Loads `source` under `config`, creates its context and decodes one token in it.
 ///
-/// Weights that are in memory already are shared. `progress`: called with 0 to 1 while the weights are read; false cancels. Errors: `Load` with the reason.
+/// Weights that are in memory already are shared. `progress`: called with 0 to 1 while the weights are read; false
+/// cancels. Errors: `Load` with the reason.
 pub fn bring_up(
     source: &Source,
     config: &Config,

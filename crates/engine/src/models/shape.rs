@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::profile::kv_bytes_per_token;
 use crate::config::{self, Config, KvMode};
+use crate::error::{Error, Result};
 use crate::llama::{
     self, ContextParams, CpuExperts, Embedding, FlashAttention, KvType, Model, ModelParams,
     Pooling, Rope, RopeScaling, SplitMode, ThreadCounts,
@@ -50,7 +51,7 @@ pub fn plan(config: &Config, weights: &Model, beside: Beside, notes: &mut Vec<St
     let reach = match weights.tabulates_positions() {
         // There is nothing to rotate, and nothing beyond the table.
         true => Some(trained),
-        false => reach(&config.model.rope, trained),
+        false => reach(&config.model.rope, trained, weights.original_context()),
     };
     let reach = reach.filter(|reach| *reach > 0);
     let session_tokens = match (config.model.ctx_size, reach) {
@@ -94,13 +95,14 @@ pub fn plan(config: &Config, weights: &Model, beside: Beside, notes: &mut Vec<St
 }
 
 /// How far a model that was `trained` for so many tokens reaches when its positions are rotated like that; `None` where
-/// only whoever configured it knows.
-fn reach(rope: &config::Rope, trained: u32) -> Option<u32> {
+/// only whoever configured it knows. `original`: the tokens before a stretch that the model brings with it, which a
+/// factor replaces.
+fn reach(rope: &config::Rope, trained: u32, original: u32) -> Option<u32> {
     if rope.freq_base > 0.0 {
         return None;
     }
     let before = match rope.yarn_orig_ctx {
-        0 => trained,
+        0 => original,
         written => written,
     };
     let is_stretched = rope.freq_scale > 0.0 && rope.scaling != config::RopeScaling::None;
@@ -267,6 +269,21 @@ pub fn adapters(model: &config::ModelSettings) -> Vec<PathBuf> {
     paths.map(|lora| PathBuf::from(&lora.path)).collect()
 }
 
+/// Makes the paths of its adapters absolute by the directory that is current now, as a model's own path is.
+///
+/// Errors: `Load` where there is no current directory.
+pub fn anchor(model: &mut config::ModelSettings) -> Result<()> {
+    for lora in &mut model.lora {
+        let absolute = std::path::absolute(&lora.path)
+            .map_err(|e| Error::Load(format!("{}: {e}", lora.path)))?;
+        // A directory whose name is no text cannot stand in a configuration.
+        if let Ok(path) = absolute.into_os_string().into_string() {
+            lora.path = path;
+        }
+    }
+    Ok(())
+}
+
 fn rope(rope: &config::Rope) -> Rope {
     Rope {
         scaling: match rope.scaling {
@@ -305,11 +322,66 @@ fn kv_type(name: config::CacheType) -> KvType {
     }
 }
 
-/// Bytes that KV cells may take beside those that other models have `taken`: half of what is configured or there, the other half is for what they leave behind.
+/// Bytes that KV cells may take beside those that other models have `taken`: half of what is configured or there, the
+/// other half is for what they leave behind.
 fn cell_bytes(config: &Config, taken: u64) -> u64 {
     let available = machine::available().unwrap_or(u64::MAX) / 2;
     match u64::from(config.memory.max_memory_mb) << 20 {
         0 => available,
         limit => available.min(limit.saturating_sub(taken) / 2),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_begins_where_the_model_s_own_does() {
+        let check = |rope: config::Rope, expect| {
+            // Trained for a quarter of what it reaches by itself.
+            assert_eq!(reach(&rope, 4096, 1024), expect, "{rope:?}");
+        };
+        let stretched = config::Rope {
+            freq_scale: 0.125,
+            ..config::Rope::default()
+        };
+        check(config::Rope::default(), Some(4096));
+        check(stretched, Some(8192));
+        let weak = config::Rope {
+            freq_scale: 0.5,
+            ..stretched
+        };
+        check(weak, Some(4096));
+        let written = config::Rope {
+            yarn_orig_ctx: 2048,
+            ..stretched
+        };
+        check(written, Some(16384));
+        let none = config::Rope {
+            scaling: config::RopeScaling::None,
+            ..stretched
+        };
+        check(none, Some(4096));
+        let based = config::Rope {
+            freq_base: 1e6,
+            ..stretched
+        };
+        check(based, None);
+    }
+
+    #[test]
+    fn a_path_of_an_adapter_leads_to_one_place_whatever_directory_is_current_later() {
+        let lora = |path: &str| config::Lora {
+            path: path.to_owned(),
+            scale: 1.0,
+        };
+        let mut model = config::ModelSettings {
+            lora: vec![lora("a.gguf"), lora("/b/c.gguf")],
+            ..config::ModelSettings::default()
+        };
+        anchor(&mut model).unwrap();
+        let here = std::env::current_dir().unwrap().join("a.gguf");
+        assert_eq!(adapters(&model), [here, PathBuf::from("/b/c.gguf")]);
     }
 }

@@ -51,7 +51,7 @@ pub struct Totals {
     pub spills: Counter,
     /// Sequences that were filled with saved cells.
     pub restores: Counter,
-    /// Times that old turns gave way, before a turn or while its answer grew.
+    /// Times that old turns or old text gave way, before a turn or while its answer grew.
     pub shifts: Counter,
     /// How long the last step with moved cells took, and the longest, in microseconds.
     pub shift_us: Gauge,

@@ -60,7 +60,7 @@ pub struct Memory {
     pub displaced: u64,
     /// Turns that waited for a beginning that another one evaluated.
     pub followed: u64,
-    /// Times that old turns gave way, before a turn or while its answer grew.
+    /// Times that old turns or old text gave way, before a turn or while its answer grew.
     pub shifts: u64,
     /// Time of the longest step that moved cells for that, in milliseconds.
     pub shift_step_ms_longest: f64,

@@ -179,6 +179,14 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_is_to_be_cut_off_and_to_be_kept_is_kept() {
+        let both = ["stop".to_owned()];
+        let needles = Needles::new(&both, &both);
+        let found = needles.start().feed(&needles, "do stop it");
+        assert_eq!(found.map(|found| (found.start, found.cut)), Some((3, 7)));
+    }
+
+    #[test]
     fn self_overlapping_strings_are_followed() {
         assert_eq!(scan(&["aab"], &["aaab"]), Some(1));
         assert_eq!(scan(&["abab", "x"], &["aba", "abab"]), Some(3));

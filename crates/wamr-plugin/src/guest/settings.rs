@@ -152,6 +152,7 @@ impl From<Fault> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use super::super::source::tests::Root;
     use super::*;
 
     #[test]
@@ -185,6 +186,22 @@ mod tests {
             check(policy, "low", "low");
             assert_eq!(stay_in_line(&mut json!({}), policy), None);
         }
+    }
+
+    #[test]
+    fn an_adapter_is_held_open_and_another_file_of_its_name_is_another_model() {
+        let root = Root::new("adapter");
+        let names = root.names();
+        let source = Source::named(&names, "m").unwrap();
+        let read = || Settings::read(br#"{"lora": "m"}"#, &names, &source).unwrap();
+        let (one, other) = (read(), read());
+        assert!(one.has_model_of(&other));
+        root.exchange();
+        assert!(!one.has_model_of(&read()));
+        drop(other);
+        let model: Value = serde_json::from_str(&one.model).unwrap();
+        let path = model["model"]["lora"][0]["path"].as_str().unwrap();
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "GGUF and more");
     }
 
     #[test]

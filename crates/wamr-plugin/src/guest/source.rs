@@ -138,14 +138,14 @@ fn missing(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    /// A folder with a file that begins as a model, removed with it.
-    struct Root(PathBuf);
+    /// A folder with a file `m` that begins as a model, removed with it.
+    pub struct Root(PathBuf);
 
     impl Root {
-        fn new(name: &str) -> Root {
+        pub fn new(name: &str) -> Root {
             let path =
                 std::env::temp_dir().join(format!("wasi-nn-source-{}-{name}", std::process::id()));
             std::fs::create_dir_all(&path).unwrap();
@@ -153,8 +153,14 @@ mod tests {
             Root(path)
         }
 
-        fn names(&self) -> Names {
+        pub fn names(&self) -> Names {
             Names::read(None, self.0.to_str(), None).0
+        }
+
+        /// Puts another file in the place of `m`.
+        pub fn exchange(&self) {
+            std::fs::write(self.0.join("new"), b"GGUF!").unwrap();
+            std::fs::rename(self.0.join("new"), self.0.join("m")).unwrap();
         }
     }
 
@@ -182,8 +188,7 @@ mod tests {
         drop(first);
         assert_eq!(content(&second), "GGUF and more");
         // Another file of that name is another model, and the one that was judged stays what it is.
-        std::fs::write(root.0.join("new"), b"GGUF!").unwrap();
-        std::fs::rename(root.0.join("new"), root.0.join("m")).unwrap();
+        root.exchange();
         let third = Source::named(&names, "m").unwrap();
         assert_ne!(third.identity, second.identity);
         assert_eq!(

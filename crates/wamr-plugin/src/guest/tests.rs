@@ -348,14 +348,26 @@ fn a_running_turn_makes_its_context_busy_and_closing_cancels_it() {
     guest.prompt(QUESTION);
     let (me, context) = (guest.me, guest.context);
     std::thread::scope(|scope| {
-        let turn = scope.spawn(move || compute(me, context));
+        // Whoever looks is inside for a moment, too.
+        let turn = scope.spawn(move || {
+            loop {
+                match compute(me, context) {
+                    Err(Failure::Busy(_)) => std::thread::yield_now(),
+                    ended => return ended,
+                }
+            }
+        });
         while !matches!(output(me, context, 1), Err(Failure::Busy(_))) {
-            assert!(!turn.is_finished(), "the turn ended by itself");
+            if turn.is_finished() {
+                panic!("the turn ended by itself: {:?}", turn.join());
+            }
             std::thread::yield_now();
         }
         close_context(me, context).unwrap();
         let ended = turn.join().unwrap().unwrap_err();
-        assert!(matches!(ended, Failure::Runtime(_)), "{ended}");
+        // The other where the engine had not heard of the turn yet.
+        let is_told = matches!(ended, Failure::Runtime(_) | Failure::InvalidArgument(_));
+        assert!(is_told, "{ended}");
     });
 }
 

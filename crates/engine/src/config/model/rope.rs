@@ -83,7 +83,7 @@ pub(super) static KEYS: &[Key] = &[
         |config| config.model.rope.freq_base,
         |config, base| config.model.rope.freq_base = base,
     )
-    .about("Base frequency of the positions. 0: the model's."),
+    .about("Base frequency of the positions, 1 at least. 0: the model's."),
     Key::number(
         "rope_freq_scale",
         (0.0, LARGEST_FACTOR),
@@ -91,8 +91,8 @@ pub(super) static KEYS: &[Key] = &[
         |config, scale| config.model.rope.freq_scale = scale,
     )
     .about(
-        "Factor of all frequencies: 0.5 stretches the trained context to twice its length. \
-         0: the model's.",
+        "Factor of all frequencies, 0.0001 at least: 0.5 stretches the original context to twice \
+         its length. 0: the model's.",
     ),
     Key::number(
         "yarn_ext_factor",

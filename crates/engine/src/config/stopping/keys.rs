@@ -95,7 +95,7 @@ static KEYS: &[Key] = &[
     .per_call()
     .about(
         "As stop, but the text that ends the answer stays in it. Where texts of both kinds \
-         match, the one that begins first counts.",
+         match, the one that begins first counts; of a text in both lists, this one.",
     ),
     Key::new(
         "stop_tokens",

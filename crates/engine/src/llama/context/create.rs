@@ -7,7 +7,7 @@ use llama_cpp_sys_2 as sys;
 use crate::error::{Error, Result};
 
 use super::super::{Model, capacity, exit, ffi, log, runtime};
-use super::{ContextParams, FlashAttention, MemoryBreakdown, Pooling, check_kind, signed};
+use super::{ContextParams, FlashAttention, MemoryBreakdown, Pooling, Rope, check_kind, signed};
 
 /// An owned `llama_context`. The model outlives it by the owner's share of it.
 pub(super) struct Raw(NonNull<sys::llama_context>);
@@ -19,6 +19,7 @@ impl Raw {
     pub(super) fn new(model: &Model, params: &ContextParams) -> Result<Raw> {
         runtime::init();
         params.check()?;
+        params.rope.check_reach(model.original_context())?;
         check_kind(model)?;
         capacity::check(model, params)?;
         let n_batch = params.n_batch.min(params.n_ctx);
@@ -52,6 +53,9 @@ impl Raw {
             embedding.fill(&mut raw_params);
         }
         let mut raw = std::ptr::null_mut();
+        let is_reshaping = params.rope != Rope::MODEL;
+        let _writing = is_reshaping.then(|| model.reshaping.write());
+        let _reading_it = (!is_reshaping).then(|| model.reshaping.read());
         // The end of the process waits for this call.
         let _reading = exit::Reading::begin()
             .ok_or_else(|| Error::Load("no context: the process is ending".into()))?;

@@ -106,6 +106,11 @@ pub(crate) enum RopeScaling {
     LongRope,
 }
 
+/// Least base frequency: with less, higher dimensions would turn faster than lower ones.
+const LEAST_BASE: f32 = 1.0;
+/// Least factor of frequencies; the stretch of sensible ones is a hundredth.
+const LEAST_SCALE: f32 = 1e-4;
+
 /// How positions are rotated. Numbers: 0, or for the factors of YaRN a negative one, as the model says.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rope {
@@ -158,6 +163,26 @@ impl Rope {
         raw.yarn_orig_ctx = self.yarn_orig_ctx;
     }
 
+    /// Checks that a model with the original context `original` reaches no further than llama.cpp can count.
+    pub(super) fn check_reach(&self, original: u32) -> Result<()> {
+        let before = match self.yarn_orig_ctx {
+            0 => original,
+            written => written,
+        };
+        let reach = match self.freq_scale {
+            0.0 => before as f32,
+            scale => before as f32 / scale,
+        };
+        // The largest f32 that a u32 holds is below 2^32.
+        if reach < (1_u64 << 32) as f32 {
+            return Ok(());
+        }
+        Err(Error::InvalidArgument(format!(
+            "rope_freq_scale {} stretches {before} tokens to {reach}, must be below 2^32",
+            self.freq_scale
+        )))
+    }
+
     fn check(&self) -> Result<()> {
         let numbers = [
             self.freq_base,
@@ -167,12 +192,22 @@ impl Rope {
             self.yarn_beta_fast,
             self.yarn_beta_slow,
         ];
-        if numbers.iter().all(|number| number.is_finite()) && numbers[0].min(numbers[1]) >= 0.0 {
-            return Ok(());
+        if !numbers.iter().all(|number| number.is_finite()) {
+            return Err(Error::InvalidArgument(format!(
+                "rope has {numbers:?}, must be finite"
+            )));
         }
-        Err(Error::InvalidArgument(format!(
-            "rope has {numbers:?}, base and scale must be 0 or more and all finite"
-        )))
+        for (name, value, least) in [
+            ("rope_freq_base", self.freq_base, LEAST_BASE),
+            ("rope_freq_scale", self.freq_scale, LEAST_SCALE),
+        ] {
+            if value != 0.0 && value < least {
+                return Err(Error::InvalidArgument(format!(
+                    "{name} is {value}, must be 0 or at least {least}"
+                )));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -124,7 +124,8 @@ impl Context {
 }
 
 /// What must be equal for a saved sequence to fit: the model, the cell types, their layout and how they are computed.
-pub(super) fn fingerprint(model: &Model, params: &ContextParams) -> u64 {
+/// `n_ctx_seq`: cells that one sequence may have, as llama.cpp rounded them.
+pub(super) fn fingerprint(model: &Model, params: &ContextParams, n_ctx_seq: u32) -> u64 {
     let mut hasher = DefaultHasher::new();
     runtime::version().hash(&mut hasher);
     model.description().hash(&mut hasher);
@@ -135,6 +136,7 @@ pub(super) fn fingerprint(model: &Model, params: &ContextParams) -> u64 {
     (params.flash_attention == FlashAttention::Off).hash(&mut hasher);
     // What else decides what the cells of a text hold; that the adapters are the same is for who names them to know.
     format!("{:?}", (params.rope, &params.adapter_scales)).hash(&mut hasher);
+    model.rotates_long(n_ctx_seq).hash(&mut hasher);
     // A split context writes one stream per sequence.
     (!params.kv_unified)
         .then_some(params.n_seq_max)

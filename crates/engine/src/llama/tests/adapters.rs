@@ -91,6 +91,92 @@ fn cells_under_another_scale_or_rotation_do_not_fit() {
 }
 
 #[test]
+fn cells_of_a_model_with_factors_for_long_contexts_fit_those_of_the_same_kind() {
+    let plain = Forge::model().write("short-factors.gguf");
+    let mut forge = Forge::model();
+    forge.number("llama.rope.scaling.original_context_length", 256);
+    forge.text("llama.rope.scaling.type", "longrope");
+    for length in ["long", "short"] {
+        forge.tensor(&format!("rope_factors_{length}.weight"), &[4]);
+    }
+    forge.fill("rope_factors_long.weight", 4.0);
+    let stretching = forge.write("long-factors.gguf");
+    let prints = |path: &Path| {
+        let model = Arc::new(load(path).expect("a model"));
+        [256, 512, 1024].map(|n_ctx| {
+            let params = ContextParams {
+                n_ctx,
+                ..context_params()
+            };
+            let mut context = Context::new(Arc::clone(&model), &params).expect("a context");
+            let seq = context.seq(0).expect("a sequence");
+            let said = feed(&mut context, seq, &[Token(5), Token(6), Token(7)]);
+            (context.fingerprint(), said)
+        })
+    };
+    let [short, long, longer] = prints(&stretching);
+    assert!(short.0 != long.0 && short.1 != long.1);
+    assert_eq!(long, longer);
+    let [short, long, _] = prints(&plain);
+    assert_eq!(short, long);
+}
+
+#[test]
+fn a_rotation_beyond_what_can_be_counted_is_refused() {
+    let model = Arc::new(load(&Forge::model().write("endless.gguf")).expect("a model"));
+    let check = |rope: Rope, expect: &str| {
+        let params = ContextParams {
+            rope,
+            ..context_params()
+        };
+        let error = Context::new(Arc::clone(&model), &params).unwrap_err();
+        assert!(error.to_string().contains(expect), "{error}");
+    };
+    let plain = Rope::MODEL;
+    let base = |freq_base| Rope { freq_base, ..plain };
+    let scale = |freq_scale| Rope {
+        freq_scale,
+        ..plain
+    };
+    check(base(0.5), "rope_freq_base is 0.5, must be 0 or at least 1");
+    check(base(-1.0), "rope_freq_base is -1");
+    check(base(f32::NAN), "must be finite");
+    check(scale(1e-5), "must be 0 or at least 0.0001");
+    let far = Rope {
+        yarn_orig_ctx: 4_000_000,
+        ..scale(1e-4)
+    };
+    check(far, "must be below 2^32");
+}
+
+#[test]
+fn contexts_that_stretch_positions_are_made_beside_others() {
+    let path = Forge::model().write("reshaped.gguf");
+    let model = Arc::new(load(&path).expect("a model"));
+    let make = |freq_scale: f32| {
+        let params = ContextParams {
+            rope: Rope {
+                scaling: RopeScaling::Yarn,
+                freq_scale,
+                ..Rope::MODEL
+            },
+            ..context_params()
+        };
+        Context::new(Arc::clone(&model), &params).is_ok()
+    };
+    std::thread::scope(|scope| {
+        let threads = [0.25, 0.5, 0.25].map(|scale| scope.spawn(move || make(scale)));
+        let plain = (0..8).all(|_| Context::new(Arc::clone(&model), &context_params()).is_ok());
+        assert!(
+            plain
+                && threads
+                    .into_iter()
+                    .all(|made| made.join().expect("no panic"))
+        );
+    });
+}
+
+#[test]
 fn a_stretch_of_positions_changes_no_other_user_of_the_weights() {
     let path = Forge::model().write("stretched.gguf");
     let model = Arc::new(load(&path).expect("a model"));

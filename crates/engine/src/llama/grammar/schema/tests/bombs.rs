@@ -17,7 +17,7 @@ fn check(name: &str, schema: &Value, expect: Result<(), &str>) {
             .map_err(crate::error::Error::InvalidArgument)
     });
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(1), "{name}: {took:?}");
+    assert!(took < Duration::from_secs(5), "{name}: {took:?}");
     match (done, expect) {
         (Ok(()), Ok(())) => {}
         (Err(error), Err(reason)) => assert!(error.to_string().contains(reason), "{name}: {error}"),

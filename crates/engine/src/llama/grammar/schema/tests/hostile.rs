@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::llama::grammar::{TEXT_LIMIT_BYTES, expand, json_schema_to_grammar, parse};
 
 /// Room for a slow machine: each takes a fraction of it.
-const TIME_LIMIT: Duration = Duration::from_secs(1);
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 const MEMORY_LIMIT_KIB: u64 = 200 * 1024;
 
 fn trues(count: usize) -> Vec<Value> {
