@@ -8,6 +8,7 @@ mod apart;
 mod asked;
 mod context;
 mod graph;
+mod images;
 mod lines;
 mod metadata;
 mod models;

@@ -21,6 +21,8 @@ const MOST_LISTED: usize = 16;
 /// Keys of sections that concern more than the guest: the process, its memory, its files, its status.
 const NOT_A_GUESTS: &[&str] = &[
     "model.chat_template",
+    // A path: only the table of keys takes it, for the caller to judge.
+    "model.mmproj",
     "model.system_prompt",
     "model.version",
     "runtime.strict",

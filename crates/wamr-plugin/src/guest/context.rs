@@ -14,7 +14,7 @@ use super::graph::Graph;
 use super::models::Model;
 use super::settings::Settings;
 use super::source::Source;
-use super::{NAMES, asked, metadata};
+use super::{NAMES, asked, images, metadata};
 use crate::failure::Failure;
 
 /// An open context.
@@ -41,6 +41,8 @@ struct State {
     prompt: Option<Arc<str>>,
     /// What prompt and text take of the instance's account.
     room: Share,
+    /// What the images of the running turn take of it.
+    pictures: Option<Share>,
     turn: Turn,
     /// The text of the last turn that has ended, or the embedding.
     text: Arc<str>,
@@ -71,6 +73,7 @@ impl Context {
                 settings,
                 prompt: None,
                 room: Account::of_texts(maker).share(),
+                pictures: None,
                 turn: Turn::None,
                 text: "".into(),
                 piece: "".into(),
@@ -123,7 +126,7 @@ impl Context {
             return state.embed(&seat);
         }
         let echo = state.settings.options.stream_stdout;
-        let mut turn = state.start(&seat, echo)?;
+        let mut turn = state.start(self.maker, &seat, echo)?;
         let result = loop {
             match turn.next_piece() {
                 Ok(Some(piece)) if echo => print(&piece),
@@ -149,7 +152,7 @@ impl Context {
             ));
         }
         let mut turn = match std::mem::replace(&mut state.turn, Turn::None) {
-            Turn::None => Box::new(state.start(&seat, true)?),
+            Turn::None => Box::new(state.start(self.maker, &seat, true)?),
             Turn::Running(turn) => turn,
             Turn::Ended => {
                 state.turn = Turn::Ended;
@@ -249,7 +252,8 @@ impl Drop for Seat {
 }
 
 impl State {
-    fn start(&mut self, seat: &Seat, in_pieces: bool) -> Result<Completion, Failure> {
+    /// `maker`: the instance that the images count for.
+    fn start(&mut self, maker: u32, seat: &Seat, in_pieces: bool) -> Result<Completion, Failure> {
         let text = self.prompt()?;
         self.set_text("".into());
         self.piece = "".into();
@@ -257,17 +261,26 @@ impl State {
         if self.room.is_overdrawn() {
             return Err(too_many_texts());
         }
+        let room = Account::of_texts(maker).share();
+        let placed = images::place(text, &self.settings.options, &NAMES, room)?;
         let prompt = Prompt {
-            text,
+            text: placed.text,
+            images: placed.images,
             config: Some(self.settings.call.clone()),
             in_pieces,
         };
-        Ok(seat.model.backend.complete(seat.number, prompt)?)
+        let turn = seat.model.backend.complete(seat.number, prompt)?;
+        self.pictures = placed.room;
+        Ok(turn)
     }
 
     fn embed(&mut self, seat: &Seat) -> Result<(), Failure> {
         let text = self.prompt()?;
         let options = &self.settings.options;
+        if !options.image.is_empty() {
+            let text = "image: what is embedded is text";
+            return Err(Failure::Unsupported(text.into()));
+        }
         let backend = &seat.model.backend;
         let made = backend.embed(seat.number, text.to_string(), options.embd_normalize)?;
         let text = match options.reranking {
@@ -299,6 +312,7 @@ impl State {
     fn keep(&mut self, turn: &Completion) {
         self.set_text(turn.text().into());
         self.told = turn.metadata();
+        self.pictures = None;
     }
 
     fn set_text(&mut self, text: Arc<str>) {

@@ -28,7 +28,7 @@ pub struct Model {
 /// The files and the configuration of a model. Equal configurations are equal texts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
-    /// The model's, and those of its adapters.
+    /// The model's, and those of its adapters and its projector.
     files: Vec<Identity>,
     config: Arc<str>,
 }
@@ -52,7 +52,7 @@ impl Model {
     /// the load; `Runtime` where the instance ends meanwhile.
     pub fn get(maker: u32, source: &Source, settings: &Settings) -> Result<Arc<Model>, Failure> {
         let files: Vec<Source> = std::iter::once(source)
-            .chain(settings.adapters.iter())
+            .chain(settings.files.iter())
             .cloned()
             .collect();
         let key = Key {

@@ -20,8 +20,8 @@ pub struct Settings {
     written: Arc<Written>,
     /// The engine's configuration of the load.
     pub model: Arc<str>,
-    /// The adapters that it names, held open.
-    pub adapters: Arc<[Source]>,
+    /// The adapters and the projector that it names, held open.
+    pub files: Arc<[Source]>,
     /// The engine's configuration of each call.
     pub call: Arc<[u8]>,
     /// What the plugin does itself.
@@ -46,7 +46,7 @@ impl Settings {
     /// Whether a model that was loaded for `other` serves this.
     pub fn has_model_of(&self, other: &Settings) -> bool {
         let files = |of: &Settings| -> Vec<Identity> {
-            of.adapters.iter().map(|file| file.identity).collect()
+            of.files.iter().map(|file| file.identity).collect()
         };
         self.model == other.model && files(self) == files(other)
     }
@@ -64,12 +64,12 @@ impl Settings {
             options,
             mut warnings,
         } = written.settle(&is_known)?;
-        if options.mmproj.is_some() || !options.image.is_empty() {
-            return Err(Failure::Unsupported(
-                "mmproj and image: this build has no multimodal projector".into(),
-            ));
-        }
-        let adapters = place_adapters(&mut model, names)?;
+        let mut files = place_adapters(&mut model, names)?;
+        files.extend(place_projector(
+            &mut model,
+            options.mmproj.as_deref(),
+            names,
+        )?);
         warnings.extend(stay_on_cpu(&mut model, source.target));
         warnings.extend(stay_in_line(&mut call, names.policy()));
         let mut said = warned.to_vec();
@@ -82,7 +82,7 @@ impl Settings {
         Ok(Settings {
             written: Arc::new(written),
             model: model.to_string().into(),
-            adapters: adapters.into(),
+            files: files.into(),
             call: call.to_string().into_bytes().into(),
             options: Arc::new(options),
             warned: said.into(),
@@ -122,11 +122,26 @@ fn place_adapters(model: &mut Value, names: &Names) -> Result<Vec<Source>, Failu
         .and_then(Value::as_array_mut);
     for adapter in adapters.into_iter().flatten() {
         let path = adapter["path"].as_str().unwrap_or_default();
-        let source = Source::adapter(names, path)?;
+        let source = Source::beside(names, path)?;
         adapter["path"] = source.path.display().to_string().into();
         sources.push(source);
     }
     Ok(sources)
+}
+
+/// So is the projector. What stands in its place is not handed on: it would be a path that nobody has judged.
+fn place_projector(
+    model: &mut Value,
+    path: Option<&str>,
+    names: &Names,
+) -> Result<Option<Source>, Failure> {
+    if let Some(model) = model.get_mut("model").and_then(Value::as_object_mut) {
+        model.remove("mmproj");
+    }
+    let Some(path) = path else { return Ok(None) };
+    let source = Source::beside(names, path)?;
+    model["model"]["mmproj"] = source.path.display().to_string().into();
+    Ok(Some(source))
 }
 
 /// Whether the engine has a key with this dotted path.
@@ -169,6 +184,27 @@ mod tests {
         check(Target::Cpu, none.clone(), none, false);
         check(Target::Gpu, all.clone(), all.clone(), false);
         check(Target::Auto, all.clone(), all, false);
+    }
+
+    #[test]
+    fn a_projector_is_the_one_that_was_judged() {
+        let names = Names::read(None, None, None).0;
+        let place = |model: Value, path| {
+            let mut model = json!({"model": model});
+            let source = place_projector(&mut model, path, &names)?;
+            Ok::<_, Failure>((source.map(|source| source.path), model["model"].clone()))
+        };
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let (source, model) = place(json!({}), Some(manifest)).unwrap();
+        assert_eq!(source.unwrap(), std::path::Path::new(manifest));
+        assert_eq!(model, json!({"mmproj": manifest}));
+        let (source, model) = place(json!({"mmproj": "/etc/passwd"}), None).unwrap();
+        assert_eq!((source, model), (None, json!({})));
+        let nowhere = place(json!({}), Some("/nowhere.gguf")).unwrap_err();
+        assert!(matches!(nowhere, Failure::ModelNotFound(_)), "{nowhere}");
+        let root = Names::read(None, Some(env!("CARGO_MANIFEST_DIR")), None).0;
+        let refused = place_projector(&mut json!({"model": {}}), Some("/etc/passwd"), &root);
+        assert!(matches!(refused, Err(Failure::Refused(_))));
     }
 
     #[test]

@@ -21,7 +21,7 @@ static BYTES: LazyLock<Arc<Account>> = LazyLock::new(|| {
     Arc::new(Account::new(most))
 });
 
-/// A file that can be read as often as a model needs it: the model itself, or an adapter.
+/// A file that can be read as often as a model needs it: the model itself, an adapter or a projector.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// Equal for the same content, as far as it can be told without reading it.
@@ -45,8 +45,8 @@ impl Source {
         Ok(source)
     }
 
-    /// The adapter at that path. Errors: as [`Source::named`]; what it is, the engine sees.
-    pub fn adapter(names: &Names, path: &str) -> Result<Source, Failure> {
+    /// The adapter or projector at that path. Errors: as [`Source::named`]; what it is, the engine sees.
+    pub fn beside(names: &Names, path: &str) -> Result<Source, Failure> {
         Source::found(names.resolve_path(path)?)
     }
 
@@ -180,7 +180,7 @@ pub mod tests {
         let names = root.names();
         let first = Source::named(&names, "m").unwrap();
         let second = Source::named(&names, "./m").unwrap();
-        let adapter = Source::adapter(&names, "m").unwrap();
+        let adapter = Source::beside(&names, "m").unwrap();
         assert!(first.path.starts_with("/proc/self/fd"), "{first:?}");
         for other in [&second, &adapter] {
             assert_eq!((&other.path, other.identity), (&first.path, first.identity));

@@ -1,5 +1,7 @@
 //! What guests get, with a pocket model. All tests of this file share the process's engine.
 
+mod images;
+
 use serde_json::{Value, json};
 
 use super::*;

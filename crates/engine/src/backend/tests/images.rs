@@ -465,3 +465,11 @@ fn after_a_swap_the_new_version_looks_with_its_own_projector() {
         before
     );
 }
+
+#[test]
+fn the_projector_for_the_tests_of_other_crates_is_the_forged_one() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/forged-projector.gguf");
+    let made = Forge::llava(WIDTH).write("forged-projector.gguf");
+    let is_equal = std::fs::read(path).unwrap() == std::fs::read(&made).unwrap();
+    assert!(is_equal, "copy {} to models/", made.display());
+}

@@ -160,6 +160,31 @@ fn options_are_what_was_written() {
     );
 }
 
+#[test]
+fn a_projector_is_never_the_engines_before_its_path_was_judged() {
+    for text in [
+        r#"{"mmproj": "p"}"#,
+        r#"{"model": {"mmproj": "p"}}"#,
+        r#"{"mmproj": "q", "model": {"mmproj": "p"}}"#,
+    ] {
+        let found = wanted(text);
+        assert_eq!(found.options.mmproj.as_deref(), Some("p"), "{text}");
+        assert!(!found.model.to_string().contains("mmproj"), "{text}");
+    }
+    for text in [
+        r#"{"model.mmproj": "p"}"#,
+        r#"{"model": {"MMPROJ": "p"}}"#,
+        r#"{"sampling": {"mmproj": "p"}}"#,
+        r#"{"runtime": {"mmproj": "p"}}"#,
+        r#"{"runtime": {"model": {"mmproj": "p"}}}"#,
+    ] {
+        let found = wanted(text);
+        assert_eq!(found.options.mmproj, None, "{text}");
+        let said = format!("{}{}", found.model, found.call);
+        assert!(!said.contains("mmproj"), "{text}: {said}");
+    }
+}
+
 /// Numbers that look random and are the same in every run (xorshift).
 struct Draw(u64);
 
