@@ -109,12 +109,9 @@ pub fn place(
         // A guest's stack may be too small for the way to a file.
         paths => apart::run(|| read(paths, names, &mut take))?,
     };
-    let (text, images) = compose(&text, &written, pictures, files)?;
-    Ok(Placed {
-        text,
-        images,
-        room: Some(room),
-    })
+    let mut placed = compose(&text, &written, pictures, files)?;
+    placed.room = Some(room);
+    Ok(placed)
 }
 
 /// The pictures in a text. Errors: `InvalidArgument` for one that does not end.
@@ -196,13 +193,13 @@ fn read(
     Ok(files)
 }
 
-/// The text with its marks, and the images in their order.
+/// The text with its marks, and the images in their order; not their room.
 fn compose(
     text: &str,
     written: &[Written<'_>],
     pictures: Vec<Arc<[u8]>>,
     files: Vec<Arc<[u8]>>,
-) -> Result<(Arc<str>, Vec<Arc<[u8]>>), Failure> {
+) -> Result<Placed, Failure> {
     let starts = std::iter::once(0).chain(written.iter().map(|one| one.at.end));
     let ends = written.iter().map(|one| one.at.start).chain([text.len()]);
     let between: Vec<&str> = starts.zip(ends).map(|(from, to)| &text[from..to]).collect();
@@ -241,7 +238,11 @@ fn compose(
             put(&mut placed, picture);
         }
     }
-    Ok((placed.into(), images))
+    Ok(Placed {
+        text: placed.into(),
+        images,
+        room: None,
+    })
 }
 
 fn no_room() -> Failure {
