@@ -363,6 +363,7 @@ impl Run<'_> {
             Message {
                 role: Role::Assistant,
                 content: text.clone(),
+                reasoning: None,
                 // An answer that was cut inside a token is tokenised anew when it is needed.
                 tokens: (outcome.token_bytes == text.len()).then(|| ContentTokens {
                     vocabulary: self.lease.vocabulary,

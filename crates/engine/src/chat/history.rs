@@ -36,6 +36,8 @@ pub struct Message {
     pub role: Role,
     /// What is said.
     pub content: Arc<str>,
+    /// What the model thought before it answered, without markup; templates get it as `reasoning_content`.
+    pub reasoning: Option<Arc<str>>,
     /// The tokens of `content` for one model.
     pub tokens: Option<ContentTokens>,
 }
@@ -55,6 +57,7 @@ impl Message {
         Message {
             role,
             content: content.into(),
+            reasoning: None,
             tokens: None,
         }
     }

@@ -74,6 +74,8 @@ pub enum Segment {
 struct View<'a> {
     role: &'a str,
     content: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
 }
 
 impl Template {
@@ -164,6 +166,7 @@ impl Template {
             .map(|(m, &content)| View {
                 role: m.role.name(),
                 content: content.to_owned(),
+                reasoning_content: m.reasoning.as_deref(),
             })
             .collect();
         if self.joins_system && views.len() > 1 && messages[0].role == Role::System {
