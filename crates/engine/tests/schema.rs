@@ -169,7 +169,7 @@ fn the_largest_grammars_are_ready_in_a_moment() {
         let begun = Instant::now();
         let call = json!({"json_schema": schema, "max_tokens": 20}).to_string();
         say_with(&backend, c, "Hello", &call).unwrap();
-        // A second is far more than it takes, on a machine that does something else as well.
-        assert!(begun.elapsed().as_secs() < 5, "{schema}");
+        // It takes a fraction of a second, and for ever where the work doubles with the length. One minute stands for never.
+        assert!(begun.elapsed().as_secs() < 60, "{schema}");
     }
 }
