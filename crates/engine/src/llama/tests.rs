@@ -17,4 +17,5 @@ mod media;
 mod placement;
 mod recipes;
 mod sampling;
+mod shift;
 mod vocab;

@@ -4,6 +4,7 @@
 
 mod picture;
 mod projector;
+mod tabulated;
 
 use std::path::PathBuf;
 
