@@ -14,6 +14,7 @@ mod files;
 mod headers;
 mod hostile;
 mod media;
+mod pixels;
 mod placement;
 mod recipes;
 mod sampling;
