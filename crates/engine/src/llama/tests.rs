@@ -11,6 +11,7 @@ mod context;
 mod differential;
 mod embedding;
 mod files;
+mod grammar;
 mod headers;
 mod hostile;
 mod media;

@@ -1,6 +1,6 @@
-//! A model that looks its positions up in a table, as GPT-2 does.
+//! A model that looks its positions up in a table, as GPT-2 does; the texts of tokens.
 
-use super::{Forge, HEADS, TOKENS, WIDTH};
+use super::{Forge, HEADS, TOKENS, WIDTH, array, text};
 
 impl Forge {
     /// A gpt2 model of two layers.
@@ -24,6 +24,19 @@ impl Forge {
         forge
     }
 
+    /// Gives the token `id` another text.
+    pub(crate) fn rename_token(&mut self, id: usize, name: &str) {
+        let mut tokens = tokens();
+        tokens[id] = name.to_owned();
+        self.tokens(&tokens);
+    }
+
+    pub(super) fn tokens(&mut self, tokens: &[String]) {
+        let mut value = array(8, tokens.len());
+        tokens.iter().for_each(|token| value.extend(text(token)));
+        self.pair("tokenizer.ggml.tokens", 9, value);
+    }
+
     /// A tensor, and a bias of zeros.
     fn biased(&mut self, name: &str, shape: &[u64]) {
         let bias = format!("{name}.bias");
@@ -31,4 +44,12 @@ impl Forge {
         self.tensor(&bias, &shape[shape.len() - 1..]);
         self.fill(&bias, 0.0);
     }
+}
+
+/// The texts of a forged vocabulary.
+pub(super) fn tokens() -> Vec<String> {
+    let mut tokens: Vec<String> = ["<unk>", "<s>", "</s>"].map(str::to_owned).into();
+    tokens.extend((0..256).map(|byte| format!("<0x{byte:02X}>")));
+    tokens.extend(('a'..='z').map(String::from));
+    tokens
 }
