@@ -19,9 +19,9 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
 
+use self::image::Pixels;
 use super::ffi::{self, Fault};
 use super::{Model, Token, exit, gguf, log};
-use self::image::Pixels;
 
 /// What stands in a prompt where an image is to be: libmtmd's own mark.
 pub const IMAGE_MARK: &str = "<__media__>";
@@ -235,7 +235,10 @@ impl Cut {
             height,
             bytes,
         } = pixels;
-        debug_assert_eq!(bytes.len() as u64, 3 * u64::from(*width) * u64::from(*height));
+        debug_assert_eq!(
+            bytes.len() as u64,
+            3 * u64::from(*width) * u64::from(*height)
+        );
         let mut cut = std::ptr::null_mut();
         ffi::guarded(|err, cap| {
             // SAFETY: the context is valid and `bytes`, three for each pixel, outlive the call; `cut` is written on

@@ -89,11 +89,11 @@ impl Matcher {
         let mut allowed = std::mem::take(&mut self.allowed);
         allowed.clear();
         allowed.resize(self.pieces.count().div_ceil(64), 0);
-        self.mark_texts(&mut allowed).map_err(too_many)?;
         self.mark_names(&mut allowed);
-        for token in self.pieces.mute() {
+        for token in self.pieces.nameless() {
             set(&mut allowed, *token as i32, false);
         }
+        self.mark_texts(&mut allowed).map_err(too_many)?;
         for token in self.silent.as_deref().unwrap_or(&[]) {
             set(&mut allowed, *token, false);
         }
@@ -144,7 +144,9 @@ impl Matcher {
             return Ok(None);
         }
         let by_text = self.walk(self.at, piece).map_err(too_many)?;
-        if self.at.partial != Partial::NONE || !self.code.names_tokens() {
+        let is_nameless = |token| self.pieces.nameless().binary_search(&token).is_ok();
+        let is_named = self.code.names_tokens() && !u32::try_from(token).is_ok_and(is_nameless);
+        if self.at.partial != Partial::NONE || !is_named {
             return Ok(by_text);
         }
         let by_name = self.reading.step_token(self.at.state, token);

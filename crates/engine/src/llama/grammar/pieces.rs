@@ -8,8 +8,8 @@ pub(in super::super) struct Pieces {
     ends: Vec<u32>,
     /// The tokens that spell something, by their texts.
     order: Vec<Place>,
-    /// The others.
-    mute: Vec<u32>,
+    /// The tokens that have no name for a grammar, as they spell nothing, or nothing that a text may begin with.
+    nameless: Vec<u32>,
 }
 
 /// A token among the others.
@@ -36,11 +36,12 @@ impl Pieces {
             bytes,
             ends,
             order: Vec::new(),
-            mute: Vec::new(),
+            nameless: Vec::new(),
         };
-        let all = 0..count as u32;
-        let (mute, mut order): (Vec<u32>, Vec<u32>) =
-            all.partition(|token| pieces.of(*token as usize).is_empty());
+        let all = || 0..count as u32;
+        let mut order: Vec<u32> = all()
+            .filter(|token| !pieces.of(*token as usize).is_empty())
+            .collect();
         order.sort_by_key(|token| pieces.of(*token as usize));
         let mut before: &[u8] = &[];
         let place = |token| {
@@ -50,7 +51,9 @@ impl Pieces {
             Place { token, shared }
         };
         let order = order.into_iter().map(place).collect();
-        (pieces.order, pieces.mute) = (order, mute);
+        let nameless = all().filter(|token| !begins_text(pieces.of(*token as usize)));
+        let nameless = nameless.collect();
+        (pieces.order, pieces.nameless) = (order, nameless);
         pieces
     }
 
@@ -69,14 +72,22 @@ impl Pieces {
         &self.order
     }
 
-    /// The tokens that spell nothing.
-    pub(super) fn mute(&self) -> &[u32] {
-        &self.mute
+    /// The tokens that have no name, in rising order.
+    pub(super) fn nameless(&self) -> &[u32] {
+        &self.nameless
     }
 
     /// How many tokens there are.
     pub(super) fn count(&self) -> usize {
         self.ends.len()
+    }
+}
+
+/// Whether `piece` begins with a character, and ends in the middle of one at most.
+fn begins_text(piece: &[u8]) -> bool {
+    match std::str::from_utf8(piece) {
+        Ok(text) => !text.is_empty() && !text.starts_with('\0'),
+        Err(error) => error.error_len().is_none() && error.valid_up_to() > 0,
     }
 }
 
@@ -94,7 +105,11 @@ mod unit {
         let order: Vec<(u32, u32)> = order.map(|place| (place.token, place.shared)).collect();
         assert_eq!(order, [(3, 0), (2, 1), (4, 2), (0, 0), (5, 1)]);
         assert_eq!(pieces.of(4), b"abc");
+        for piece in [&b""[..], b"\0a", b"\x80", b"a\xff", b"\xc3"] {
+            assert!(!begins_text(piece), "{piece:?}");
+        }
+        assert!(begins_text(b"a\xc3") && begins_text("\u{e9}".as_bytes()));
         assert_eq!((pieces.of(1), pieces.of(9)), (&[][..], &[][..]));
-        assert_eq!((pieces.count(), pieces.mute()), (6, &[1][..]));
+        assert_eq!((pieces.count(), pieces.nameless()), (6, &[1][..]));
     }
 }

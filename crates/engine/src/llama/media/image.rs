@@ -96,7 +96,9 @@ fn read(decoder: ImageResult<impl ImageDecoder>) -> Result<Pixels> {
     let bytes = match colour.bytes_per_pixel() / colour.channel_count() {
         1 => rgb(bytes, channels, |[value]| value)?,
         // The decoders write values of 16 bits in the machine's order; their upper half is what is shown.
-        2 => rgb(bytes, channels, |value| (u16::from_ne_bytes(value) >> 8) as u8)?,
+        2 => rgb(bytes, channels, |value| {
+            (u16::from_ne_bytes(value) >> 8) as u8
+        })?,
         _ => return Err(refused("its values have more than 16 bits")),
     };
     Ok(Pixels {

@@ -49,8 +49,18 @@ fn a_changed_declaration_of_llama_cpp_fails_the_build() {
             "llama_get_memory_breakdown(const struct llama_context * ctx, int part);",
             "static assertion",
         ),
-        ("field", "size_t context = 0;", "size_t cells = 0;", "context"),
-        ("signed", "size_t model   = 0;", "long model = 0;", "static assertion"),
+        (
+            "field",
+            "size_t context = 0;",
+            "size_t cells = 0;",
+            "context",
+        ),
+        (
+            "signed",
+            "size_t model   = 0;",
+            "long model = 0;",
+            "static assertion",
+        ),
     ] {
         assert!(header.contains(from), "{from} is not in the header");
         let words = compile(name, &header.replacen(from, to, 1)).expect_err(name);

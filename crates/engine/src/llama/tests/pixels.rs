@@ -149,7 +149,9 @@ fn a_file_of_a_few_bytes_does_not_become_gigabytes() {
         (8_000, 8_000, "cannot be read"),
     ];
     for (width, height, expect) in cases {
-        let error = decode(&png_of(width, height, &[0x78, 0x01])).unwrap_err().to_string();
+        let error = decode(&png_of(width, height, &[0x78, 0x01]))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(expect), "{error}");
     }
 }

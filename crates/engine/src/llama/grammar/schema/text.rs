@@ -48,7 +48,7 @@ const FORMATS: &[Format] = &[
     format("hostname", 1, Some(251)),
     format("ipv4", 7, Some(15)),
     format("ipv6", 15, Some(39)),
-    format("uri", 6, None),
+    format("uri", 6, Some(1898)),
 ];
 
 const fn format(name: &'static str, least: u64, most: Option<u64>) -> Format {

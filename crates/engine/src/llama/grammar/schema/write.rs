@@ -63,7 +63,9 @@ hostname ::= label ("." label){0,5}
 ipv6 ::= hex{1,4} (":" hex{1,4}){7}
 scheme ::= [a-z] [a-z0-9]{1,9}
 path-char ::= [a-zA-Z0-9._~!$&'()*+,;=:@-] | "%" hex{2}
-uri ::= scheme "://" hostname (":" [1-9] [0-9]{0,3})? ("/" path-char*)* ("?" (path-char | "/")*)?
+segment ::= "/" path-char{0,60}
+query-char ::= path-char | "/"
+uri ::= scheme "://" hostname (":" [1-9] [0-9]{0,3})? segment{0,8} ("?" query-char{0,60})?
 email ::= atom ("." atom){0,2} "@" label ("." label){0,2} "." [a-zA-Z]{2,20}
 "#;
 

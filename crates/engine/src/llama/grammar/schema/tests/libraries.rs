@@ -141,6 +141,7 @@ const PYDANTIC: &str = r##"{"properties": {
     "day": {"format": "date", "title": "Day", "type": "string"},
     "span": {"format": "duration", "title": "Span", "type": "string"},
     "mail": {"format": "email", "title": "Mail", "type": "string"},
+    "url": {"format": "uri", "maxLength": 2083, "minLength": 1, "title": "Url", "type": "string"},
     "opt": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": null, "title": "Opt"},
     "price": {"anyOf": [{"type": "number"}, {"type": "string"}], "title": "Price"},
     "cents": {"minimum": 0, "multipleOf": 0.01, "title": "Cents", "type": "number"},
@@ -151,7 +152,7 @@ const PYDANTIC: &str = r##"{"properties": {
         "type": "array"},
     "secret": {"format": "password", "title": "Secret", "type": "string", "writeOnly": true},
     "kind": {"enum": ["a", "b"], "title": "Kind", "type": "string"}},
-    "required": ["id", "at", "day", "span", "mail", "price", "cents", "code", "scores", "list", "pair", "secret",
+    "required": ["id", "at", "day", "span", "mail", "url", "price", "cents", "code", "scores", "list", "pair", "secret",
         "kind"],
     "title": "Order", "type": "object"}"##;
 
