@@ -45,6 +45,44 @@ fn a_stop_pattern_ends_the_text_before_its_match() {
     assert_eq!(&*answer, "1 2 3 ");
 }
 
+/// A grammar that is compiled, as no rule of it is bad alone and the bad place comes late, and that reads what stands
+/// there in 300,000 ways.
+fn hidden() -> String {
+    let grammar = format!(
+        "root ::= {}body\nc ::= \"x\" \"1\" | \"y\" \"2\"\nbody ::= {}\"b\"\ng ::= h\nh ::= (\"a\"{{1,40}}){{1,40}}",
+        "c ".repeat(40),
+        "g ".repeat(300),
+    );
+    serde_json::json!({"grammar": grammar, "max_tokens": 1000}).to_string()
+}
+
+#[test]
+fn a_grammar_with_too_many_ways_fails_its_turn_and_the_neighbours_do_not_notice() {
+    let backend = backend(GREEDY);
+    let say_alone = || {
+        let context = open(&backend);
+        let answer = say(&backend, context, "Count to 9.").unwrap();
+        backend.close_context(context).unwrap();
+        answer
+    };
+    let alone = say_alone();
+    let c = open(&backend);
+    let before = backend.history(c).unwrap();
+    let error = std::thread::scope(|scope| {
+        let ambiguous = scope.spawn(|| say_with(&backend, c, "Hello.", &hidden()).unwrap_err());
+        while !ambiguous.is_finished() {
+            assert_eq!(say_alone(), alone);
+        }
+        ambiguous.join().unwrap()
+    });
+    assert!(matches!(error, Error::InvalidArgument(_)), "{error:?}");
+    let text = "grammar: it can read the text here in too many ways";
+    assert!(error.to_string().contains(text), "{error}");
+    assert_eq!(backend.history(c).unwrap(), before);
+    // The same conversation goes on.
+    assert_eq!(say(&backend, c, "Count to 9.").unwrap(), alone);
+}
+
 #[test]
 fn a_grammar_constrains_the_answer_and_a_bad_one_fails_the_call_alone() {
     let backend = backend(GREEDY);

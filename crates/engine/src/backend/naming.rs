@@ -63,10 +63,6 @@ fn compile(settings: &CallSettings, vocab: &Vocab) -> Result<Terms> {
     };
     let never = forbidden.iter().filter_map(single).collect();
     let rules = Arc::new(rules(settings, forbidden, vocab)?);
-    if rules.is_lazy() {
-        // Here and not in the engine thread, which needs it when the grammar wakes.
-        vocab.spell(b" ");
-    }
     Ok(Terms {
         rules,
         never,

@@ -252,27 +252,13 @@ unsafe extern "C" {
         err: *mut c_char,
         cap: usize,
     ) -> i32;
-    pub(super) fn engine_sampler_silence(
-        sampler: *mut RawSampler,
-        tokens: *const sys::llama_token,
-        n_tokens: usize,
-        err: *mut c_char,
-        cap: usize,
-    ) -> i32;
-    pub(super) fn engine_sampler_sleep(sampler: *mut RawSampler);
-    pub(super) fn engine_sampler_wake(
-        sampler: *mut RawSampler,
-        tokens: *const sys::llama_token,
-        n_tokens: usize,
-        err: *mut c_char,
-        cap: usize,
-    ) -> i32;
-    pub(super) fn engine_sampler_sample(
+    pub(super) fn engine_sampler_choose(
         sampler: *mut RawSampler,
         logits: *const f32,
         n_vocab: i32,
         banned: *const sys::llama_token,
         n_banned: usize,
+        allowed: *const u64,
         out: *mut sys::llama_token,
         err: *mut c_char,
         cap: usize,

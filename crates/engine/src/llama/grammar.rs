@@ -1,20 +1,29 @@
-//! Grammars as text: JSON schema to GBNF, and a check of GBNF before llama.cpp parses it.
+//! Grammars: JSON schema to GBNF, GBNF to code, and code to the tokens that may come next.
 //!
-//! llama.cpp's parser prints its errors and the whole grammar to stderr, recurses as deep as the text nests, and runs
-//! nearly for ever on `{5,3}`. So its parser is mirrored here, rule for rule (src/llama-grammar.cpp of the pinned
-//! version): a text that passes is one that it accepts, and texts that it would read in thousands of ways at once are
-//! looked for. Knows no sampler.
+//! The language is llama.cpp's, rule for rule (src/llama-grammar.cpp of the pinned version), and its own reader of it is
+//! not used: its parser prints its errors and the whole grammar to stderr, recurses as deep as the text nests, and runs
+//! nearly for ever on `{5,3}`; its matcher follows each of several ways of reading a token by itself, without a bound,
+//! and ends the process on a token that it does not allow. Knows no sampler.
 
+mod code;
 mod expand;
+mod matcher;
 mod parse;
+mod pieces;
+mod reading;
 mod schema;
 mod stacks;
+mod utf8;
 
-use std::cell::Cell;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
 use super::Vocab;
+
+pub(super) use code::Code;
+pub(super) use matcher::{Matcher, Words};
+pub(super) use pieces::Pieces;
 
 /// The longest grammar and schema.
 const TEXT_LIMIT_BYTES: usize = 256 * 1024;
@@ -37,39 +46,42 @@ pub(crate) fn json_schema_to_grammar(schema: &str) -> Result<String> {
     schema::to_grammar(&schema).map_err(invalid)
 }
 
-/// Whether a grammar speaks of single tokens, and not of text alone. Text that looks like it counts too.
-pub(super) fn names_tokens(grammar: &str) -> bool {
-    if !grammar.contains('<') {
-        return false;
-    }
-    let has_names = Cell::new(grammar.contains("<["));
-    // One that does not parse names none.
-    drop(parse::rules(grammar, |_| {
-        has_names.set(true);
-        true
-    }));
-    has_names.get()
-}
-
-/// Checks a GBNF grammar with the root `root`.
+/// The code of a GBNF grammar with the root `root`.
 ///
 /// Errors: `TooLarge`; `InvalidArgument` with the line and what was expected there, or the rule and what is wrong with
 /// it.
-pub(super) fn check(vocab: &Vocab, grammar: &str) -> Result<()> {
+pub(super) fn compile(vocab: &Vocab, grammar: &str) -> Result<Arc<Code>> {
     check_length("grammar", grammar)?;
-    if vocab.has_checked(grammar) {
-        return Ok(());
+    if let Some(code) = vocab.compiled(grammar) {
+        return Ok(code);
     }
-    let rules = parse::rules(grammar, |token| {
-        vocab
-            .tokenize(token, super::Special::Parse)
-            .is_ok_and(|tokens| tokens.len() == 1)
+    let token = |name: &str| {
+        let tokens = vocab.tokenize(name, super::Special::Parse);
+        tokens.ok().filter(|tokens| tokens.len() == 1)
+    };
+    let rules = parse::rules(grammar, |name| token(name).is_some());
+    let code = rules.and_then(|rules| {
+        expand::check(&rules)?;
+        let id = |name: &str| match name
+            .strip_prefix("<[")
+            .and_then(|name| name.strip_suffix("]>"))
+        {
+            // A number that no token has is read by none.
+            Some(number) => number.parse().unwrap_or(-1),
+            None => token(name).map_or(-1, |tokens| tokens[0].0),
+        };
+        Ok(Arc::new(Code::new(&rules, rules.names["root"], id)))
     });
-    rules
-        .and_then(|rules| expand::check(&rules))
-        .map_err(|reason| Error::InvalidArgument(format!("grammar: {reason}")))?;
-    vocab.note_checked(grammar);
-    Ok(())
+    let code = code.map_err(|reason| Error::InvalidArgument(format!("grammar: {reason}")))?;
+    vocab.note_compiled(grammar, &code);
+    Ok(code)
+}
+
+/// A grammar at the beginning of a text in tokens of `vocab`.
+///
+/// Errors: as `compile`, and `InvalidArgument` for one that begins in too many ways.
+pub(super) fn matcher(vocab: &Vocab, grammar: &str) -> Result<Matcher> {
+    Matcher::new(compile(vocab, grammar)?, vocab.words())
 }
 
 fn check_length(what: &'static str, text: &str) -> Result<()> {

@@ -4,7 +4,9 @@
 //! no prompts: it is handed the bytes of one image.
 
 mod image;
-mod png;
+
+#[cfg(test)]
+pub(super) use image::decode;
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -17,6 +19,7 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
 
+use self::image::Pixels;
 use super::ffi::{self, Fault};
 use super::{Model, Token, exit, gguf, log};
 
@@ -142,9 +145,11 @@ impl Projector {
         // Pixels take much memory: those of one image at a time.
         let raw = self.raw.lock();
         let _computing = exit::Computing::begin();
-        image::check(bytes)?;
-        let (parts, lines) = log::capture_details(|| {
-            let cut = Cut::of(&raw, bytes)?;
+        let pixels = image::decode(bytes)?;
+        let (parts, lines) = log::capture_details(move || {
+            let cut = Cut::of(&raw, &pixels)?;
+            // The projector has its own copy, resampled.
+            drop(pixels);
             (0..cut.parts())
                 .map(|index| self.part(&raw, &cut, index))
                 .collect::<Result<Vec<Part>>>()
@@ -224,15 +229,26 @@ impl Rows {
 }
 
 impl Cut {
-    fn of(raw: &Raw, bytes: &[u8]) -> Result<Cut> {
+    fn of(raw: &Raw, pixels: &Pixels) -> Result<Cut> {
+        let Pixels {
+            width,
+            height,
+            bytes,
+        } = pixels;
+        debug_assert_eq!(
+            bytes.len() as u64,
+            3 * u64::from(*width) * u64::from(*height)
+        );
         let mut cut = std::ptr::null_mut();
         ffi::guarded(|err, cap| {
-            // SAFETY: the context is valid and the bytes outlive the call; `cut` is written on success only.
+            // SAFETY: the context is valid and `bytes`, three for each pixel, outlive the call; `cut` is written on
+            // success only.
             unsafe {
                 engine_image_cut(
                     raw.0.as_ptr(),
                     bytes.as_ptr(),
-                    bytes.len(),
+                    *width,
+                    *height,
                     &mut cut,
                     err,
                     cap,
@@ -316,8 +332,9 @@ unsafe extern "C" {
     ) -> i32;
     fn engine_image_cut(
         media: *const sys::mtmd_context,
-        bytes: *const u8,
-        size: usize,
+        pixels: *const u8,
+        width: u32,
+        height: u32,
         out: *mut *mut sys::mtmd_input_chunks,
         err: *mut std::ffi::c_char,
         cap: usize,

@@ -10,8 +10,9 @@ use std::ptr::NonNull;
 use crate::error::{Error, Result};
 
 use super::ffi::{self, Fault, RawSampler};
+use super::grammar::{self, Matcher};
 use super::greedy::Biases;
-use super::{Token, Vocab, grammar};
+use super::{Token, Vocab};
 
 pub(crate) use stage::Stage;
 
@@ -21,9 +22,10 @@ pub(crate) struct Sampler {
     raw: NonNull<RawSampler>,
     /// The chain only adds biases, by token, and chooses the best.
     plain: Option<Biases>,
-    /// A grammar is awake.
+    grammar: Option<Matcher>,
+    /// The grammar is awake.
     is_constrained: bool,
-    /// The grammar and DRY point into it.
+    /// DRY points into it.
     vocab: Vocab,
 }
 
@@ -65,13 +67,12 @@ impl Sampler {
         .map_err(|fault| fault.during("sampler"))?;
         let mut sampler = Sampler::own(raw, Biases::alone(stages), vocab)?;
         for stage in stages {
-            sampler.add(stage)?;
-            if let Stage::Grammar(text) = stage {
-                sampler.is_constrained = true;
-                // A grammar reads the names of tokens that leave no text. Where it means text, they are none of it.
-                if !grammar::names_tokens(text) {
-                    sampler.silence()?;
+            match stage {
+                Stage::Grammar(text) => {
+                    sampler.grammar = Some(grammar::matcher(vocab, text)?);
+                    sampler.is_constrained = true;
                 }
+                stage => sampler.add(stage)?,
             }
         }
         Ok(sampler)
@@ -83,22 +84,10 @@ impl Sampler {
         Ok(Sampler {
             raw,
             plain,
+            grammar: None,
             is_constrained: false,
             vocab,
         })
-    }
-
-    fn silence(&self) -> Result<()> {
-        let tokens = self.vocab.silent_tokens();
-        ffi::guarded(|err, cap| {
-            // SAFETY: the sampler is valid and copies the ids, which are of its vocabulary; a `Token` is laid out as its
-            // number.
-            unsafe {
-                let ids = tokens.as_ptr().cast();
-                ffi::engine_sampler_silence(self.raw.as_ptr(), ids, tokens.len(), err, cap)
-            }
-        })
-        .map_err(|fault| fault.during("sampler"))
     }
 
     fn add(&self, stage: &Stage) -> Result<()> {
@@ -107,12 +96,7 @@ impl Sampler {
                 // SAFETY: the sampler is valid; the stage and what it points to outlive the call, which copies them.
                 unsafe { ffi::engine_sampler_add(self.raw.as_ptr(), raw, err, cap) }
             })
-            .map_err(|fault| match (stage, fault) {
-                (Stage::Grammar(_), _) => Error::InvalidArgument(
-                    "grammar: llama.cpp does not accept it for this model".to_owned(),
-                ),
-                (_, fault) => fault.during("sampler"),
-            })
+            .map_err(|fault| fault.during("sampler"))
         })
     }
 
@@ -125,6 +109,7 @@ impl Sampler {
         })
         .map_err(|fault| fault.during("clone sampler"))?;
         let mut copy = Sampler::own(raw, self.plain.clone(), &self.vocab)?;
+        copy.grammar = self.grammar.clone();
         copy.is_constrained = self.is_constrained;
         Ok(copy)
     }
@@ -137,7 +122,8 @@ impl Sampler {
     ///
     /// Errors: `Engine` beginning with `bad logits` where the row holds a value that is not a number or is infinite (the
     /// whole row is looked at, and again after stages that can overflow), with `dead end` where no token is left;
-    /// `InvalidArgument` for a row of another model.
+    /// `InvalidArgument` for a row of another model, and where the grammar can read the text so far in more ways than one
+    /// choice may look at.
     pub(crate) fn sample(&mut self, logits: &[f32], banned: &[Token]) -> Result<Token> {
         if logits.len() != self.vocab.n_tokens() {
             return Err(Error::InvalidArgument(format!(
@@ -152,26 +138,21 @@ impl Sampler {
         if let Some(biases) = self.plain.as_ref().filter(|_| banned.is_empty()) {
             return biases.best(logits);
         }
-        let count = i32::try_from(logits.len()).unwrap_or(0);
-        let mut token = 0;
-        ffi::guarded(|err, cap| {
-            // SAFETY: the sampler is valid, the row has `count` values, and a `Token` is laid out as its number; `token`
-            // is written on success only.
-            unsafe {
-                ffi::engine_sampler_sample(
-                    self.raw.as_ptr(),
-                    logits.as_ptr(),
-                    count,
-                    banned.as_ptr().cast(),
-                    banned.len(),
-                    &mut token,
-                    err,
-                    cap,
-                )
+        let raw = self.raw.as_ptr();
+        let mut token = choose(raw, logits, banned, None)?;
+        let grammar = self.grammar.as_mut().filter(|_| self.is_constrained);
+        if let Some(grammar) = grammar {
+            grammar.begin()?;
+            // Testing one token is cheap, marking a whole vocabulary is not: only a rejected choice pays for it.
+            if !grammar.allows(token.0)? {
+                token = choose(raw, logits, banned, Some(grammar.allowed()?))?;
             }
-        })
-        .map_err(|fault| fault.during("sample"))?;
-        Ok(Token(token))
+            if !grammar.accept(token.0)? {
+                return Err(dead_end("the grammar does not allow what was chosen"));
+            }
+        }
+        self.accept(token)?;
+        Ok(token)
     }
 
     /// Whether a grammar constrains the next choice.
@@ -182,35 +163,27 @@ impl Sampler {
     /// Puts the grammar to sleep: until `wake` it constrains nothing. Before the first token.
     pub(crate) fn sleep(&mut self) {
         self.is_constrained = false;
-        // SAFETY: the sampler is valid.
-        unsafe { ffi::engine_sampler_sleep(self.raw.as_ptr()) }
     }
 
     /// Wakes the grammar, which is to have seen the bytes `head` and then `tokens`.
     ///
-    /// Errors: `Engine` beginning with `dead end` where it does not allow them, or the vocabulary cannot spell `head`.
+    /// Errors: `Engine` beginning with `dead end` where it does not allow them; as `sample` where they can be read in too
+    /// many ways.
     pub(crate) fn wake(&mut self, head: &[u8], tokens: &[Token]) -> Result<()> {
-        self.is_constrained = true;
-        let mut seen = self.vocab.spell(head).ok_or_else(|| {
-            Fault::DeadEnd("the vocabulary has no tokens of single bytes".into()).during("wake")
-        })?;
-        seen.extend_from_slice(tokens);
-        for token in &seen {
-            self.vocab.check(*token)?;
+        self.is_constrained = self.grammar.is_some();
+        let Some(grammar) = &mut self.grammar else {
+            return Ok(());
+        };
+        grammar.begin()?;
+        let mut is_allowed = grammar.accept_text(head)?;
+        for token in tokens {
+            grammar.begin()?;
+            is_allowed = is_allowed && grammar.accept(token.0)?;
         }
-        ffi::guarded(|err, cap| {
-            // SAFETY: the sampler is valid, the ids are of its vocabulary, and a `Token` is laid out as its number.
-            unsafe {
-                ffi::engine_sampler_wake(
-                    self.raw.as_ptr(),
-                    seen.as_ptr().cast(),
-                    seen.len(),
-                    err,
-                    cap,
-                )
-            }
-        })
-        .map_err(|fault| fault.during("wake"))
+        match is_allowed {
+            true => Ok(()),
+            false => Err(dead_end("the grammar does not allow the text that woke it")),
+        }
     }
 
     /// Tells the stages about a token of the prompt; the grammar, which counts generated tokens only, is left out.
@@ -222,6 +195,42 @@ impl Sampler {
         })
         .map_err(|fault| fault.during("accept"))
     }
+}
+
+/// Chooses a token that is none of `banned` and one of `allowed`, bits by token, where those are given.
+fn choose(
+    raw: *mut RawSampler,
+    logits: &[f32],
+    banned: &[Token],
+    allowed: Option<&[u64]>,
+) -> Result<Token> {
+    let count = i32::try_from(logits.len()).unwrap_or(0);
+    let enough = |bits: &&[u64]| bits.len() >= logits.len().div_ceil(64);
+    let allowed = allowed.filter(enough);
+    let mut token = 0;
+    ffi::guarded(|err, cap| {
+        // SAFETY: the caller's sampler is valid, the row has `count` values, there is a bit for each, and a `Token` is
+        // laid out as its number; `token` is written on success only.
+        unsafe {
+            ffi::engine_sampler_choose(
+                raw,
+                logits.as_ptr(),
+                count,
+                banned.as_ptr().cast(),
+                banned.len(),
+                allowed.map_or(std::ptr::null(), <[u64]>::as_ptr),
+                &mut token,
+                err,
+                cap,
+            )
+        }
+    })
+    .map_err(|fault| fault.during("sample"))?;
+    Ok(Token(token))
+}
+
+fn dead_end(reason: &str) -> Error {
+    Fault::DeadEnd(reason.to_owned()).during("sample")
 }
 
 impl Drop for Sampler {

@@ -2,18 +2,24 @@
 
 #include "shim_guard.h"
 
-#include <map>
+// Not installed: the build finds it where llama.cpp was compiled from.
+#include "llama-ext.h"
 
-// Declared in a header of llama.cpp that is not installed (src/llama-ext.h of the pinned version); both have C++
-// linkage. Weak, so that a build against another libllama links and the callers see the absence.
-struct llama_memory_breakdown_data {
-    size_t model;
-    size_t context;
-    size_t compute;
-};
-std::map<ggml_backend_buffer_type_t, llama_memory_breakdown_data> llama_get_memory_breakdown(
-    const struct llama_context * ctx) __attribute__((weak));
-int32_t llama_model_n_devices(const struct llama_model * model) __attribute__((weak));
+#include <map>
+#include <type_traits>
+
+// Two functions with C++ linkage, with the types that their own header gives them. Weak, so that a program with another
+// libllama links and the callers see the absence.
+decltype(llama_get_memory_breakdown) llama_get_memory_breakdown __attribute__((weak));
+decltype(llama_model_n_devices) llama_model_n_devices __attribute__((weak));
+
+// What the code below takes for granted.
+using breakdown = llama_memory_breakdown_data;
+static_assert(std::is_same_v<decltype(breakdown::model), size_t> && std::is_same_v<decltype(breakdown::context), size_t> &&
+              std::is_same_v<decltype(breakdown::compute), size_t>);
+static_assert(std::is_same_v<decltype(llama_model_n_devices), int32_t(const llama_model *)>);
+static_assert(std::is_same_v<decltype(llama_get_memory_breakdown),
+                             std::map<ggml_backend_buffer_type_t, breakdown>(const llama_context *)>);
 
 int32_t engine_model_load(const char * path, const llama_model_params * params, llama_model ** out, char * err,
                           size_t cap) {

@@ -79,7 +79,6 @@ enum engine_stage_kind {
     ENGINE_STAGE_XTC,             // f0 probability, f1 threshold, keep, seed
     ENGINE_STAGE_TEMPERATURE,     // f0
     ENGINE_STAGE_DYNAMIC,         // f0 temperature, f1 range, f2 exponent
-    ENGINE_STAGE_GRAMMAR,         // texts[0]
     ENGINE_STAGE_MIROSTAT,        // f0 tau, f1 eta, seed
     ENGINE_STAGE_MIROSTAT_V2,     // f0 tau, f1 eta, seed
     ENGINE_STAGE_DIST,            // seed
@@ -101,7 +100,7 @@ struct engine_stage {
     size_t n_texts;
 };
 
-// A list of llama.cpp samplers, a grammar beside it, and the candidates' buffer.
+// A list of llama.cpp samplers, and the candidates' buffer.
 struct engine_sampler;
 
 int32_t engine_sampler_new(const struct llama_vocab * vocab, struct engine_sampler ** out, char * err, size_t cap);
@@ -109,19 +108,12 @@ void engine_sampler_free(struct engine_sampler * sampler);
 int32_t engine_sampler_add(struct engine_sampler * sampler, const struct engine_stage * stage, char * err, size_t cap);
 int32_t engine_sampler_clone(const struct engine_sampler * sampler, struct engine_sampler ** out, char * err,
                              size_t cap);
-// Names the tokens, in rising order, that are never chosen while the grammar is awake.
-int32_t engine_sampler_silence(struct engine_sampler * sampler, const llama_token * tokens, size_t n_tokens, char * err,
-                               size_t cap);
-// Puts the grammar to sleep before the first token: it constrains nothing until it is woken.
-void engine_sampler_sleep(struct engine_sampler * sampler);
-// Wakes the grammar with the tokens that it is to have seen; ENGINE_DEAD_END where it does not allow one of them.
-int32_t engine_sampler_wake(struct engine_sampler * sampler, const llama_token * tokens, size_t n_tokens, char * err,
-                            size_t cap);
-// Chooses from `n_vocab` logits a token that is not one of `banned`, and accepts it in every stage and in the
-// grammar.
-int32_t engine_sampler_sample(struct engine_sampler * sampler, const float * logits, int32_t n_vocab,
-                              const llama_token * banned, size_t n_banned, llama_token * out, char * err, size_t cap);
-// Accepts a token that was not generated: in every stage, not in the grammar.
+// Chooses from `n_vocab` logits a token that is not one of `banned`. `allowed`, where it is not null, has a bit for each
+// token, in words of 64 from the lowest on: those without it are not chosen.
+int32_t engine_sampler_choose(struct engine_sampler * sampler, const float * logits, int32_t n_vocab,
+                              const llama_token * banned, size_t n_banned, const uint64_t * allowed, llama_token * out,
+                              char * err, size_t cap);
+// Accepts a token in every stage.
 int32_t engine_sampler_accept(struct engine_sampler * sampler, llama_token token, char * err, size_t cap);
 
 #ifdef __cplusplus

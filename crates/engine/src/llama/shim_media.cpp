@@ -1,51 +1,23 @@
-// Wraps libmtmd and the decoder of images that is compiled into it, stb_image. libmtmd's own reader of image files is
-// not used: what it does not know it hands to programs of the machine.
+// Wraps libmtmd, which gets images as pixels: neither its reader of image files nor the decoder that is compiled into it
+// sees what strangers send.
 
 #include "shim_media.h"
 #include "shim_guard.h"
 
 #include "mtmd.h"
 
-#include <climits>
 #include <memory>
 #include <stdexcept>
 #include <string>
 
-// stb_image has C linkage there; its header is not installed.
-extern "C" {
-int stbi_info_from_memory(const unsigned char * bytes, int size, int * width, int * height, int * channels);
-unsigned char * stbi_load_from_memory(const unsigned char * bytes, int size, int * width, int * height, int * channels,
-                                      int wanted);
-int stbi_zlib_decode_buffer(char * room, int most, const char * stream, int size);
-void stbi_image_free(void * pixels);
-const char * stbi_failure_reason(void);
-}
-
 namespace {
 
-constexpr int RGB = 3;
-
-struct pixels_free {
-    void operator()(unsigned char * pixels) const { stbi_image_free(pixels); }
-};
 struct bitmap_free {
     void operator()(mtmd_bitmap * bitmap) const { mtmd_bitmap_free(bitmap); }
 };
 struct chunks_free {
     void operator()(mtmd_input_chunks * chunks) const { mtmd_input_chunks_free(chunks); }
 };
-
-[[noreturn]] void refuse() {
-    const char * reason = stbi_failure_reason();
-    throw std::runtime_error(reason ? reason : "not an image");
-}
-
-int length(size_t size) {
-    if (size > INT_MAX) {
-        throw std::runtime_error("too large");
-    }
-    return static_cast<int>(size);
-}
 
 }  // namespace
 
@@ -79,41 +51,10 @@ int32_t engine_media_describe(const mtmd_context * media, const llama_model * mo
     });
 }
 
-int32_t engine_image_size(const uint8_t * bytes, size_t size, int32_t out[2], char * err, size_t cap) {
+int32_t engine_image_cut(const mtmd_context * media, const uint8_t * pixels, uint32_t width, uint32_t height,
+                         mtmd_input_chunks ** out, char * err, size_t cap) {
     return guarded(err, cap, [&] {
-        int channels = 0;
-        if (!stbi_info_from_memory(bytes, length(size), &out[0], &out[1], &channels)) {
-            refuse();
-        }
-        return ENGINE_OK;
-    });
-}
-
-int32_t engine_image_unpack(const uint8_t * stream, size_t size, uint8_t * room, size_t most, char * err, size_t cap) {
-    return guarded(err, cap, [&] {
-        const int unpacked = stbi_zlib_decode_buffer(reinterpret_cast<char *>(room), length(most),
-                                                     reinterpret_cast<const char *>(stream), length(size));
-        if (unpacked < 0) {
-            throw std::runtime_error("its stream is broken, or holds more than its pixels");
-        }
-        return ENGINE_OK;
-    });
-}
-
-int32_t engine_image_cut(const mtmd_context * media, const uint8_t * bytes, size_t size, mtmd_input_chunks ** out,
-                         char * err, size_t cap) {
-    return guarded(err, cap, [&] {
-        int width = 0;
-        int height = 0;
-        int channels = 0;
-        std::unique_ptr<unsigned char, pixels_free> pixels(
-            stbi_load_from_memory(bytes, length(size), &width, &height, &channels, RGB));
-        if (!pixels) {
-            refuse();
-        }
-        std::unique_ptr<mtmd_bitmap, bitmap_free> bitmap(
-            mtmd_bitmap_init(static_cast<uint32_t>(width), static_cast<uint32_t>(height), pixels.get()));
-        pixels.reset();
+        std::unique_ptr<mtmd_bitmap, bitmap_free> bitmap(mtmd_bitmap_init(width, height, pixels));
         std::unique_ptr<mtmd_input_chunks, chunks_free> chunks(mtmd_input_chunks_init());
         const std::string marker = mtmd_get_marker(media);
         const mtmd_input_text text = { marker.data(), marker.size(), false, true };

@@ -1,4 +1,4 @@
-// The calls into libmtmd and stb_image as C functions that never throw. For codes and `err` see shim.h.
+// The calls into libmtmd as C functions that never throw. For codes and `err` see shim.h.
 #pragma once
 
 #include "shim.h"
@@ -31,12 +31,8 @@ void engine_media_free(struct mtmd_context * media);
 int32_t engine_media_describe(const struct mtmd_context * media, const struct llama_model * model,
                               struct engine_media_facts * out, char * err, size_t cap);
 
-// The size of a PNG, JPEG or BMP, from its header alone. ENGINE_FAILED where it is none of these.
-int32_t engine_image_size(const uint8_t * bytes, size_t size, int32_t out[2], char * err, size_t cap);
-// Unpacks the stream of a PNG into `most` bytes. ENGINE_FAILED where it holds more, or is broken.
-int32_t engine_image_unpack(const uint8_t * stream, size_t size, uint8_t * room, size_t most, char * err, size_t cap);
-// Decodes an image and cuts it as the projector wants it. ENGINE_FAILED for a broken one.
-int32_t engine_image_cut(const struct mtmd_context * media, const uint8_t * bytes, size_t size,
+// Cuts an image of `width` x `height` pixels, three bytes each, as the projector wants it. ENGINE_FAILED where it cannot.
+int32_t engine_image_cut(const struct mtmd_context * media, const uint8_t * pixels, uint32_t width, uint32_t height,
                          struct mtmd_input_chunks ** out, char * err, size_t cap);
 void engine_image_free(struct mtmd_input_chunks * cut);
 size_t engine_image_parts(const struct mtmd_input_chunks * cut);

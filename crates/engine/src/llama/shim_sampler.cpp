@@ -1,4 +1,4 @@
-// Samplers: a list of llama.cpp's, with a grammar beside them, whose choice never throws and never asserts.
+// Samplers: a list of llama.cpp's, whose choice never throws and never asserts.
 
 #include "shim_guard.h"
 
@@ -42,11 +42,6 @@ struct engine_sampler {
     std::vector<stage> stages;
     // Added to the logits before everything else.
     std::vector<llama_logit_bias> biases;
-    sampler_ptr grammar;
-    // A grammar that sleeps constrains nothing and learns of no token.
-    bool asleep;
-    // Tokens that the grammar knows by their names although they leave no text, in rising order.
-    std::vector<llama_token> silent;
     // Kept between calls: one allocation per sampler, not one per token.
     std::vector<llama_token_data> candidates;
     // What a stage with `least` was given.
@@ -111,7 +106,7 @@ void apply_at_least(engine_sampler & sampler, const stage & stage, llama_token_d
 }
 
 llama_token choose(engine_sampler & sampler, const float * logits, int32_t n_vocab, const bans & banned,
-                   bool constrained) {
+                   const uint64_t * allowed) {
     auto & list = sampler.candidates;
     list.resize(n_vocab);
     for (int32_t i = 0; i < n_vocab; ++i) {
@@ -134,18 +129,18 @@ llama_token choose(engine_sampler & sampler, const float * logits, int32_t n_voc
     for (size_t i = 0; i < banned.count; ++i) {
         list[banned.tokens[i]].logit = -INFINITY;
     }
-    if (constrained) {
-        for (const llama_token token : sampler.silent) {
-            list[token].logit = -INFINITY;
-        }
-    }
     llama_token_data_array array = { list.data(), list.size(), -1, false };
     compact(array);
     if (array.size == 0) {
         throw no_candidate("no token is left that is not forbidden");
     }
-    if (constrained) {
-        llama_sampler_apply(sampler.grammar.get(), &array);
+    if (allowed) {
+        for (size_t i = 0; i < array.size; ++i) {
+            const llama_token token = array.data[i].id;
+            if (!(allowed[token / 64] >> (token % 64) & 1)) {
+                array.data[i].logit = -INFINITY;
+            }
+        }
         compact(array);
         if (array.size == 0) {
             throw no_candidate("the grammar allows no token here");
@@ -176,13 +171,6 @@ llama_token choose(engine_sampler & sampler, const float * logits, int32_t n_voc
     return array.data[array.selected].id;
 }
 
-bool allows(engine_sampler & sampler, llama_token token) {
-    llama_token_data one = { token, 1.0f, 0.0f };
-    llama_token_data_array array = { &one, 1, -1, false };
-    llama_sampler_apply(sampler.grammar.get(), &array);
-    return one.logit >= -FLT_MAX;
-}
-
 void accept_stages(engine_sampler & sampler, llama_token token) {
     for (auto & stage : sampler.stages) {
         llama_sampler_accept(stage.sampler.get(), token);
@@ -203,7 +191,6 @@ llama_sampler * make_stage(const engine_sampler & sampler, const engine_stage & 
         case ENGINE_STAGE_XTC: return llama_sampler_init_xtc(s.f0, s.f1, s.keep, s.seed);
         case ENGINE_STAGE_TEMPERATURE: return llama_sampler_init_temp(s.f0);
         case ENGINE_STAGE_DYNAMIC: return llama_sampler_init_temp_ext(s.f0, s.f1, s.f2);
-        case ENGINE_STAGE_GRAMMAR: return llama_sampler_init_grammar(sampler.vocab, s.texts[0], "root");
         // 100 tokens for the estimate is the value of the paper (arXiv 2007.14966).
         case ENGINE_STAGE_MIROSTAT: return llama_sampler_init_mirostat(n_vocab, s.seed, s.f0, s.f1, 100);
         case ENGINE_STAGE_MIROSTAT_V2: return llama_sampler_init_mirostat_v2(s.seed, s.f0, s.f1);
@@ -217,7 +204,7 @@ llama_sampler * make_stage(const engine_sampler & sampler, const engine_stage & 
 
 int32_t engine_sampler_new(const llama_vocab * vocab, engine_sampler ** out, char * err, size_t cap) {
     return guarded(err, cap, [&] {
-        *out = new engine_sampler{ vocab, {}, {}, nullptr, false, {}, {}, {} };
+        *out = new engine_sampler{ vocab, {}, {}, {}, {} };
         return ENGINE_OK;
     });
 }
@@ -234,10 +221,6 @@ int32_t engine_sampler_add(engine_sampler * sampler, const engine_stage * s, cha
         if (!made) {
             throw std::runtime_error("llama.cpp made no such sampler");
         }
-        if (s->kind == ENGINE_STAGE_GRAMMAR) {
-            sampler->grammar = std::move(made);
-            return ENGINE_OK;
-        }
         const bool masks = s->kind == ENGINE_STAGE_PENALTIES || s->kind == ENGINE_STAGE_DRY ||
                            s->kind == ENGINE_STAGE_TOP_N_SIGMA ||
                            s->kind == ENGINE_STAGE_TEMPERATURE || s->kind == ENGINE_STAGE_DYNAMIC;
@@ -253,66 +236,24 @@ int32_t engine_sampler_add(engine_sampler * sampler, const engine_stage * s, cha
 int32_t engine_sampler_clone(const engine_sampler * sampler, engine_sampler ** out, char * err, size_t cap) {
     return guarded(err, cap, [&] {
         auto copy = std::unique_ptr<engine_sampler>(
-            new engine_sampler{ sampler->vocab, {}, sampler->biases, nullptr, sampler->asleep, sampler->silent, {}, {} });
+            new engine_sampler{ sampler->vocab, {}, sampler->biases, {}, {} });
         for (const auto & stage : sampler->stages) {
             sampler_ptr least(stage.least ? llama_sampler_clone(stage.least.get()) : nullptr);
             copy->stages.push_back(
                 { sampler_ptr(llama_sampler_clone(stage.sampler.get())), stage.masks, std::move(least), stage.keep,
                   stage.kind });
         }
-        if (sampler->grammar) {
-            copy->grammar.reset(llama_sampler_clone(sampler->grammar.get()));
-        }
         *out = copy.release();
         return ENGINE_OK;
     });
 }
 
-int32_t engine_sampler_silence(engine_sampler * sampler, const llama_token * tokens, size_t n_tokens, char * err,
-                               size_t cap) {
-    return guarded(err, cap, [&] {
-        sampler->silent.assign(tokens, tokens + n_tokens);
-        return ENGINE_OK;
-    });
-}
-
-void engine_sampler_sleep(engine_sampler * sampler) { sampler->asleep = true; }
-
-int32_t engine_sampler_wake(engine_sampler * sampler, const llama_token * tokens, size_t n_tokens, char * err,
-                            size_t cap) {
-    return guarded(err, cap, [&]() -> int32_t {
-        sampler->asleep = false;
-        for (size_t i = 0; sampler->grammar && i < n_tokens; ++i) {
-            // The grammar's own accept ends the process, or throws, for a token that it does not allow.
-            if (!allows(*sampler, tokens[i])) {
-                if (cap > 0) {
-                    snprintf(err, cap, "the grammar does not allow the text that woke it");
-                }
-                return ENGINE_DEAD_END;
-            }
-            llama_sampler_accept(sampler->grammar.get(), tokens[i]);
-        }
-        return ENGINE_OK;
-    });
-}
-
-int32_t engine_sampler_sample(engine_sampler * sampler, const float * logits, int32_t n_vocab,
-                              const llama_token * banned, size_t n_banned, llama_token * out, char * err, size_t cap) {
+int32_t engine_sampler_choose(engine_sampler * sampler, const float * logits, int32_t n_vocab,
+                              const llama_token * banned, size_t n_banned, const uint64_t * allowed, llama_token * out,
+                              char * err, size_t cap) {
     return guarded(err, cap, [&]() -> int32_t {
         try {
-            const bans never = { banned, n_banned };
-            const bool constrained = sampler->grammar && !sampler->asleep;
-            llama_token token = choose(*sampler, logits, n_vocab, never, false);
-            // Testing one token is cheap, masking a whole vocabulary is not: only a rejected choice pays for it.
-            const bool is_silent = std::binary_search(sampler->silent.begin(), sampler->silent.end(), token);
-            if (constrained && (is_silent || !allows(*sampler, token))) {
-                token = choose(*sampler, logits, n_vocab, never, true);
-            }
-            accept_stages(*sampler, token);
-            if (constrained) {
-                llama_sampler_accept(sampler->grammar.get(), token);
-            }
-            *out = token;
+            *out = choose(*sampler, logits, n_vocab, { banned, n_banned }, allowed);
             return ENGINE_OK;
         } catch (const bad_logits & e) {
             if (cap > 0) {

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
 
-use super::{Model, Token, exit, ffi};
+use super::{Model, Token, exit, ffi, grammar};
 
 /// The longest stretch without a blank that a byte-pair vocabulary gets in one piece. Its splitter matches
 /// regular expressions recursively, so that an endless word would exhaust the stack.
@@ -56,10 +56,10 @@ pub(crate) struct Vocab {
 pub(super) struct Walked {
     ends: OnceLock<Vec<Token>>,
     silent: OnceLock<Vec<Token>>,
-    /// The last grammar that passed its check, which takes milliseconds: turn after turn has the same one.
-    grammar: Mutex<Option<Box<str>>>,
-    /// By byte, the first token that is this byte and nothing else.
-    bytes: OnceLock<Box<[Option<Token>; 256]>>,
+    /// The last grammar that was compiled, which takes milliseconds: turn after turn has the same one.
+    grammar: Mutex<Option<(Box<str>, Arc<grammar::Code>)>>,
+    /// What grammars have to know of the tokens.
+    words: OnceLock<grammar::Words>,
 }
 
 impl Vocab {
@@ -217,35 +217,32 @@ impl Vocab {
         })
     }
 
-    /// Tokens of one byte each that are `bytes` together; `None` where the vocabulary lacks one of them.
-    pub(crate) fn spell(&self, bytes: &[u8]) -> Option<Vec<Token>> {
-        if bytes.is_empty() {
-            return Some(Vec::new());
-        }
-        let table = self.model.walked.bytes.get_or_init(|| {
-            let mut table = Box::new([None; 256]);
-            let mut piece = Vec::new();
-            for token in self.all() {
-                piece.clear();
+    /// What grammars have to know of the tokens.
+    pub(super) fn words(&self) -> &grammar::Words {
+        self.model.walked.words.get_or_init(|| {
+            let spell = |token: usize, out: &mut Vec<u8>| {
                 // Every token of the walk is valid.
-                let _ = self.piece(token, &mut piece);
-                if let [byte] = piece[..] {
-                    table[usize::from(byte)].get_or_insert(token);
-                }
+                let _ = self.piece_special(Token(token as i32), out);
+            };
+            let ids = |tokens: &[Token]| tokens.iter().map(|token| token.0).collect();
+            grammar::Words {
+                pieces: Arc::new(grammar::Pieces::new(self.n_tokens(), spell)),
+                ends: ids(self.eog_tokens()),
+                silent: ids(self.silent_tokens()),
             }
-            table
-        });
-        bytes.iter().map(|&b| table[usize::from(b)]).collect()
+        })
     }
 
-    /// Whether this is the last grammar that was noted.
-    pub(super) fn has_checked(&self, grammar: &str) -> bool {
-        self.model.walked.grammar.lock().as_deref() == Some(grammar)
+    /// The code of `grammar`, if it is the last one that was noted.
+    pub(super) fn compiled(&self, grammar: &str) -> Option<Arc<grammar::Code>> {
+        let last = self.model.walked.grammar.lock();
+        let last = last.as_ref().filter(|(text, _)| **text == *grammar);
+        last.map(|(_, code)| Arc::clone(code))
     }
 
-    /// Notes a grammar that is good for this vocabulary.
-    pub(super) fn note_checked(&self, grammar: &str) {
-        *self.model.walked.grammar.lock() = Some(grammar.into());
+    /// Notes the code of a grammar for this vocabulary.
+    pub(super) fn note_compiled(&self, grammar: &str, code: &Arc<grammar::Code>) {
+        *self.model.walked.grammar.lock() = Some((grammar.into(), Arc::clone(code)));
     }
 
     fn all(&self) -> impl Iterator<Item = Token> {

@@ -85,10 +85,14 @@ pub fn slow(keys: Value) -> String {
     tough(60, keys)
 }
 
-/// The call configuration `keys` of a turn that does not end by itself and whose grammar reads every character in so many
-/// `ways`: 30 take a millisecond for each token.
+/// The call configuration `keys` of a turn that does not end by itself and whose grammar reads every character in
+/// `40 * ways` ways: 30 take a millisecond for each token.
+///
+/// Next to them a count goes up, so that no character finds the grammar where one before it has.
 pub fn tough(ways: usize, mut keys: Value) -> String {
-    keys["grammar"] = format!("root ::= {}", "[a-zA-Z0-9 .,!?]* ".repeat(ways)).into();
+    let many = "w \"\\x01\" | ".repeat(40 * ways);
+    let count = "[ -~]{1900} ".repeat(20);
+    keys["grammar"] = format!("root ::= {many}count\nw ::= [ -~]*\ncount ::= {count}").into();
     keys["ignore_eos"] = true.into();
     keys.to_string()
 }

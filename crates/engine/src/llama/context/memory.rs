@@ -215,13 +215,15 @@ impl Context {
     /// Whether positions can be moved.
     ///
     /// llama.cpp knows of some models that they cannot. It does not know that quantised keys end the process where the
-    /// length of a head is no multiple of 64, nor that layers without positions must stay as they are.
+    /// length of a head is no multiple of 64, nor that layers without positions must stay as they are, nor that cells whose
+    /// positions came out of a table keep them: there is nothing in them to rotate.
     pub(crate) fn can_shift(&self) -> bool {
         // SAFETY: the memory belongs to the context; null is answered with false.
         let can = unsafe { sys::llama_memory_can_shift(self.raw_memory()) };
         can && self.removal == Removal::Anywhere
             && !self.quantised_keys
             && self.model.n_swa() == 0
+            && !self.model.tabulates_positions()
             && !has_layers_without_positions(&self.model)
     }
 

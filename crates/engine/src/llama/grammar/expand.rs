@@ -1,7 +1,8 @@
-//! Whether llama.cpp can work with parsed rules: a root, no undefined rule, no left recursion, bounded cost.
+//! Whether parsed rules can be worked with: a root, no undefined rule, no left recursion, bounded cost.
 //!
-//! Its search for left recursion visits a rule once per path that leads to it at the front, and recurses; both are
-//! bounded here, on the same graph, visiting each rule once. Texts are the work of `stacks`.
+//! What llama.cpp refuses or never finishes is refused: its search for left recursion visits a rule once per path that
+//! leads to it at the front, and recurses. Both are bounded here, on the same graph, visiting each rule once. Texts are
+//! the work of `stacks`.
 
 use super::parse::{Element, Rules};
 use super::stacks;

@@ -417,6 +417,7 @@ mod unit {
         check("root ::= \"a\"{99999999999}", Err("too large"));
         check("root ::= \"\\q\"", Err("unknown escape"));
         check("root ::= \"\\x1\"", Err("hex digits"));
+        check("root ::= [\\U00110000]", Err("beyond the last character"));
         check("root ::= <nope>", Err("not one token"));
         check("root ::= \"a\"\nx ::= ]", Err("line 2: expected a newline"));
         check("root ::= \"a\0\"", Err("NUL"));

@@ -1,18 +1,19 @@
 //! How many ways of reading one text a grammar keeps open.
 //!
-//! llama.cpp follows them all side by side, each as a stack, and compares every new stack with all the others
-//! (`llama_grammar_advance_stack`). Nested repetitions of which nothing marks the ends, or branches of a recursion that
-//! differ late, make thousands of stacks and more with every character, and hours of work inside of one call.
+//! All of them are followed side by side, each as a stack. Nested repetitions of which nothing marks the ends, or branches
+//! of a recursion that differ late, make thousands of stacks and more with every character.
 //!
 //! So texts that look bad are tried here: from the root, and from each rule where repetition or recursion begins, the
 //! characters that most stacks agree on. A grammar is refused for a text that was found and no other, so a harmless
-//! one never is; that the search finds every bad one is not promised. Nor is anything promised of long tokens, along
-//! whose characters `llama_grammar_reject_candidates` follows every way anew. Knows neither syntax nor vocabulary.
+//! one never is; that the search finds every bad one is not promised, and `reading` counts what a choice takes. What is
+//! refused is what llama.cpp, which compares every new stack with all others, would need hours for inside of one call
+//! (`llama_grammar_advance_stack`). Knows neither syntax nor vocabulary.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::code::Code;
 use super::parse::{Element, Rules};
 
 /// What one character may cost llama.cpp, in comparisons of stacks: half a second, or 20,000 stacks.
@@ -42,7 +43,8 @@ pub(super) struct Ambiguity {
 
 /// Looks for a text that `rules`, which lead to no rule that begins with itself, read in too many ways.
 pub(super) fn ambiguity(rules: &Rules, root: usize) -> Option<Ambiguity> {
-    let code = Code::new(rules);
+    // What stands for a token is one symbol here, whichever token it is.
+    let code = Code::new(rules, root, |_| -1);
     let mut visits = vec![0; code.elements.len()];
     let starts = starts(rules, root);
     let mut left = WORK_LIMIT;
@@ -54,6 +56,7 @@ pub(super) fn ambiguity(rules: &Rules, root: usize) -> Option<Ambiguity> {
         };
         let mut search = Search {
             code: &code,
+            rules,
             visits: &mut visits,
             known: Vec::new(),
             numbers: HashMap::new(),
@@ -87,40 +90,6 @@ fn starts(rules: &Rules, root: usize) -> Vec<usize> {
     std::iter::once(root).chain(others).collect()
 }
 
-/// The rules as one row of elements.
-struct Code<'a> {
-    rules: &'a Rules,
-    elements: Vec<Element>,
-    /// By rule, where its alternatives begin. Each ends with [`Element::Or`].
-    alternatives: Vec<Vec<u32>>,
-}
-
-impl<'a> Code<'a> {
-    fn new(rules: &'a Rules) -> Code<'a> {
-        let mut elements = Vec::new();
-        let mut alternatives = Vec::new();
-        for body in rules.bodies.iter().flatten() {
-            let mut starts = Vec::new();
-            for alternative in body.split(|element| *element == Element::Or) {
-                starts.push(elements.len() as u32);
-                let kept = alternative.iter().filter(|one| **one != Element::More);
-                elements.extend(kept);
-                elements.push(Element::Or);
-            }
-            alternatives.push(starts);
-        }
-        Code {
-            rules,
-            elements,
-            alternatives,
-        }
-    }
-
-    fn set(&self, symbols: usize) -> &'a [(u32, u32)] {
-        self.rules.symbols.set(symbols)
-    }
-}
-
 /// A position in an alternative over the stack below it; number 0 is the empty stack.
 struct Stack {
     at: u32,
@@ -143,7 +112,8 @@ enum Stop {
 }
 
 struct Search<'a> {
-    code: &'a Code<'a>,
+    code: &'a Code,
+    rules: &'a Rules,
     /// By element, how often it was on top of what was followed.
     visits: &'a mut [u32],
     known: Vec<Stack>,
@@ -297,7 +267,7 @@ impl Search<'_> {
         let mut changes: Vec<(u32, usize, u64)> = Vec::new();
         for (symbols, count) in counts {
             let hash = hash(&symbols);
-            for &(first, last) in self.code.set(symbols) {
+            for &(first, last) in self.rules.symbols.set(symbols) {
                 changes.push((first, count, hash));
                 let gone = (
                     last.saturating_add(1),
@@ -331,7 +301,7 @@ impl Search<'_> {
         self.spend(tops.len())?;
         let mut stacks = Vec::new();
         for &stack in tops {
-            let set = self.code.set(self.symbols(stack));
+            let set = self.rules.symbols.set(self.symbols(stack));
             let next = set.partition_point(|(_, last)| *last < character);
             if set.get(next).is_some_and(|(first, _)| *first <= character)
                 && let Some((at, below)) = self.pop(stack)

@@ -164,7 +164,7 @@ impl Stage {
                 within("dynatemp_range", *range, from_zero.clone())?;
                 within("dynatemp_exponent", *exponent, from_zero)
             }
-            Stage::Grammar(text) => grammar::check(vocab, text),
+            Stage::Grammar(text) => grammar::compile(vocab, text).map(drop),
             Stage::Mirostat { tau, eta, .. } | Stage::MirostatV2 { tau, eta, .. } => {
                 within("mirostat_tau", *tau, from_zero.clone())?;
                 within("mirostat_eta", *eta, from_zero)
@@ -263,23 +263,21 @@ impl Stage {
                 (raw.f0, raw.f1, raw.f2) = (*temp, *range, *exponent);
                 10
             }
-            Stage::Grammar(text) => {
-                texts.extend(c_text(text));
-                11
-            }
+            // A grammar is no stage of the shim's.
+            Stage::Grammar(_) => -1,
             Stage::Mirostat { seed, tau, eta } => {
                 (raw.f0, raw.f1, raw.seed) = (*tau, *eta, *seed);
-                12
+                11
             }
             Stage::MirostatV2 { seed, tau, eta } => {
                 (raw.f0, raw.f1, raw.seed) = (*tau, *eta, *seed);
-                13
+                12
             }
             Stage::Dist(seed) => {
                 raw.seed = *seed;
-                14
+                13
             }
-            Stage::Greedy => 15,
+            Stage::Greedy => 14,
         };
         let pointers: Vec<*const c_char> = texts.iter().map(|text| text.as_ptr()).collect();
         (raw.bias, raw.n_bias) = (biases.as_ptr(), biases.len());

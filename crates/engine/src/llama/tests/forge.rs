@@ -4,6 +4,7 @@
 
 mod picture;
 mod projector;
+mod tabulated;
 
 use std::path::PathBuf;
 
@@ -295,9 +296,7 @@ impl Forge {
 
     fn vocabulary(&mut self) {
         self.text("tokenizer.ggml.model", "llama");
-        let mut tokens: Vec<String> = ["<unk>", "<s>", "</s>"].map(str::to_owned).into();
-        tokens.extend((0..256).map(|byte| format!("<0x{byte:02X}>")));
-        tokens.extend(('a'..='z').map(String::from));
+        self.tokens(&tabulated::tokens());
         let kinds = (0..TOKENS).map(|id| -> i32 {
             match id {
                 0 => 2,
@@ -306,11 +305,6 @@ impl Forge {
                 _ => 1,
             }
         });
-        let mut value = array(8, TOKENS);
-        for token in &tokens {
-            value.extend(text(token));
-        }
-        self.pair("tokenizer.ggml.tokens", 9, value);
         let mut value = array(6, TOKENS);
         (0..TOKENS).for_each(|id| value.extend((-(id as f32)).to_le_bytes()));
         self.pair("tokenizer.ggml.scores", 9, value);

@@ -19,6 +19,17 @@ impl Symbols {
         &self.sets[number]
     }
 
+    /// All sets, by number.
+    pub(in super::super) fn sets(&self) -> &[Vec<(u32, u32)>] {
+        &self.sets
+    }
+
+    /// Tokens as they are written, each with the number that stands for it.
+    pub(in super::super) fn tokens(&self) -> Vec<(&str, u32)> {
+        let tokens = self.tokens.iter();
+        tokens.map(|(name, number)| (&**name, *number)).collect()
+    }
+
     pub(super) fn of(&mut self, set: Vec<(u32, u32)>) -> Element {
         let next = self.sets.len();
         let number = *self.numbers.entry(set).or_insert_with_key(|set| {
@@ -97,6 +108,10 @@ impl Parser<'_> {
             code << 4 | char::from(*digit).to_digit(16).unwrap_or(0)
         });
         self.at += digits;
+        if code > LAST {
+            // Numbers beyond it are those of tokens.
+            return Err(format!("\\U{code:08X} is beyond the last character"));
+        }
         Ok(match escape {
             'x' | 'u' | 'U' => code,
             't' => 9,

@@ -69,8 +69,10 @@ fn can_end(node: &Node, ends: &[bool]) -> bool {
             listed.chain(more).all(|item| can_end(item, ends))
         }
         Node::Object(object) => {
-            let mut required = object.properties.iter().filter(|p| p.is_required);
-            required.all(|property| can_end(&property.node, ends))
+            let (mut required, mut members) = (object.required(), object.members());
+            let needs_one = object.is_filled && object.required().next().is_none();
+            required.all(|node| can_end(node, ends))
+                && (!needs_one || members.any(|node| can_end(node, ends)))
         }
         _ => true,
     }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Checked;
 use super::node::Type;
 use super::path::Path;
+use super::range;
 
 /// What a keyword constrains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,20 +54,21 @@ const ANNOTATIONS: &[&str] = &[
 /// found out late; only names that begin with `x-` are anybody's own.
 pub(super) fn says(keyword: &str, path: &Path) -> Checked<Says> {
     Ok(match keyword {
-        "$ref" | "allOf" | "anyOf" | "oneOf" | "type" | "const" | "enum" => Says::Read,
+        "$ref" | "allOf" | "anyOf" | "oneOf" | "type" | "nullable" | "const" | "enum" => Says::Read,
         "pattern" | "format" | "minLength" | "maxLength" => Says::Of(Type::String),
         "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => Says::Of(Type::Number),
         "items" | "prefixItems" | "additionalItems" | "minItems" | "maxItems" => {
             Says::Of(Type::Array)
         }
-        "properties" | "required" | "additionalProperties" => Says::Of(Type::Object),
+        "properties" | "required" | "additionalProperties" | "minProperties" => {
+            Says::Of(Type::Object)
+        }
         "multipleOf" => Says::Unsaid(Type::Number),
         "uniqueItems" | "contains" | "minContains" | "maxContains" | "unevaluatedItems" => {
             Says::Unsaid(Type::Array)
         }
         "patternProperties"
         | "propertyNames"
-        | "minProperties"
         | "maxProperties"
         | "dependentRequired"
         | "dependentSchemas"
@@ -78,20 +80,17 @@ pub(super) fn says(keyword: &str, path: &Path) -> Checked<Says> {
             true => Says::Read,
             false => return Err(format!("{keyword} at {path} must stand at the root")),
         },
-        "nullable" => {
-            let instead = "write \"null\" into the list of type instead";
-            return Err(format!("nullable at {path} is not JSON Schema, {instead}"));
-        }
         _ if ANNOTATIONS.contains(&keyword) || keyword.starts_with("x-") => Says::Read,
         _ => return Err(format!("{keyword} at {path} is not a keyword")),
     })
 }
 
-/// Whether a keyword without a grammar excludes nothing with `value`, where numbers are `integers` only.
-pub(super) fn is_idle(keyword: &str, value: &Value, integers: bool) -> bool {
+/// Whether a keyword that has no grammar for other values has one with `value`, or excludes nothing with it.
+pub(super) fn is_written(keyword: &str, value: &Value) -> bool {
     match (keyword, value) {
         ("uniqueItems", Value::Bool(unique)) => !unique,
-        ("multipleOf", Value::Number(number)) => integers && number.as_f64() == Some(1.0),
+        // That many digits behind the point.
+        ("multipleOf", Value::Number(number)) => range::places(number).is_some(),
         ("propertyNames", Value::Bool(any)) => *any,
         // Names are strings.
         ("propertyNames", Value::Object(names)) => names.iter().all(|(keyword, value)| {

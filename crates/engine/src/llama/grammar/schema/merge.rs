@@ -341,7 +341,9 @@ fn array(mut array: Array) -> Node {
 
 fn object(object: Object) -> Node {
     let mut required = object.properties.iter().filter(|p| p.is_required);
-    match required.any(|property| property.node.is_never()) {
+    let mut possible = object.properties.iter().filter(|p| !p.node.is_never());
+    let is_empty = possible.next().is_none() && object.rest == Rest::Closed;
+    match required.any(|property| property.node.is_never()) || object.is_filled && is_empty {
         true => Node::NEVER,
         false => Node::Object(object),
     }

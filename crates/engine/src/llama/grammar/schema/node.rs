@@ -83,6 +83,8 @@ pub(super) struct Object {
     pub(super) rest: Rest,
     /// Whether a list of properties was there, even an empty one.
     pub(super) is_listed: bool,
+    /// Whether there is one member at least.
+    pub(super) is_filled: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -188,6 +190,18 @@ impl Array {
 }
 
 impl Object {
+    /// What stands under the names that are always there.
+    pub(super) fn required(&self) -> impl Iterator<Item = &Node> {
+        let required = self.properties.iter().filter(|one| one.is_required);
+        required.map(|property| &property.node)
+    }
+
+    /// What may stand under any name that is written.
+    pub(super) fn members(&self) -> impl Iterator<Item = &Node> {
+        let possible = self.properties.iter().filter(|one| !one.node.is_never());
+        possible.map(|property| &property.node).chain(self.tail())
+    }
+
     /// What may stand under other names; `None` for nothing.
     pub(super) fn tail(&self) -> Option<&Node> {
         match &self.rest {

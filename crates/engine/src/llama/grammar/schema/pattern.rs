@@ -3,6 +3,8 @@
 //! They are ECMAScript's, as JSON Schema has it: `\d`, `\w` and `\s` are its classes, and without `^` and `$` anything
 //! may stand around a match. Assertions, references back, flags and properties of characters are refused.
 
+mod within;
+
 use super::class::Class;
 use super::text::Length;
 use super::{COUNT_LIMIT, Checked};

@@ -16,6 +16,8 @@ const WIDEST: i128 = 9_999_999_999_999_999 * ONE;
 pub(super) struct Range {
     pub(super) least: Option<Bound>,
     pub(super) most: Option<Bound>,
+    /// Most digits behind the point, 1 or more; any number without.
+    pub(super) places: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,7 @@ impl Range {
     pub(super) const OPEN: Range = Range {
         least: None,
         most: None,
+        places: None,
     };
 
     /// What both admit.
@@ -37,6 +40,7 @@ impl Range {
         Range {
             least: least.max_by_key(|bound| (bound.at, bound.is_excluded)),
             most: most.min_by_key(|bound| (bound.at, !bound.is_excluded)),
+            places: self.places.into_iter().chain(other.places).min(),
         }
     }
 
@@ -60,6 +64,7 @@ impl Range {
         Range {
             least: self.least.map(least),
             most: self.most.map(most),
+            places: None,
         }
     }
 
@@ -75,7 +80,11 @@ impl Range {
 
     /// Whether `number` lies within; `None` where that cannot be said.
     pub(super) fn has(self, number: &Number) -> Option<bool> {
-        let Range { least, most } = self;
+        let Range {
+            least,
+            most,
+            places,
+        } = self;
         let is_far = |bound: Option<Bound>, at: i128| bound.is_some_and(|bound| bound.at == at);
         let (floor, is_exact) = floor(number)?;
         if floor.abs() == FAR && (is_far(least, floor) || is_far(most, floor)) {
@@ -89,7 +98,10 @@ impl Range {
             true => is_exact && !most.is_excluded,
             false => floor < most.at,
         });
-        Some(is_above && is_below)
+        // Far away numbers have no places.
+        let unit = places.map_or(1, |places| 10_i128.pow(PLACES - places));
+        let is_multiple = places.is_none() || is_exact && floor % unit == 0;
+        Some(is_above && is_below && is_multiple)
     }
 
     /// The least and the most that is written, both included; `None` for nothing.
@@ -104,6 +116,10 @@ impl Range {
         let least = self.least.map_or(-WIDEST, |b| b.at + apart(b));
         let most = self.most.map_or(WIDEST, |b| b.at - apart(b));
         let (least, most) = (least.max(-WIDEST), most.min(WIDEST));
+        // Inwards, to numbers with as many places.
+        let unit = self.places.map_or(1, |places| 10_i128.pow(PLACES - places));
+        let least = -(-least).div_euclid(unit) * unit;
+        let most = most.div_euclid(unit) * unit;
         (least <= most).then_some((least, most))
     }
 }
@@ -114,6 +130,13 @@ impl Bound {
         let (at, is_exact) = floor(number)?;
         is_exact.then_some(Bound { at, is_excluded })
     }
+}
+
+/// How many digits behind the point the multiples of `step` have; `None` where they are not all numbers of so many.
+pub(super) fn places(step: &Number) -> Option<u32> {
+    let (at, is_exact) = floor(step)?;
+    let places = (0..=PLACES).find(|places| 10_i128.pow(PLACES - places) == at);
+    places.filter(|_| is_exact)
 }
 
 /// The largest number of units that is not more than `number`, and whether that is all of it.
@@ -162,6 +185,23 @@ mod unit {
     }
 
     #[test]
+    fn powers_of_ten_are_places() {
+        let check = |text: &str, expect: Option<u32>| {
+            assert_eq!(places(&number(text)), expect, "{text}");
+        };
+        check("1", Some(0));
+        check("1.0", Some(0));
+        check("0.01", Some(2));
+        check("1e-2", Some(2));
+        check("1e-18", Some(18));
+        check("1e-19", None);
+        check("0.5", None);
+        check("0", None);
+        check("10", None);
+        check("-0.1", None);
+    }
+
+    #[test]
     fn ends_that_are_open_stay_open() {
         let bound = |text: &str| Bound::new(&number(text), false);
         let above = |text: &str| Range {
@@ -176,6 +216,14 @@ mod unit {
         check(above("0"), "-1e300", Some(false));
         check(above("0.1"), "0.1", Some(true));
         check(above("0"), "1e-300", Some(true));
+        let cents = Range {
+            places: Some(2),
+            ..above("0")
+        };
+        check(cents, "0.25", Some(true));
+        check(cents, "0.255", Some(false));
+        check(cents, "1e-300", Some(false));
+        check(cents, "7", Some(true));
         let below = Range {
             most: bound("1e300"),
             ..Range::OPEN

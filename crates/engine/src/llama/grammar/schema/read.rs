@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
             Type::Null => Node::Null,
             Type::Boolean => Node::Boolean,
             Type::Integer => Node::Integer(number::whole(schema, path)?),
-            Type::Number => Node::Number(number::any(schema, path)?),
+            Type::Number => number::any(schema, path)?,
             Type::String => Node::Text(text(schema, path)?),
             Type::Array => Node::Array(self.array(schema, path)?),
             Type::Object => Node::Object(self.object(schema, path)?),
@@ -222,6 +222,14 @@ impl<'a> Reader<'a> {
                 is_required: true,
             });
         }
+        let count = properties.iter().filter(|one| one.is_required).count() as u64;
+        let least = counts(schema, ["minProperties", "maxProperties"], path)?.least;
+        if least > count.max(1) {
+            // Names may come twice, and would be one property then.
+            return Err(format!(
+                "minProperties at {path} has no grammar above 1 and the {count} that are required"
+            ));
+        }
         let mut required = properties.iter().filter(|property| property.is_required);
         if let Some(never) = required.find(|property| property.node.is_never()) {
             return Err(format!(
@@ -233,6 +241,7 @@ impl<'a> Reader<'a> {
             properties,
             rest,
             is_listed: listed.is_some(),
+            is_filled: least > 0,
         })
     }
 }
@@ -276,14 +285,11 @@ fn said(schema: &Schema, path: &Path) -> Checked<Vec<Type>> {
         }
         Some(types) => types.contains(&kind),
     };
-    let integers = types
-        .as_ref()
-        .is_some_and(|types| !types.contains(&Type::Number));
     let mut said = Vec::new();
     for (keyword, value) in schema {
         let kind = match keywords::says(keyword, path)? {
             Says::Of(kind) => Some(kind),
-            Says::Unsaid(kind) if keywords::is_idle(keyword, value, integers) => Some(kind),
+            Says::Unsaid(kind) if keywords::is_written(keyword, value) => Some(kind),
             Says::Unsaid(kind) if is_about(kind) => return Err(no_grammar(keyword, path)),
             Says::Never => return Err(no_grammar(keyword, path)),
             Says::Read | Says::Unsaid(_) => None,
@@ -312,8 +318,8 @@ fn types(schema: &Schema, path: &Path) -> Checked<Option<Vec<Type>>> {
             "type at {path} is {name}, must be null, boolean, integer, number, string, array or object"
         )),
     };
-    match schema.get("type") {
-        None => Ok(None),
+    let mut types = match schema.get("type") {
+        None => Vec::new(),
         Some(names @ Value::Array(_)) => {
             let mut types = Vec::new();
             for name in list(names, "type", path)? {
@@ -322,10 +328,22 @@ fn types(schema: &Schema, path: &Path) -> Checked<Option<Vec<Type>>> {
                     types.push(kind);
                 }
             }
-            Ok(Some(types))
+            types
         }
-        Some(name) => Ok(Some(vec![one(name)?])),
+        Some(name) => vec![one(name)?],
+    };
+    // OpenAPI's word for one more type; where there is none, nobody agrees on what it says.
+    match schema.get("nullable") {
+        None | Some(Value::Bool(false)) => {}
+        Some(Value::Bool(true)) if types.is_empty() => {
+            let instead = "write \"null\" into the list of type instead";
+            return Err(format!("nullable at {path} stands without type, {instead}"));
+        }
+        Some(Value::Bool(true)) if types.contains(&Type::Null) => {}
+        Some(Value::Bool(true)) => types.push(Type::Null),
+        Some(value) => return Err(format!("nullable at {path} is {value}, must be a boolean")),
     }
+    Ok((!types.is_empty()).then_some(types))
 }
 
 fn text(schema: &Schema, path: &Path) -> Checked<Text> {
@@ -334,17 +352,19 @@ fn text(schema: &Schema, path: &Path) -> Checked<Text> {
         ["minLength", "maxLength"],
         path,
     )?)];
-    match schema.get("format") {
-        None => {}
-        Some(Value::String(format)) => texts.push(Text::format(format)),
+    let format = match schema.get("format") {
+        None => Text::ANY,
+        Some(Value::String(format)) => Text::format(format),
         Some(format) => return Err(format!("format {format} at {path} must be a string")),
-    }
+    };
     match schema.get("pattern") {
-        None => {}
-        Some(Value::String(text)) => texts.push(
-            Text::pattern(text)
-                .map_err(|reason| format!("pattern at {path} has no grammar: {reason}"))?,
-        ),
+        None => texts.push(format),
+        Some(Value::String(text)) => match Text::pattern(text) {
+            Ok(pattern) => texts.push(pattern),
+            // What has no grammar itself is mostly such a format, spelt with assertions.
+            Err(_) if format != Text::ANY => texts.push(format),
+            Err(reason) => return Err(format!("pattern at {path} has no grammar: {reason}")),
+        },
         Some(_) => return Err(format!("pattern at {path} must be a string")),
     }
     let mut all = Text::ANY;

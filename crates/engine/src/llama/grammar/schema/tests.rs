@@ -2,6 +2,7 @@
 
 mod bombs;
 mod hostile;
+mod libraries;
 mod numbers;
 mod refused;
 mod values;

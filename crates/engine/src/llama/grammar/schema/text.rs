@@ -1,4 +1,6 @@
 //! What a schema says about a string: lengths, a format or a pattern.
+//!
+//! Of a pattern and a format in one place the pattern is written: those who write both mean it as the format's spelling.
 
 use std::rc::Rc;
 
@@ -42,11 +44,11 @@ const FORMATS: &[Format] = &[
     format("date-time", 20, Some(32)),
     format("duration", 3, Some(18)),
     format("uuid", 36, Some(36)),
-    format("email", 5, Some(230)),
+    format("email", 6, Some(209)),
     format("hostname", 1, Some(251)),
     format("ipv4", 7, Some(15)),
     format("ipv6", 15, Some(39)),
-    format("uri", 6, None),
+    format("uri", 6, Some(1898)),
 ];
 
 const fn format(name: &'static str, least: u64, most: Option<u64>) -> Format {
@@ -76,10 +78,12 @@ impl Text {
         })))
     }
 
-    /// What both admit; `None` for nothing.
+    /// What both admit; `None` for nothing. A pattern beside a format is one for its strings, and stands for both.
     pub(super) fn and(&self, other: &Text) -> Checked<Option<Text>> {
         let (length, rest) = match (self, other) {
             _ if self == other => return Ok(Some(self.clone())),
+            (Text::Pattern(_), Text::Format(_)) => return Ok(Some(self.clone())),
+            (Text::Format(_), Text::Pattern(_)) => return Ok(Some(other.clone())),
             (Text::Length(a), Text::Length(b)) => {
                 let most = a.most.into_iter().chain(b.most).min();
                 let least = a.least.max(b.least);
@@ -95,10 +99,23 @@ impl Text {
             Text::Format(format) => format.length,
             Text::Pattern(expression) => expression.length,
         };
-        match length.has(written) {
-            true => Ok(Some(rest.clone())),
-            false => Err(together()),
+        if length.has(written) {
+            return Ok(Some(rest.clone()));
         }
+        let Text::Pattern(expression) = rest else {
+            return Err(together());
+        };
+        let narrowed = expression.pattern.within(*length).ok_or_else(together)?;
+        let Length { least, most } = length;
+        let most = most.map_or_else(String::new, |most| most.to_string());
+        Ok(narrowed.map(|pattern| {
+            Text::Pattern(Rc::new(Expression {
+                // No pattern is written so: what two texts say of equal names is equal.
+                text: format!("({least},{most}) {}", expression.text),
+                length: pattern.length(),
+                pattern,
+            }))
+        }))
     }
 }
 
@@ -108,7 +125,7 @@ fn together() -> String {
 
 impl Length {
     /// Whether these are all the lengths of `other` too.
-    fn has(self, other: Length) -> bool {
+    pub(super) fn has(self, other: Length) -> bool {
         let is_below = |most| other.most.is_some_and(|other| other <= most);
         self.least <= other.least && self.most.is_none_or(is_below)
     }

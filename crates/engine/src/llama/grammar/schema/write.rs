@@ -63,8 +63,10 @@ hostname ::= label ("." label){0,5}
 ipv6 ::= hex{1,4} (":" hex{1,4}){7}
 scheme ::= [a-z] [a-z0-9]{1,9}
 path-char ::= [a-zA-Z0-9._~!$&'()*+,;=:@-] | "%" hex{2}
-uri ::= scheme "://" hostname (":" [1-9] [0-9]{0,3})? ("/" path-char*)* ("?" (path-char | "/")*)?
-email ::= atom ("." atom){0,2} "@" label ("." label){1,3}
+segment ::= "/" path-char{0,60}
+query-char ::= path-char | "/"
+uri ::= scheme "://" hostname (":" [1-9] [0-9]{0,3})? segment{0,8} ("?" query-char{0,60})?
+email ::= atom ("." atom){0,2} "@" label ("." label){0,2} "." [a-zA-Z]{2,20}
 "#;
 
 /// The grammar of `document`, with the root `root`.
@@ -260,9 +262,15 @@ impl Writer {
             after = self.rule(&format!("(\",\" space {member})? {after}"))?;
         }
         beginnings.reverse();
+        if object.is_filled && required.is_empty() && beginnings.is_empty() {
+            return Err("minProperties wants a member where none can be written".to_owned());
+        }
         let inner = match (required.is_empty(), beginnings.is_empty()) {
             (true, true) => String::new(),
-            (true, false) => format!("({})?", beginnings.join(" | ")),
+            (true, false) => {
+                let mark = if object.is_filled { "" } else { "?" };
+                format!("({}){mark}", beginnings.join(" | "))
+            }
             (false, _) => format!("{} {after}", required.join(" \",\" space ")),
         };
         self.rule(&format!("\"{{\" space {inner} space \"}}\""))

@@ -90,9 +90,10 @@ fn of_llama_cpp(rules: &Rules, text: &str) -> usize {
 fn stacks_are_counted_as_llama_cpp_makes_them() {
     let check = |grammar: &str, text: &str| {
         let rules = parse::rules(grammar, |_| true).unwrap();
-        let code = Code::new(&rules);
+        let code = Code::new(&rules, rules.names["root"], |_| -1);
         let mut search = Search {
             code: &code,
+            rules: &rules,
             visits: &mut vec![0; code.elements.len()],
             known: Vec::new(),
             numbers: HashMap::new(),

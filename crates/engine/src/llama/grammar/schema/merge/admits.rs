@@ -66,7 +66,8 @@ impl Merge {
             }
             (Node::Object(object), Value::Object(members)) => {
                 let mut required = object.properties.iter().filter(|p| p.is_required);
-                if !required.all(|property| members.contains_key(&*property.name)) {
+                let has_required = required.all(|property| members.contains_key(&*property.name));
+                if !has_required || object.is_filled && members.is_empty() {
                     return Ok(false);
                 }
                 merge.spend(object.properties.len())?;

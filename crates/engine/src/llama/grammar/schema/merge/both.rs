@@ -152,6 +152,7 @@ impl Merge {
             properties,
             rest: self.rests(a.rest, b.rest)?,
             is_listed: a.is_listed || b.is_listed,
+            is_filled: a.is_filled || b.is_filled,
         }))
     }
 

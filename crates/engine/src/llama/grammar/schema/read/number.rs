@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::super::Checked;
+use super::super::node::Node;
 use super::super::path::Path;
-use super::super::range::{Bound, PLACES, Range};
+use super::super::range::{self, Bound, PLACES, Range};
 use super::Schema;
 
 /// Bounds of an integer: those between whole numbers are rounded inwards.
@@ -12,9 +13,19 @@ pub(super) fn whole(schema: &Schema, path: &Path) -> Checked<Range> {
     writable(bounds(schema, path)?.whole(), path)
 }
 
-/// Bounds of any number.
-pub(super) fn any(schema: &Schema, path: &Path) -> Checked<Range> {
-    writable(bounds(schema, path)?, path)
+/// Any number within its bounds, with as many digits behind the point as `multipleOf` leaves it.
+pub(super) fn any(schema: &Schema, path: &Path) -> Checked<Node> {
+    let Some(Value::Number(step)) = schema.get("multipleOf") else {
+        return Ok(Node::Number(writable(bounds(schema, path)?, path)?));
+    };
+    match range::places(step) {
+        None => Err(format!("multipleOf at {path} has no grammar")),
+        Some(0) => Ok(Node::Integer(whole(schema, path)?)),
+        places => {
+            let bounds = bounds(schema, path)?;
+            Ok(Node::Number(writable(Range { places, ..bounds }, path)?))
+        }
+    }
 }
 
 fn bounds(schema: &Schema, path: &Path) -> Checked<Range> {
@@ -31,10 +42,12 @@ fn bounds(schema: &Schema, path: &Path) -> Checked<Range> {
     let included = Range {
         least: bound("minimum", false)?,
         most: bound("maximum", false)?,
+        places: None,
     };
     let excluded = Range {
         least: bound("exclusiveMinimum", true)?,
         most: bound("exclusiveMaximum", true)?,
+        places: None,
     };
     Ok(included.and(excluded))
 }

@@ -28,7 +28,7 @@ fn keywords_that_constrain_and_have_no_grammar() {
         ("array", "unevaluatedItems", json!(false)),
         ("object", "patternProperties", json!({"^a": {}})),
         ("object", "propertyNames", json!({"maxLength": 3})),
-        ("object", "minProperties", json!(1)),
+        ("object", "minProperties", json!(2)),
         ("object", "maxProperties", json!(1)),
         ("object", "dependentRequired", json!({"a": ["b"]})),
         ("object", "dependentSchemas", json!({})),
@@ -49,18 +49,45 @@ fn keywords_that_constrain_and_have_no_grammar() {
             &expect,
         );
     }
+    for step in [
+        json!(2),
+        json!(0.5),
+        json!(10),
+        json!(0),
+        json!(-0.1),
+        json!(1e-19),
+        json!("1"),
+    ] {
+        let schema = json!({"type": "number", "multipleOf": step});
+        check(schema, "multipleOf at $ has no grammar");
+        check(
+            json!({"multipleOf": step}),
+            "multipleOf at $ has no grammar",
+        );
+    }
     check(
-        json!({"type": "number", "multipleOf": 1}),
-        "multipleOf at $ has no grammar",
+        json!({"type": "object", "properties": {"a": {}}, "required": ["a"], "minProperties": 2}),
+        "minProperties at $ has no grammar above 1 and the 1 that are required",
     );
-    check(json!({"multipleOf": 1}), "multipleOf at $ has no grammar");
+    check(
+        json!({"type": "object", "additionalProperties": false, "minProperties": 1}),
+        "no value satisfies it",
+    );
+    check(
+        inner(json!({"type": "object", "properties": {}, "minProperties": 1})),
+        "wants a member where none can be written",
+    );
+    check(
+        json!({"type": "object", "properties": {"a": {"$ref": "#"}}, "minProperties": 1}),
+        "no finite value satisfies what stands at $",
+    );
     check(
         json!({"type": "object", "propertyNames": {"enum": ["a"]}}),
         "propertyNames at $ has no grammar",
     );
     // They say nothing about values of other types.
     for keyword in ["multipleOf", "uniqueItems", "minProperties"] {
-        to_grammar(&json!({"type": "string", keyword: 1})).unwrap();
+        to_grammar(&json!({"type": "string", keyword: 2})).unwrap();
     }
 }
 
@@ -75,8 +102,12 @@ fn unknown_keywords_and_those_of_other_languages() {
         "name at $ is not a keyword",
     );
     check(
-        json!({"type": "string", "nullable": true}),
-        "write \"null\" into the list of type",
+        json!({"allOf": [{"minLength": 1}], "nullable": true}),
+        "nullable at $ stands without type, write \"null\" into the list of type",
+    );
+    check(
+        json!({"type": "string", "nullable": 1}),
+        "nullable at $ is 1, must be a boolean",
     );
     check(
         inner(json!({"$id": "https://example.com/n"})),
@@ -146,16 +177,20 @@ fn strings_with_more_than_one_rule() {
         check(schema, "has no grammar for the lengths, patterns");
     }
     check(
-        json!({"type": "string", "pattern": "^a{2,5}$", "maxLength": 4}),
+        json!({"type": "string", "pattern": "^a+b+$", "maxLength": 4}),
         "has no grammar for the lengths, patterns",
+    );
+    check(
+        json!({"type": "string", "pattern": "^a{2,5}$", "maxLength": 1}),
+        "no string satisfies what stands at $",
     );
     check(
         json!({"type": "string", "pattern": "a", "maxLength": 3}),
         "has no grammar for the lengths, patterns",
     );
     check(
-        json!({"type": "string", "pattern": "a", "format": "date"}),
-        "$ has no grammar for the lengths",
+        json!({"type": "string", "pattern": "^(?=a)", "format": "colour"}),
+        "pattern at $ has no grammar: only plain groups",
     );
     check(
         json!({"allOf": [{"pattern": "a"}, {"pattern": "b"}]}),

@@ -5,8 +5,13 @@ use serde_json::{Value, json};
 use super::super::to_grammar;
 use super::walk::Walk;
 
-/// Writes many texts of the grammar of `schema`; all satisfy it. Returns them.
+/// Writes many texts of the grammar of `schema`; all satisfy it, its formats too. Returns them.
 pub(super) fn check(schema: Value) -> Vec<Value> {
+    check_as(schema, true)
+}
+
+/// As `check`; whether the texts are of their formats is looked at where that is `formats`.
+pub(super) fn check_as(schema: Value, formats: bool) -> Vec<Value> {
     let grammar = to_grammar(&schema).unwrap_or_else(|error| panic!("{schema}: {error}"));
     let rules = super::super::super::parse::rules(&grammar, |_| false);
     let rules = rules.unwrap_or_else(|error| panic!("{grammar}: {error}"));
@@ -16,7 +21,7 @@ pub(super) fn check(schema: Value) -> Vec<Value> {
         "{grammar}"
     );
     let validator = jsonschema::options()
-        .should_validate_formats(true)
+        .should_validate_formats(formats)
         .build(&schema)
         .unwrap();
     let mut walk = Walk::new(&grammar, 7);
@@ -102,6 +107,14 @@ fn strings_have_their_lengths_formats_and_patterns() {
     check(json!({"format": "uuid", "maxLength": 36}));
     check(json!({"pattern": "^[a-z]{3,5}(-\\d)?$", "minLength": 3, "maxLength": 7}));
     check(json!({"pattern": "^\\S+$", "minLength": 1}));
+    check(json!({"pattern": "^[A-Z]+$", "minLength": 2, "maxLength": 8}));
+    check(json!({"pattern": "^ab.*", "maxLength": 5}));
+    check(json!({"pattern": "^(a|b{3}|(cd)*)$", "minLength": 2, "maxLength": 5}));
+    gives(
+        json!({"pattern": "^(a{3}|b+)$", "maxLength": 2}),
+        &[json!("b"), json!("bb")],
+    );
+    check(json!({"allOf": [{"pattern": "^x+$"}, {"minLength": 3}, {"maxLength": 4}]}));
     for pattern in [
         "^[a-z]{3}-\\d+$",
         "^(foo|ba[rz])?$",
@@ -143,6 +156,11 @@ fn keywords_that_exclude_nothing_pass() {
         check(json!({"propertyNames": names}));
     }
     check(json!({"type": ["integer", "null"], "multipleOf": 1.0}));
+    check(json!({"type": "integer", "multipleOf": 0.01}));
+    check(json!({"type": "object", "properties": members, "minProperties": 0}));
+    check(
+        json!({"type": "object", "properties": members, "required": ["a", "b"], "minProperties": 2}),
+    );
     check(json!({"type": "array", "uniqueItems": false}));
     check(json!({
         "type": "object", "strict": true, "markdownDescription": "d", "propertyOrdering": ["a"], "properties": members

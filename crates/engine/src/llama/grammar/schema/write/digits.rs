@@ -19,12 +19,13 @@ pub(super) fn integer(range: Range) -> String {
 /// The numbers of `range`, without exponents, as alternatives.
 pub(super) fn number(range: Range) -> String {
     let (least, most) = written(range);
+    let room = range.places.map(|places| places as usize);
     let mut ways = Vec::new();
     if least < 0 {
-        ways.push(format!("\"-\" ({})", decimal((-most).max(0), -least)));
+        ways.push(format!("\"-\" ({})", decimal((-most).max(0), -least, room)));
     }
     if most >= 0 {
-        ways.push(decimal(least.max(0), most));
+        ways.push(decimal(least.max(0), most, room));
     }
     ways.join(" | ")
 }
@@ -34,22 +35,26 @@ fn written(range: Range) -> (i128, i128) {
     written.expect("ranges of which nothing is written are refused where they are made")
 }
 
-/// From `least` to `most`, in units of bounds.
-fn decimal(least: i128, most: i128) -> String {
+/// From `least` to `most`, in units of bounds, with `room` digits behind the point.
+fn decimal(least: i128, most: i128, room: Option<usize>) -> String {
     let (mut from, to) = (least / ONE, most / ONE);
     let (low, high) = (places(least), places(most));
     if from == to {
-        return format!("\"{to}\"{}", behind_point(&low, Some(&high)));
+        return format!("\"{to}\"{}", behind_point(&low, Some(&high), room));
     }
     let mut ways = Vec::new();
     if !low.is_empty() {
-        ways.push(format!("\"{from}\"{}", behind_point(&low, None)));
+        ways.push(format!("\"{from}\"{}", behind_point(&low, None, room)));
         from += 1;
     }
     if from < to {
-        ways.push(format!("({}) fraction?", natural(from, to - 1)));
+        let fraction = match room {
+            None => "fraction".to_owned(),
+            Some(room) => format!("(\".\" [0-9]{{1,{room}}})"),
+        };
+        ways.push(format!("({}) {fraction}?", natural(from, to - 1)));
     }
-    ways.push(format!("\"{to}\"{}", behind_point("", Some(&high))));
+    ways.push(format!("\"{to}\"{}", behind_point("", Some(&high), room)));
     ways.join(" | ")
 }
 
@@ -59,10 +64,10 @@ fn places(units: i128) -> String {
     places.trim_end_matches('0').to_owned()
 }
 
-/// A point with digits from `low` to `high`, or nothing if that is as good. Without `high` there is no end.
-fn behind_point(low: &str, high: Option<&str>) -> String {
+/// A point with at most `room` digits from `low` to `high`, or nothing if that is as good. Without `high` there is no end.
+fn behind_point(low: &str, high: Option<&str>, room: Option<usize>) -> String {
     let mark = if low.is_empty() { "?" } else { "" };
-    let digits = fraction(low, high, PLACES as usize);
+    let digits = fraction(low, high, room.unwrap_or(PLACES as usize));
     format!(" (\".\" ({digits})){mark}")
 }
 
