@@ -20,6 +20,7 @@ mod log;
 mod ffi;
 
 pub(crate) mod gguf;
+pub(crate) mod opened;
 
 pub(crate) mod model;
 pub(crate) mod vocab;
@@ -51,6 +52,7 @@ pub(crate) use ffi::DEAD_END_TEXT;
 pub(crate) use grammar::json_schema_to_grammar;
 pub use media::IMAGE_MARK;
 pub(crate) use media::{Part, Projector, Rows};
+pub use opened::OpenFile;
 pub(crate) use model::{CpuExperts, Model, ModelParams, SplitMode};
 pub(crate) use runtime::Numa;
 pub(crate) use sampler::{Sampler, Stage};

@@ -15,10 +15,10 @@ std::map<ggml_backend_buffer_type_t, llama_memory_breakdown_data> llama_get_memo
     const struct llama_context * ctx) __attribute__((weak));
 int32_t llama_model_n_devices(const struct llama_model * model) __attribute__((weak));
 
-int32_t engine_model_load(const char * path, const llama_model_params * params, llama_model ** out, char * err,
-                          size_t cap) {
+int32_t engine_model_load(const char ** paths, size_t n_paths, const llama_model_params * params, llama_model ** out,
+                          char * err, size_t cap) {
     return guarded(err, cap, [&] {
-        *out = llama_model_load_from_file(path, *params);
+        *out = llama_model_load_from_splits(paths, n_paths, *params);
         return ENGINE_OK;
     });
 }

@@ -13,6 +13,7 @@ mod embedding;
 mod files;
 mod hostile;
 mod media;
+mod parts;
 mod placement;
 mod recipes;
 mod sampling;
