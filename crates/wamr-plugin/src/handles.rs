@@ -256,7 +256,11 @@ mod tests {
         table.remove(bound(1), first[1]).unwrap();
         // All others were given out and came back.
         numbers.drawn.store(1 << 32, Ordering::Relaxed);
-        assert_eq!(insert(3), first[1], "the only one of the first three that is free");
+        assert_eq!(
+            insert(3),
+            first[1],
+            "the only one of the first three that is free"
+        );
         let next = insert(4);
         assert!(!first.contains(&next));
         for (item, number) in [(0, first[0]), (3, first[1]), (2, first[2]), (4, next)] {
@@ -284,9 +288,7 @@ mod tests {
     #[test]
     fn everything_of_a_maker_goes_at_once() {
         let table = Table::new();
-        let numbers: Vec<u32> = (0..6)
-            .map(|n| table.insert(n % 2, Arc::new(n)))
-            .collect();
+        let numbers: Vec<u32> = (0..6).map(|n| table.insert(n % 2, Arc::new(n))).collect();
         let mut taken: Vec<u32> = table.take_of(1).iter().map(|item| **item).collect();
         taken.sort_unstable();
         assert_eq!(taken, [1, 3, 5]);

@@ -160,8 +160,14 @@ mod tests {
         // SAFETY: memory of this test.
         let output = unsafe { Output::of_guest(span, &raw mut size) }.unwrap();
         let output = output.within(4);
-        assert!(matches!(output.put("12345"), Err(Failure::InvalidArgument(_))));
-        assert_eq!(output.put("123456789"), Err(Failure::TooLarge { needed: 9 }));
+        assert!(matches!(
+            output.put("12345"),
+            Err(Failure::InvalidArgument(_))
+        ));
+        assert_eq!(
+            output.put("123456789"),
+            Err(Failure::TooLarge { needed: 9 })
+        );
         assert_eq!(output.put("1234"), Ok(()));
         // SAFETY: the buffer was written through an address.
         assert_eq!(unsafe { (&raw const buffer).read_volatile() }, *b"1234....");

@@ -122,7 +122,10 @@ fn not_first(path: &Path, no: u16, count: u16) -> String {
     let shown = PathBuf::from(opened::shown(path));
     let first = part_of(&shown, no, 0, count).map(|first| format!(": {}", first.display()));
     let first = first.unwrap_or_default();
-    format!("is part {} of {count}, load part 1{first}", u32::from(no) + 1)
+    format!(
+        "is part {} of {count}, load part 1{first}",
+        u32::from(no) + 1
+    )
 }
 
 /// A part that was not there when the first one was opened.

@@ -167,7 +167,8 @@ mod tests {
 
     #[test]
     fn without_a_word_of_the_operator_warnings_are_logged() {
-        let logging = |is_filtered| configuration(Map::new(), is_filtered, false)["logging"].clone();
+        let logging =
+            |is_filtered| configuration(Map::new(), is_filtered, false)["logging"].clone();
         assert_eq!(logging(false), json!({"level": "warn"}));
         assert_eq!(logging(true), Value::Null);
     }

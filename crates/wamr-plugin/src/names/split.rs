@@ -18,13 +18,13 @@ pub(super) struct Behind {
 
 /// The parts behind the one at `first`. None where it is not called a first part, or one of too many.
 pub(super) fn names_behind(first: &Path) -> Option<Behind> {
-    let (rest, count) = first
-        .to_str()?
-        .strip_suffix(".gguf")?
-        .rsplit_once("-of-")?;
+    let (rest, count) = first.to_str()?.strip_suffix(".gguf")?.rsplit_once("-of-")?;
     let stem = rest.strip_suffix("-00001")?;
     let is_number = count.len() == 5 && count.bytes().all(|digit| digit.is_ascii_digit());
-    let last = count.parse().ok().filter(|&last| is_number && last <= MOST_PARTS)?;
+    let last = count
+        .parse()
+        .ok()
+        .filter(|&last| is_number && last <= MOST_PARTS)?;
     Some(Behind {
         stem: stem.to_owned(),
         count: count.to_owned(),
@@ -55,7 +55,11 @@ mod tests {
     fn the_first_name_leads_to_those_behind_it() {
         let names = |first: &str| {
             let names = names_behind(Path::new(first))?;
-            Some(names.map(|name| name.display().to_string()).collect::<Vec<_>>())
+            Some(
+                names
+                    .map(|name| name.display().to_string())
+                    .collect::<Vec<_>>(),
+            )
         };
         assert_eq!(
             names("a/m-00001-of-00003.gguf").unwrap(),

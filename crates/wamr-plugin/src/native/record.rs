@@ -25,11 +25,7 @@ const LEGACY_TENSOR_BYTES: usize = 12;
 const DIMENSION: usize = 4;
 
 /// The parts of a model in `count` builders from `first` on.
-pub(super) fn parts(
-    memory: &Memory,
-    first: *const u8,
-    count: u32,
-) -> Result<ModelParts, Failure> {
+pub(super) fn parts(memory: &Memory, first: *const u8, count: u32) -> Result<ModelParts, Failure> {
     ModelParts::new(count, |index| {
         memory.span(first.wrapping_add(RECORD_BYTES * index), 1, "builder")
     })
@@ -113,7 +109,11 @@ mod tests {
         }
         check(&[1], 10, Some(b"a promptxx"));
         check(&[1], 0, Some(b""));
-        check(&[1], 155, Some(&[b"a prompt".as_slice(), &[b'x'; 147]].concat()));
+        check(
+            &[1],
+            155,
+            Some(&[b"a prompt".as_slice(), &[b'x'; 147]].concat()),
+        );
         check(&[1], 156, None);
         check(&[1], u32::MAX, None);
     }

@@ -19,8 +19,7 @@ use crate::{guest, host, instances};
 /// `wasm_runtime_get_module_inst`.
 type GetInstance = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 /// `wasm_runtime_get_native_addr_range`. Its result is a C `bool`: whatever is not 0 is true.
-type GetRange =
-    unsafe extern "C" fn(*mut c_void, *mut u8, *mut *mut u8, *mut *mut u8) -> u8;
+type GetRange = unsafe extern "C" fn(*mut c_void, *mut u8, *mut *mut u8, *mut *mut u8) -> u8;
 /// What WAMR calls at the end of a module instance, with what was kept for it.
 type Ending = unsafe extern "C" fn(*mut c_void, *mut c_void);
 /// `wasm_runtime_create_context_key`.
@@ -161,7 +160,12 @@ impl Runtime {
 
     /// Offers `count` functions to guests that import `module`, before those that were offered already; once, however
     /// often it is called. False where the host has no memory for it.
-    pub(super) fn offer(&self, module: &'static CStr, table: *mut NativeSymbol, count: u32) -> bool {
+    pub(super) fn offer(
+        &self,
+        module: &'static CStr,
+        table: *mut NativeSymbol,
+        count: u32,
+    ) -> bool {
         self.withdraw(module, table);
         // SAFETY: name and table are statics, and the host alone uses the table.
         unsafe { (self.register)(module.as_ptr(), table, count) != 0 }

@@ -46,7 +46,10 @@ impl Root {
         let name = format!("wasi-nn-split-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).unwrap();
-        for (no, part) in parts(&std::fs::read(pocket("a")).unwrap()).iter().enumerate() {
+        for (no, part) in parts(&std::fs::read(pocket("a")).unwrap())
+            .iter()
+            .enumerate()
+        {
             std::fs::write(path.join(Root::name(no + 1)), part).unwrap();
         }
         Root(path)
