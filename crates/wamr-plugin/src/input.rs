@@ -49,7 +49,7 @@ pub(crate) fn copy(at: *const u8, host: Verdict) -> Result<Vec<u8>, Failure> {
         product(tensor.dimensions)
     });
     if end == End::Nul {
-        tell_of_nul();
+        tell_of_nul(host.abi);
     }
     take(tensor.data, end, SCAN_CAP)
 }
@@ -79,13 +79,19 @@ pub(crate) fn take(data: *const u8, end: End, scan: usize) -> Result<Vec<u8>, Fa
     Ok(bytes)
 }
 
-/// Says once that this host lets nobody know how long such a prompt is.
-fn tell_of_nul() {
+/// Says once that nobody knows how long such a prompt is, and what helps: on an open host the setting does, too.
+fn tell_of_nul(abi: Option<Abi>) {
     static IS_TOLD: AtomicBool = AtomicBool::new(false);
     if !IS_TOLD.swap(true, Ordering::Relaxed) {
-        let text = "this host passes no length on: a prompt whose dimensions say 1 must end with a NUL, or what lies \
-                    behind it is read too; a host that opens the plugin as a native library passes lengths on";
-        guest::note(log::Level::Warn, text);
+        let text = format!(
+            "this host passes no length on: a prompt whose dimensions say 1 must end with a NUL, or what lies behind it \
+             is read too; {}",
+            match abi {
+                Some(_) => "a host that opens the plugin as a native library passes lengths on",
+                None => "if its WAMR is 2.4 or later, set WASI_NN_LLAMACPP_ABI to 2.4",
+            }
+        );
+        guest::note(log::Level::Warn, &text);
     }
 }
 

@@ -82,6 +82,11 @@ plain_tasks() {
     esac
 }
 
+# Nothing shows the version of a host that exports nothing before its first output, and these tensors need it earlier.
+case $case:${host##*/} in
+tasks_*:wamr_run_silent) export WASI_NN_LLAMACPP_ABI=2.4 ;;
+esac
+
 case $case in
 tasks_plain)
     # Found by its name; the host's own functions convert what the guest writes.
@@ -98,11 +103,12 @@ tasks_native)
         plain_tasks $dimensions
         expect "stream, $dimensions" "1 2 3 4 5 6 7" "$(task stream $dimensions "$config" "$(user 'Count to 7.')$nl")"
         hello="Hello! I am Pip."
+        # A host that answers a call itself writes a line of its own where the guest tries what it has given back.
         expect "unload, $dimensions" "$hello
 $hello
 $hello
 $hello
-$hello" "$(task unload $dimensions "$config" "$(user Hello)$nl")"
+$hello" "$(task unload $dimensions "$config" "$(user Hello)$nl" | grep -v '^\[wasi_nn.c')"
     done
     ;;
 both_modules)
