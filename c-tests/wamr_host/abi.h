@@ -29,6 +29,10 @@ struct abi {
     void (*finish)(struct guest *guest);
 };
 
-extern const struct abi abi_a, abi_b;
+extern const struct abi abi_a, abi_b, abi_native;
+
+/* The table for inputs of this host, and that for its outputs. */
+const struct abi *host_inputs(void);
+const struct abi *host_outputs(void);
 
 #endif

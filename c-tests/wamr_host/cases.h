@@ -38,5 +38,9 @@ void mixed(void);
 void ending(void);
 /* The same text as the C library. */
 void equal(void);
+/* All functions by native tables; only where the host shows its runtime. */
+void whole_calls(void);
+/* A host of which nothing is known. */
+void unknown(void);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "../json.h"
 #include "library.h"
+#include "native.h"
 #include "setting.h"
 
 /* What a guest has where a handle is to be written: nothing else may write it. */
@@ -27,9 +28,14 @@ struct builders {
 
 _Static_assert(sizeof(struct builder) == 16 && sizeof(struct builders) == 16, "layout of graph_builder_array");
 
-static const struct abi *inputs(void) { return setting.abi == ABI_A ? &abi_a : &abi_b; }
+static const struct abi *of_kind(enum abi_kind kind) {
+    if (shows_runtime()) { return &abi_native; }
+    return kind == ABI_A ? &abi_a : &abi_b;
+}
 
-static const struct abi *outputs(void) { return setting.output_abi == ABI_A ? &abi_a : &abi_b; }
+const struct abi *host_inputs(void) { return of_kind(setting.abi); }
+
+const struct abi *host_outputs(void) { return of_kind(setting.output_abi); }
 
 struct guest *guest_start(void) {
     library_open();
@@ -39,6 +45,7 @@ struct guest *guest_start(void) {
     REQUIRE(guest->text != NULL);
     guest->text[0] = '\0';
     memory_open(&guest->memory);
+    native_as(guest);
     return guest;
 }
 
@@ -49,7 +56,7 @@ void guest_free(struct guest *guest) {
 }
 
 void guest_end(struct guest *guest) {
-    inputs()->finish(guest);
+    host_inputs()->finish(guest);
     guest_free(guest);
 }
 
@@ -73,11 +80,14 @@ static void *place(struct guest *guest) {
 }
 
 uint32_t guest_load_named(struct guest *guest, const char *name, const char *config, uint32_t *g) {
-    inputs()->prepare(guest);
+    host_inputs()->prepare(guest);
     void *at = place(guest);
     const char *own_name = memory_text(&guest->memory, name);
     uint32_t length = (uint32_t)strlen(name), code;
-    if (config == NULL) {
+    if (shows_runtime()) {
+        const char *own_config = config != NULL ? memory_text(&guest->memory, config) : NULL;
+        code = native_load_named(guest, own_name, length, own_config, config != NULL ? (uint32_t)strlen(config) : 0, at);
+    } else if (config == NULL) {
         code = library.load_by_name(guest->ctx, own_name, length, (uintptr_t)at, 0xDEADBEEF);
     } else {
         const char *own_config = memory_text(&guest->memory, config);
@@ -88,13 +98,18 @@ uint32_t guest_load_named(struct guest *guest, const char *name, const char *con
 
 uint32_t guest_load_bytes(struct guest *guest, const void *bytes, size_t size, const char *config, uint32_t encoding,
                           uint32_t target, uint32_t *g) {
-    inputs()->prepare(guest);
+    host_inputs()->prepare(guest);
     void *at = place(guest);
     struct builder builder[2] = {{.buf = memory_put(&guest->memory, bytes, size), .size = (uint32_t)size}};
     struct builders builders = {.buf = builder, .size = config != NULL ? 2 : 1};
     if (config != NULL) {
         builder[1].buf = memory_put(&guest->memory, config, strlen(config));
         builder[1].size = (uint32_t)strlen(config);
+    }
+    if (shows_runtime()) {
+        uint32_t code = native_load_bytes(guest, builder[0].buf, builder[0].size, builder[1].buf, builder[1].size,
+                                          encoding, target, at);
+        return take(guest, code, at, g);
     }
     return take(guest, library.load(guest->ctx, &builders, encoding, target, at), at, g);
 }
@@ -110,7 +125,9 @@ uint32_t guest_load(struct guest *guest, const char *model, const char *config, 
 
 uint32_t guest_context(struct guest *guest, uint32_t g, uint32_t *context) {
     void *at = place(guest);
-    return take(guest, library.init_execution_context(guest->ctx, g, at), at, context);
+    uint32_t code = shows_runtime() ? native_context(guest, g, at)
+                                    : library.init_execution_context(guest->ctx, g, at);
+    return take(guest, code, at, context);
 }
 
 const void *guest_dims(struct guest *guest, uint32_t count, const uint32_t *dims) {
@@ -118,7 +135,7 @@ const void *guest_dims(struct guest *guest, uint32_t count, const uint32_t *dims
 }
 
 uint32_t guest_set_tensor(struct guest *guest, uint32_t context, uint32_t index, const struct guest_tensor *tensor) {
-    uint32_t code = inputs()->set_input(guest, context, index, tensor);
+    uint32_t code = host_inputs()->set_input(guest, context, index, tensor);
     memory_reset(&guest->memory);
     return code;
 }
@@ -135,14 +152,16 @@ uint32_t guest_set(struct guest *guest, uint32_t context, uint32_t index, const 
     return guest_set_tensor(guest, context, index, &tensor);
 }
 
-uint32_t guest_compute(struct guest *guest, uint32_t context) { return library.compute(guest->ctx, context); }
+uint32_t guest_compute(struct guest *guest, uint32_t context) {
+    return shows_runtime() ? native_compute(guest, context) : library.compute(guest->ctx, context);
+}
 
 uint32_t guest_output(struct guest *guest, uint32_t context, uint32_t index, uint32_t capacity, uint32_t *size) {
     REQUIRE(capacity <= TEXT);
     void *at = memory_odd(&guest->memory, sizeof(uint32_t));
     uint8_t *buffer = memory_odd(&guest->memory, (size_t)capacity + 1);
     memset(buffer, '#', (size_t)capacity + 1);
-    uint32_t code = outputs()->get_output(guest, context, index, buffer, capacity, at);
+    uint32_t code = host_outputs()->get_output(guest, context, index, buffer, capacity, at);
     *size = peek(at);
     if (code == OK && CHECK(*size <= capacity)) {
         memcpy(guest->text, buffer, *size);

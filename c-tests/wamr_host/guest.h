@@ -53,6 +53,8 @@ struct guest {
     struct memory memory;
     /* What the host passes along with each call; NULL before the first load. */
     void *ctx;
+    /* What a host that shows its runtime keeps for the plugin. */
+    void *kept;
     /* The last output that was fetched, with a NUL behind it. */
     char *text;
 };

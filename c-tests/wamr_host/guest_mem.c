@@ -20,6 +20,8 @@ void memory_open(struct memory *memory) {
     *memory = (struct memory){.base = all + page()};
 }
 
+size_t memory_size(void) { return SIZE; }
+
 void memory_close(struct memory *memory) {
     REQUIRE(munmap(memory->base - page(), SIZE + 2 * page()) == 0);
     memory->base = NULL;

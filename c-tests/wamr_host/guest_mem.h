@@ -20,6 +20,9 @@ struct memory {
 void memory_open(struct memory *memory);
 void memory_close(struct memory *memory);
 
+/* Bytes of every memory. */
+size_t memory_size(void);
+
 /* `size` bytes at an odd address. */
 void *memory_odd(struct memory *memory, size_t size);
 

@@ -27,7 +27,7 @@ static void prompts_that_change(void) {
     for (uint32_t index = 0; index < 2; index++) {
         uint8_t *text = memory_put(&guest->memory, prompt, sizeof prompt);
         uint8_t *dims = memory_put(&guest->memory, (uint32_t[]){1, sizeof prompt - 1}, 8);
-        const struct abi *abi = setting.abi == ABI_A ? &abi_a : &abi_b;
+        const struct abi *abi = host_inputs();
         struct guest_tensor tensor = {
             .dims = dims, .n_dims = 2, .type = TYPE_U8, .data = text, .size = sizeof prompt - 1};
         /* Text, and on the way dimensions too where the host does not count them itself. */
@@ -92,7 +92,7 @@ static void models_that_change(void) {
 
 static void places_for_results_that_change(void) {
     struct scribbler scribbler;
-    const struct abi *abi = setting.output_abi == ABI_A ? &abi_a : &abi_b;
+    const struct abi *abi = host_outputs();
     guest_ask(guest, context, WHO);
     uint8_t *at = memory_odd(&guest->memory, sizeof(uint32_t));
     uint8_t *buffer = memory_odd(&guest->memory, 4096);

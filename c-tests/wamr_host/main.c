@@ -1,10 +1,11 @@
 /* A process that embeds the runtime, played: which host it is and which cases it runs is told on the command line.
  *
  * usage: wamr_host GROUP... [--abi=A|B] [--outputs=A|B] [--guests=ephemeral|legacy] [--native]
- *                  [--evidence=none|version|env|table] [--version=MAJOR.MINOR.PATCH]
+ *                  [--evidence=none|version|env|table|runtime] [--version=MAJOR.MINOR.PATCH]
  *
  * The programs differ in what they export and are otherwise the same: `version` is for the one that exports a version,
- * `table` for the one with a table, the rest for the one with neither. */
+ * `table` for the one with a table, `runtime` for the one with a version and what else a shared runtime exports, the
+ * rest for the one with none of these. */
 
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -25,7 +26,7 @@ static const struct {
     {"loading", loading},       {"metadata", metadata}, {"turns", turns},     {"names", names},
     {"mixed", mixed},           {"threads", threads},   {"hostile", hostile}, {"ending", ending},
     {"embeddings", embeddings}, {"equal", equal},       {"streaming", streaming}, {"native_calls", native_calls},
-    {"log_lines", log_lines},
+    {"log_lines", log_lines}, {"whole_calls", whole_calls}, {"unknown", unknown},
 };
 
 static _Noreturn void usage(const char *argument) {
@@ -45,7 +46,7 @@ static bool choose(const char *argument, const char *option, const char *const *
 
 static void read_option(const char *argument, int *outputs) {
     static const char *const abis[] = {"A", "B", NULL}, *const guests[] = {"ephemeral", "legacy", NULL};
-    static const char *const evidences[] = {"none", "version", "env", "table", NULL};
+    static const char *const evidences[] = {"none", "version", "env", "table", "runtime", NULL};
     int choice = 0;
     if (choose(argument, "--abi=", abis, &choice)) {
         setting.abi = (enum abi_kind)choice;

@@ -97,6 +97,15 @@ static void the_metadata_is_there_before_a_computation(void) {
     uint32_t context = guest_open(guest, GREEDY);
     for (size_t i = 0; i < 3; i++) { CHECK_EQ(guest_figure(guest, context, numbers[i]), 0); }
     CHECK(guest_figure(guest, context, "llama_build_number") >= 0);
+    /* Public guests print the tokens of a prompt before they compute, and one compares them after a second input. */
+    CHECK_EQ(guest_set(guest, context, 0, WHO), OK);
+    long tokens = guest_figure(guest, context, "input_tokens");
+    CHECK(tokens > 5);
+    CHECK_EQ(guest_figure(guest, context, "output_tokens"), 0);
+    CHECK_EQ(guest_set(guest, context, 0, WHO), OK);
+    CHECK_EQ(guest_figure(guest, context, "input_tokens"), tokens);
+    CHECK_EQ(guest_compute(guest, context), OK);
+    CHECK_EQ(guest_figure(guest, context, "input_tokens"), tokens);
 }
 
 static void the_metadata_tells_of_the_last_turn(void) {

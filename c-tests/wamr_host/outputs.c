@@ -8,7 +8,6 @@
 #include "../json.h"
 #include "guest.h"
 #include "library.h"
-#include "setting.h"
 
 static struct guest *guest;
 static uint32_t context;
@@ -65,8 +64,7 @@ static void there_are_two_outputs(void) {
 /* Fetches the text into `buffer`, which may lie anywhere in the guest's memory. */
 static uint32_t fetch_into(void *buffer, uint32_t capacity, uint32_t *size) {
     void *at = memory_odd(&guest->memory, sizeof *size);
-    const struct abi *abi = setting.output_abi == ABI_A ? &abi_a : &abi_b;
-    uint32_t code = abi->get_output(guest, context, 0, buffer, capacity, at);
+    uint32_t code = host_outputs()->get_output(guest, context, 0, buffer, capacity, at);
     *size = peek(at);
     return code;
 }

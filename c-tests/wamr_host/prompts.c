@@ -58,10 +58,15 @@ static void wrong_dimensions_do_not_shorten_a_prompt(void) {
         }
     }
     if (setting.abi == ABI_B && setting.is_legacy) {
-        /* One element is one byte, whatever follows. */
         CHECK_EQ(set_with(context, memory_text(&guest->memory, WHO), 0, 1, (uint32_t[]){1}), OK);
         CHECK_EQ(guest_compute(guest, context), OK);
-        CHECK_EQ(guest_figure(guest, context, "input_tokens"), 1);
+        if (shows_runtime()) {
+            /* The plugin sees the guest's own record, in which nobody has counted. */
+            CHECK_STR(guest_read(guest, context, 0), "I am Pip.");
+        } else {
+            /* One element is one byte, whatever follows. */
+            CHECK_EQ(guest_figure(guest, context, "input_tokens"), 1);
+        }
     }
 }
 
@@ -160,7 +165,7 @@ void prompts(void) {
     RUN(first_prompts_are_whole_before_any_output_is_fetched);
     RUN(wrong_dimensions_do_not_shorten_a_prompt);
     RUN(true_dimensions_need_no_nul);
-    if (setting.is_legacy && setting.abi == ABI_B && setting.evidence == EVIDENCE_TABLE) {
+    if (setting.is_legacy && setting.abi == ABI_B && (setting.evidence == EVIDENCE_TABLE || shows_runtime())) {
         RUN(a_legacy_prompt_ends_at_its_nul);
     }
     RUN(a_prompt_may_end_with_the_memory);

@@ -18,6 +18,8 @@ enum evidence {
     EVIDENCE_ENV,
     /* The process exports get_wasi_nn_export_apis. */
     EVIDENCE_TABLE,
+    /* The process exports the version and the runtime behind it. */
+    EVIDENCE_RUNTIME,
 };
 
 struct setting {
@@ -34,6 +36,9 @@ struct setting {
 };
 
 extern struct setting setting;
+
+/* True if the plugin answers all functions of wasi-nn itself. */
+static inline bool shows_runtime(void) { return setting.is_native && setting.evidence == EVIDENCE_RUNTIME; }
 
 /* True if guests of this host can load by name: the legacy build of ABI A knows bytes only. */
 static inline bool loads_by_name(void) { return setting.abi == ABI_B || !setting.is_legacy; }

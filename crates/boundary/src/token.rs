@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | 12 | 0x7a5: no user-space address of x86-64 (48 or 57 bits, with or without masked bits) or aarch64 has them |
 //! | 22 | process that the token belongs to (Linux numbers processes below 2^22) |
-//! | 30 | rising number, never 0 and never reused |
+//! | 30 | rising number, never 0; given a second time only by [`TokenSource::draw_free`], after all others |
 //!
 //! Does not know what a token stands for.
 
@@ -75,10 +75,29 @@ impl TokenSource {
             .drawn
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
             .ok()?;
-        let process = this_process() << NUMBER_BITS;
-        let mark = MARK << (PROCESS_BITS + NUMBER_BITS);
-        Some(Token(mark | process | (u64::from(drawn) + 1)))
+        Some(token(u64::from(drawn) + 1))
     }
+
+    /// A token of this process that `is_free`. The numbers rise; after the last comes the first. For holders that come
+    /// and go as long as the process lives. Fewer than all numbers must be taken.
+    ///
+    /// A source is for this or for [`TokenSource::draw`], not for both.
+    pub fn draw_free(&self, is_free: impl Fn(Token) -> bool) -> Token {
+        loop {
+            let drawn = u64::from(self.drawn.fetch_add(1, Ordering::Relaxed));
+            let token = token(drawn % mask(NUMBER_BITS) + 1);
+            if is_free(token) {
+                return token;
+            }
+        }
+    }
+}
+
+/// The token of this process with that number, from 1 on.
+fn token(number: u64) -> Token {
+    let process = this_process() << NUMBER_BITS;
+    let mark = MARK << (PROCESS_BITS + NUMBER_BITS);
+    Token(mark | process | number)
 }
 
 fn this_process() -> u64 {
@@ -137,6 +156,21 @@ mod tests {
         let foreign = Token(own.0 ^ (1 << NUMBER_BITS));
         assert_eq!(Token::from_pointer(foreign.as_pointer()), Some(foreign));
         assert!(!foreign.is_of_this_process());
+    }
+
+    #[test]
+    fn free_tokens_do_not_run_out_and_are_never_those_in_use() {
+        let source = TokenSource::new();
+        let first = source.draw_free(|_| true);
+        assert_eq!(first.number(), 1);
+        // All numbers but the last were given out since.
+        let last = (1 << NUMBER_BITS) - 2;
+        source.drawn.store(last, Ordering::Relaxed);
+        let is_free = |token: Token| token != first;
+        assert_eq!(source.draw_free(is_free).number(), last + 1);
+        let next = source.draw_free(is_free);
+        assert_eq!(next.number(), 2, "1 is in use");
+        assert_eq!(Token::from_pointer(next.as_pointer()), Some(next));
     }
 
     #[test]

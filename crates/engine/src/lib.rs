@@ -37,13 +37,19 @@ pub use backend::{
 };
 pub use config::{Overflow, SessionMemory, reference as config_reference, schema as config_schema};
 pub use error::{ContextNeed, Error, Result};
-pub use llama::IMAGE_MARK;
+pub use llama::{IMAGE_MARK, OpenFile};
 pub use status::{reference as status_reference, schemas as status_schemas};
 
 /// Copies a model's bytes into an anonymous file in memory that nobody can change, for models that are to be loaded by
-/// path more than once. The path is valid while the descriptor is open. Errors: `Load` where there is no memory for it.
-pub fn memory_file(bytes: &[u8]) -> Result<(std::os::fd::OwnedFd, std::path::PathBuf)> {
-    llama::Model::memory_file(bytes)
+/// path more than once. Errors: `Load` where there is no memory for it.
+pub fn memory_file(bytes: &[u8]) -> Result<OpenFile> {
+    llama::Model::open_bytes(bytes)
+}
+
+/// Bytes of memory that this process could ever have: the machine's, or fewer where a control group limits it. `None`
+/// where the system does not tell.
+pub fn total_memory() -> Option<u64> {
+    machine::total()
 }
 
 /// llama.cpp's version, as it tells it.

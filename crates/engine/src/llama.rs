@@ -20,6 +20,7 @@ mod log;
 mod ffi;
 
 pub(crate) mod gguf;
+pub(crate) mod opened;
 
 pub(crate) mod model;
 pub(crate) mod vocab;
@@ -52,6 +53,7 @@ pub(crate) use grammar::json_schema_to_grammar;
 pub use media::IMAGE_MARK;
 pub(crate) use media::{Part, Projector, Rows};
 pub(crate) use model::{CpuExperts, Model, ModelParams, SplitMode};
+pub use opened::OpenFile;
 pub(crate) use runtime::Numa;
 pub(crate) use sampler::{Sampler, Stage};
 pub(crate) use threads::ThreadCounts;

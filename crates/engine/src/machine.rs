@@ -34,8 +34,12 @@ pub fn available() -> Option<u64> {
 
 /// Bytes that this process could ever have: `MemTotal`, held down to the smallest `memory.max` of its control groups.
 pub fn total() -> Option<u64> {
-    let machine = read("/proc/meminfo").and_then(|text| kib(&text, "MemTotal"));
-    let groups = groups().into_iter().filter_map(|folder| limit(&folder));
+    total_of(&read("/proc/meminfo").unwrap_or_default(), &groups())
+}
+
+fn total_of(meminfo: &str, groups: &[PathBuf]) -> Option<u64> {
+    let machine = kib(meminfo, "MemTotal");
+    let groups = groups.iter().filter_map(|folder| limit(folder));
     machine.into_iter().chain(groups).min()
 }
 
@@ -295,8 +299,9 @@ workingset_refault_file 3
         };
         let uses = folders.iter().filter_map(|folder| group_use(folder));
         assert_eq!(tightest(uses), Some(pod));
-        let smallest = folders.iter().filter_map(|folder| limit(folder)).min();
-        assert_eq!(smallest, Some(4000));
+        assert_eq!(total_of(MEMINFO, &folders), Some(4000));
+        assert_eq!(total_of(MEMINFO, &[]), Some(24_684_084 << 10));
+        assert_eq!(total_of("", &folders), Some(4000));
     }
 
     #[test]

@@ -337,15 +337,16 @@ fn a_model_is_let_go_at_once_where_nobody_changes_models() {
 fn a_model_from_bytes_serves_beside_others_under_its_name() {
     let backend = backend();
     let bytes = std::fs::read(pocket("b")).unwrap();
-    let (file, path) = engine::memory_file(&bytes).unwrap();
-    let graph = backend.load_model(b"momo", &path, None, None).unwrap();
+    let open = engine::memory_file(&bytes).unwrap();
+    let path = open.path();
+    let graph = backend.load_model(b"momo", path, None, None).unwrap();
     let c = backend.open_context(graph.0).unwrap().0;
     assert!(
         complete(&backend, c, QUESTION, json!({}))
             .0
             .contains("Momo")
     );
-    let file = std::fs::File::from(file);
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
     let written = std::os::unix::fs::FileExt::write_at(&file, b"x", 0);
     assert!(
         written.is_err() && file.set_len(0).is_err(),

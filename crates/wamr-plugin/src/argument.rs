@@ -64,18 +64,27 @@ impl ModelParts {
     /// read: hosts try one backend after the other.
     pub(crate) fn read(builder: *const u8) -> Result<ModelParts, Failure> {
         let array = Span::read(builder, "builder")?;
-        if !(1..=2).contains(&array.size) {
-            let text = format!("builder has {} parts, must have 1 or 2", array.size);
+        let part = |index| Span::read(array.start.wrapping_add(SPAN_BYTES * index), "builder");
+        ModelParts::new(array.size, |index| Ok(part(index)?))
+    }
+
+    /// As [`ModelParts::read`], of `count` parts that `part` finds.
+    pub(crate) fn new(
+        count: u32,
+        part: impl Fn(usize) -> Result<Span, Failure>,
+    ) -> Result<ModelParts, Failure> {
+        if !(1..=2).contains(&count) {
+            let text = format!("builder has {count} parts, must have 1 or 2");
             return Err(Failure::InvalidArgument(text));
         }
-        let model = Span::read(array.start, "builder")?;
+        let model = part(0)?;
         if (model.size as usize) < MODEL_MAGIC.len() {
             return Err(no_model());
         }
         check_magic(&boundary::array::<4>(model.start, "model")?)?;
-        let config = match array.size {
+        let config = match count {
             1 => None,
-            _ => Some(Span::read(array.start.wrapping_add(SPAN_BYTES), "builder")?),
+            _ => Some(part(1)?),
         };
         Ok(ModelParts { model, config })
     }

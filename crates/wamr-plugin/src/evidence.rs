@@ -8,7 +8,7 @@
 //! | 1 | the host's version: from 2.4 on it is B | the generation |
 //! | 2 | the host's table of functions | the flavour; a legacy one that loads by name is B |
 //! | 3 | the first `get_output`: `out` lies on the stack on B, in guest memory on A | what is open; for outputs all |
-//! | 4 | nothing | open for inputs, B for outputs |
+//! | 4 | nothing | open for inputs, and no outputs: what is a struct of the host on B is the guest's own memory on A |
 //!
 //! For outputs number 3 outweighs 1 and 2, because a development snapshot of June 2025 mixes both layouts. Does not know
 //! how the evidence is found.
@@ -40,8 +40,8 @@ pub(crate) struct Exports {
 pub(crate) struct Verdict {
     /// The generation for everything but outputs; none while it is open.
     pub(crate) abi: Option<Abi>,
-    /// The generation for outputs.
-    pub(crate) output: Abi,
+    /// The generation for outputs; none where nothing is known, and then they are refused.
+    pub(crate) output: Option<Abi>,
     pub(crate) flavour: Flavour,
     /// Whether the first output looks otherwise than everything before it.
     pub(crate) is_contradicted: bool,
@@ -59,7 +59,7 @@ pub(crate) fn decide(evidence: &Evidence) -> Verdict {
         .filter(|_| evidence.setting.is_none());
     Verdict {
         abi: before.or(stack),
-        output: stack.or(before).unwrap_or(Abi::B),
+        output: stack.or(before),
         flavour: evidence
             .exports
             .map_or(Flavour::Ephemeral, |exports| exports.flavour),
@@ -93,8 +93,13 @@ mod tests {
         })
     }
 
-    fn check(evidence: Evidence, abi: Option<Abi>, output: Abi, is_contradicted: bool) {
-        let verdict = decide(&evidence);
+    fn check(
+        evidence: Evidence,
+        abi: Option<Abi>,
+        output: impl Into<Option<Abi>>,
+        is_contradicted: bool,
+    ) {
+        let (verdict, output) = (decide(&evidence), output.into());
         assert_eq!(
             (verdict.abi, verdict.output, verdict.is_contradicted),
             (abi, output, is_contradicted),
@@ -147,9 +152,9 @@ mod tests {
             Abi::B,
             false,
         );
-        check(with(table(Flavour::Legacy, false)), None, Abi::B, false);
-        check(with(table(Flavour::Ephemeral, true)), None, Abi::B, false);
-        check(with(table(Flavour::Ephemeral, false)), None, Abi::B, false);
+        check(with(table(Flavour::Legacy, false)), None, None, false);
+        check(with(table(Flavour::Ephemeral, true)), None, None, false);
+        check(with(table(Flavour::Ephemeral, false)), None, None, false);
         let older = Evidence {
             version: Some((2, 3)),
             ..with(table(Flavour::Legacy, true))
@@ -176,8 +181,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_known_is_open_for_inputs_and_b_for_outputs() {
-        check(NONE, None, Abi::B, false);
+    fn nothing_known_is_open_for_inputs_and_none_for_outputs() {
+        check(NONE, None, None, false);
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn load(
     check_count(&GRAPHS, maker, "graphs")?;
     let config = config.unwrap_or_default();
     let graph = apart::run(move || Graph::load(maker, source()?, &config))?;
-    insert(&GRAPHS, maker, graph)
+    Ok(GRAPHS.insert(maker, Arc::new(graph)))
 }
 
 /// Opens an execution context on a graph. Errors: `NotFound`; `Busy` where there are too many.
@@ -85,7 +85,7 @@ pub fn open_context(caller: Caller, graph: u32) -> Result<u32, Failure> {
     let graph = GRAPHS.get(caller, graph).ok_or_else(|| no_graph(graph))?;
     check_count(&CONTEXTS, caller.maker, "execution contexts")?;
     let context = Context::open(&graph, caller.maker)?;
-    insert(&CONTEXTS, caller.maker, context)
+    Ok(CONTEXTS.insert(caller.maker, Arc::new(context)))
 }
 
 /// Keeps the prompt of the next turn. A turn that is being streamed ends.
@@ -158,12 +158,6 @@ fn check_count<T>(table: &Table<T>, maker: u32, what: &str) -> Result<(), Failur
             "the instance has {MOST_OF_ONE} {what}, which is all that one may have"
         ))),
     }
-}
-
-fn insert<T>(table: &Table<T>, maker: u32, item: T) -> Result<u32, Failure> {
-    table
-        .insert(maker, Arc::new(item))
-        .ok_or_else(|| Failure::Runtime("all handles of the process were given out".into()))
 }
 
 fn find(caller: Caller, context: u32) -> Result<Arc<Context>, Failure> {

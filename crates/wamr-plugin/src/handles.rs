@@ -1,9 +1,9 @@
 //! The numbers that guests hold instead of graphs and execution contexts, and the tables behind them.
 //!
-//! A rising number goes through a keyed bijection of 32 bits before a guest sees it: unique in the process, never given
-//! out twice, and not to be guessed from one's own. Where a host tells who calls, a number is worth something only to
-//! the instance that made it; elsewhere the number is the capability, and whoever searches for others is slowed down.
-//! Does not know what the items are.
+//! A rising number goes through a keyed bijection of 32 bits before a guest sees it: not to be guessed from one's own,
+//! and given out again only after all others, unless it is still in use: numbers do not run out. Where it is known who
+//! calls, a number is worth something only to the instance that made it; elsewhere the number is the capability, and
+//! guesses of the whole process come one after the other, slowly. Does not know what the items are.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -19,6 +19,9 @@ use crate::misses::{Misses, Pace};
 static NUMBERS: LazyLock<Numbers> = LazyLock::new(|| Numbers::new(RandomState::new()));
 
 static MISSES: Mutex<Misses> = Mutex::new(Misses::new());
+
+/// Whoever has to wait for an answer waits for those who do so already: more threads guess no faster.
+static PENITENTS: Mutex<()> = Mutex::new(());
 
 /// How long somebody who guesses has to wait for each answer.
 const PENALTY: Duration = Duration::from_millis(1);
@@ -52,11 +55,22 @@ impl<T> Table<T> {
         }
     }
 
-    /// Enters an item that `maker` made. None when all numbers are used up.
-    pub(crate) fn insert(&self, maker: u32, item: Arc<T>) -> Option<u32> {
-        let number = NUMBERS.draw()?;
-        self.entries.write().insert(number, Entry { maker, item });
-        Some(number)
+    /// Enters an item that `maker` made, under the number that is returned.
+    pub(crate) fn insert(&self, maker: u32, item: Arc<T>) -> u32 {
+        self.insert_by(&*NUMBERS, maker, item)
+    }
+
+    fn insert_by<K: BuildHasher>(&self, numbers: &Numbers<K>, maker: u32, item: Arc<T>) -> u32 {
+        let mut entries = self.entries.write();
+        // What is in the table has a place in memory, so there are never as many items as numbers.
+        let number = loop {
+            let number = numbers.draw();
+            if !entries.contains_key(&number) {
+                break number;
+            }
+        };
+        entries.insert(number, Entry { maker, item });
+        number
     }
 
     /// The item behind a number, if the caller may know it. Someone who asks for many that are not there has to wait.
@@ -113,6 +127,7 @@ fn miss<T>() -> Option<T> {
         guest::note(log::Level::Warn, text);
     }
     if pace != Pace::Free {
+        let _one_at_a_time = PENITENTS.lock();
         std::thread::sleep(PENALTY);
     }
     None
@@ -132,15 +147,15 @@ impl<K: BuildHasher> Numbers<K> {
         }
     }
 
-    /// A number that was never drawn before and is neither 0 nor 0xffffffff, which stand for "none" elsewhere.
-    fn draw(&self) -> Option<u32> {
+    /// A number that was not drawn before, or if all were, the one whose turn is longest ago. Neither 0 nor 0xffffffff,
+    /// which stand for "none" elsewhere.
+    fn draw(&self) -> u32 {
         loop {
-            let next = |drawn: u64| Some(drawn + 1).filter(|&next| next <= 1 << 32);
-            let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
-            let drawn = self.drawn.fetch_update(set, fetch, next).ok()?;
+            let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
+            // Only the lower half counts: after the last comes the first.
             let number = self.mix(drawn as u32);
             if !matches!(number, 0 | u32::MAX) {
-                return Some(number);
+                return number;
             }
         }
     }
@@ -214,7 +229,7 @@ mod tests {
             let source = unmix(&numbers, none);
             prop_assume!(source < u32::MAX - 1);
             numbers.drawn.store(source.into(), Ordering::Relaxed);
-            let next = numbers.draw().unwrap();
+            let next = numbers.draw();
             prop_assert!(next != 0 && next != u32::MAX);
             prop_assert!(unmix(&numbers, next) > source);
         }
@@ -223,30 +238,42 @@ mod tests {
     #[test]
     fn numbers_of_a_process_do_not_repeat_and_do_not_rise() {
         let numbers = Numbers::new(RandomState::new());
-        let drawn: Vec<u32> = (0..100_000).map(|_| numbers.draw().unwrap()).collect();
+        let drawn: Vec<u32> = (0..100_000).map(|_| numbers.draw()).collect();
         assert_eq!(drawn.iter().collect::<HashSet<_>>().len(), drawn.len());
         let rises = drawn.windows(2).filter(|pair| pair[0] < pair[1]).count();
         assert!((45_000..55_000).contains(&rises), "{rises} of 100000 rise");
         let other = Numbers::new(RandomState::new());
-        let equal = drawn.iter().filter(|&&n| other.draw() == Some(n)).count();
+        let equal = drawn.iter().filter(|&&n| other.draw() == n).count();
         assert!(equal < 10, "{equal} numbers are those of another process");
     }
 
     #[test]
-    fn source_that_is_used_up_stays_so() {
+    fn after_the_last_number_come_those_that_are_not_in_use() {
         let numbers = Numbers::new(Plain(7));
-        numbers.drawn.store((1 << 32) - 4, Ordering::Relaxed);
-        let drawn = std::iter::from_fn(|| numbers.draw()).count();
-        assert!((2..=4).contains(&drawn));
-        assert_eq!(numbers.draw(), None);
+        let table = Table::new();
+        let insert = |item| table.insert_by(&numbers, 1, Arc::new(item));
+        let first: Vec<u32> = (0..3).map(insert).collect();
+        table.remove(bound(1), first[1]).unwrap();
+        // All others were given out and came back.
+        numbers.drawn.store(1 << 32, Ordering::Relaxed);
+        assert_eq!(
+            insert(3),
+            first[1],
+            "the only one of the first three that is free"
+        );
+        let next = insert(4);
+        assert!(!first.contains(&next));
+        for (item, number) in [(0, first[0]), (3, first[1]), (2, first[2]), (4, next)] {
+            assert_eq!(table.get(bound(1), number).as_deref(), Some(&item));
+        }
     }
 
     #[test]
     fn bound_callers_know_their_own_handles_only() {
         let table = Table::new();
         let (mine, yours) = (
-            table.insert(1, Arc::new("mine")).unwrap(),
-            table.insert(2, Arc::new("yours")).unwrap(),
+            table.insert(1, Arc::new("mine")),
+            table.insert(2, Arc::new("yours")),
         );
         assert_eq!(table.get(bound(1), mine).as_deref(), Some(&"mine"));
         assert_eq!(table.get(bound(1), yours), None);
@@ -261,9 +288,7 @@ mod tests {
     #[test]
     fn everything_of_a_maker_goes_at_once() {
         let table = Table::new();
-        let numbers: Vec<u32> = (0..6)
-            .map(|n| table.insert(n % 2, Arc::new(n)).unwrap())
-            .collect();
+        let numbers: Vec<u32> = (0..6).map(|n| table.insert(n % 2, Arc::new(n))).collect();
         let mut taken: Vec<u32> = table.take_of(1).iter().map(|item| **item).collect();
         taken.sort_unstable();
         assert_eq!(taken, [1, 3, 5]);

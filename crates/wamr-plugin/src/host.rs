@@ -7,9 +7,11 @@ use std::ffi::{CStr, c_char, c_void};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::abi::{Abi, Flavour, address};
 use crate::evidence::{self, Evidence, Exports, Verdict};
+use crate::failure::Failure;
 use crate::guest;
 
 /// `2.2` or `2.4`: the generation of the host, whatever it looks like.
@@ -18,6 +20,9 @@ const ABI: &str = "WASI_NN_LLAMACPP_ABI";
 const ERRORS: &str = "WASI_NN_LLAMACPP_ERRORS";
 /// The largest model that a guest may bring along.
 const MAX_MODEL_BYTES: &str = "WASI_NN_MAX_MODEL_BYTES";
+
+/// Why a host is refused.
+const UNKNOWN: &str = "nothing shows which WAMR this host is: set WASI_NN_LLAMACPP_ABI to 2.2 (for 2.2 and 2.3) or 2.4";
 
 const DEFAULT_MAX_MODEL_BYTES: u64 = 4 << 30;
 
@@ -30,13 +35,14 @@ const EXPORT_BYTES: usize = 32;
 const EXPORT_TEXT: usize = 64;
 
 static BEFORE: OnceLock<Evidence> = OnceLock::new();
-static IS_OUTPUT_ON_STACK: OnceLock<Option<bool>> = OnceLock::new();
+/// Empty as long as no output has shown anything: the next one may come on another stack.
+static IS_OUTPUT_ON_STACK: OnceLock<bool> = OnceLock::new();
 static HAS_OWN_NUMBERS: OnceLock<bool> = OnceLock::new();
 
 /// How this host is treated, as far as that is known now.
 pub(crate) fn verdict() -> Verdict {
     evidence::decide(&Evidence {
-        is_output_on_stack: IS_OUTPUT_ON_STACK.get().copied().flatten(),
+        is_output_on_stack: IS_OUTPUT_ON_STACK.get().copied(),
         ..*BEFORE.get_or_init(gather)
     })
 }
@@ -45,21 +51,35 @@ pub(crate) fn verdict() -> Verdict {
 pub(crate) fn verdict_on_output(out: *const u8) -> Verdict {
     let mut is_first = false;
     // NULL is no argument of any host, so it shows nothing.
-    if !out.is_null() {
-        IS_OUTPUT_ON_STACK.get_or_init(|| {
-            is_first = true;
-            is_on_stack(out.addr())
-        });
+    if !out.is_null()
+        && IS_OUTPUT_ON_STACK.get().is_none()
+        && let Some(is_there) = is_on_stack(out.addr())
+    {
+        is_first = IS_OUTPUT_ON_STACK.set(is_there).is_ok();
     }
     let verdict = verdict();
     if is_first && verdict.is_contradicted {
         let text = format!(
-            "the host passes outputs as one of generation {:?} does, and looks otherwise like one of {:?}",
-            verdict.output, verdict.abi
+            "the host passes outputs as one of generation {} does, and looks otherwise like one of {}",
+            named(verdict.output),
+            named(verdict.abi)
         );
         guest::note(log::Level::Warn, &text);
     }
     verdict
+}
+
+/// The generation in whose form outputs go. Errors: `Unsupported` where nothing is known of the host, and then the log
+/// is told once: on the wrong guess a guest would choose where the engine writes.
+pub(crate) fn output_form(verdict: Verdict) -> Result<Abi, Failure> {
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    verdict.output.ok_or_else(|| {
+        if !IS_TOLD.swap(true, Ordering::Relaxed) {
+            let text = format!("{UNKNOWN}; outputs are refused");
+            guest::note(log::Level::Warn, &text);
+        }
+        Failure::Unsupported(UNKNOWN.to_owned())
+    })
 }
 
 /// Whose numbers errors have.
@@ -82,6 +102,14 @@ pub(crate) fn max_model_bytes() -> u64 {
             DEFAULT_MAX_MODEL_BYTES
         }),
     })
+}
+
+fn named(abi: Option<Abi>) -> &'static str {
+    match abi {
+        Some(Abi::A) => "2.2",
+        Some(Abi::B) => "2.4",
+        None => "none",
+    }
 }
 
 fn gather() -> Evidence {
@@ -158,7 +186,7 @@ fn read_exports(table: *const u8, count: u32) -> Option<Exports> {
 }
 
 /// The function of this name that the host or its libraries offer to everybody.
-fn symbol(name: &CStr) -> Option<*mut c_void> {
+pub(crate) fn symbol(name: &CStr) -> Option<*mut c_void> {
     let name: *const c_char = name.as_ptr();
     // SAFETY: a name with its NUL.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name) };
@@ -259,6 +287,20 @@ mod tests {
         assert_eq!(read_exports(std::ptr::null(), 9), None);
         let loose = [0xffu8; EXPORT_BYTES];
         assert_eq!(read_exports(loose.as_ptr(), 1), None);
+    }
+
+    #[test]
+    fn an_unknown_host_gets_no_outputs_and_hears_of_the_setting() {
+        let unknown = evidence::decide(&gather());
+        let failure = output_form(unknown).unwrap_err();
+        assert!(failure.to_string().contains(ABI), "{failure}");
+        for abi in [Abi::A, Abi::B] {
+            let known = Verdict {
+                output: Some(abi),
+                ..unknown
+            };
+            assert_eq!(output_form(known), Ok(abi));
+        }
     }
 
     #[test]

@@ -6,12 +6,16 @@
 //! | B, legacy | the size in the tensor counts elements: at most that many bytes, up to the first NUL |
 //! | A | the product of the dimensions, if it is above 1 and at most 64 MiB; else up to the first NUL |
 //! | open | the size, if it equals the product; else as A |
+//! | native library | what the guest's own record says: `native::record` |
 //!
 //! One NUL at the very end of a length belongs to C, not to the prompt. Does not know what a prompt means.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::abi::{Abi, Flavour, Span, Tensor, word};
 use crate::evidence::Verdict;
 use crate::failure::Failure;
+use crate::guest;
 
 const MIB: usize = 1 << 20;
 
@@ -26,7 +30,7 @@ const MOST_DIMENSIONS: u32 = 8;
 
 /// Where a prompt ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(crate) enum End {
     /// After this many bytes.
     After(u64),
     /// At the first NUL, and after this many bytes at the latest.
@@ -44,6 +48,16 @@ pub(crate) fn copy(at: *const u8, host: Verdict) -> Result<Vec<u8>, Failure> {
     let end = end(host.abi, host.flavour, tensor.size, || {
         product(tensor.dimensions)
     });
+    if end == End::Nul {
+        tell_of_nul(host.abi);
+    }
+    take(tensor.data, end, SCAN_CAP)
+}
+
+/// A copy of the bytes at `data` up to their end; `scan` of them are searched for a NUL where only a NUL ends them.
+///
+/// Errors: as for [`copy`].
+pub(crate) fn take(data: *const u8, end: End, scan: usize) -> Result<Vec<u8>, Failure> {
     let mut bytes = match end {
         End::After(len) => {
             let len = usize::try_from(len).unwrap_or(usize::MAX);
@@ -51,18 +65,34 @@ pub(crate) fn copy(at: *const u8, host: Verdict) -> Result<Vec<u8>, Failure> {
                 let text = format!("data has {len} bytes, must have at most {SIZE_CAP}");
                 return Err(Failure::InvalidArgument(text));
             }
-            boundary::bytes(tensor.data, len, "data")?
+            boundary::bytes(data, len, "data")?
         }
         End::NulWithin(len) => {
             let bound = usize::try_from(len).unwrap_or(usize::MAX);
-            boundary::text(tensor.data, Some(bound), SIZE_CAP, "data")?
+            boundary::text(data, Some(bound), SIZE_CAP, "data")?
         }
-        End::Nul => boundary::text(tensor.data, None, SCAN_CAP, "data")?,
+        End::Nul => boundary::text(data, None, scan.min(SCAN_CAP), "data")?,
     };
     if bytes.last() == Some(&0) {
         bytes.pop();
     }
     Ok(bytes)
+}
+
+/// Says once that nobody knows how long such a prompt is, and what helps: on an open host the setting does, too.
+fn tell_of_nul(abi: Option<Abi>) {
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    if !IS_TOLD.swap(true, Ordering::Relaxed) {
+        let text = format!(
+            "this host passes no length on: a prompt whose dimensions say 1 must end with a NUL, or what lies behind it \
+             is read too; {}",
+            match abi {
+                Some(_) => "a host that opens the plugin as a native library passes lengths on",
+                None => "if its WAMR is 2.4 or later, set WASI_NN_LLAMACPP_ABI to 2.4",
+            }
+        );
+        guest::note(log::Level::Warn, &text);
+    }
 }
 
 /// A prompt's bytes as text.
@@ -91,7 +121,7 @@ fn end(
     }
 }
 
-fn end_by_product(product: Option<u64>) -> End {
+pub(crate) fn end_by_product(product: Option<u64>) -> End {
     match product {
         Some(len) if (2..=SIZE_CAP as u64).contains(&len) => End::After(len),
         _ => End::Nul,
@@ -100,7 +130,11 @@ fn end_by_product(product: Option<u64>) -> End {
 
 /// The product of the dimensions. None if they cannot be read, are too many or none, or if it is no 64-bit number.
 fn product(dimensions: *const u8) -> Option<u64> {
-    let span = Span::read(dimensions, "dimensions").ok()?;
+    product_of(Span::read(dimensions, "dimensions").ok()?)
+}
+
+/// The product of `span.size` numbers. None as for [`product`].
+pub(crate) fn product_of(span: Span) -> Option<u64> {
     if !(1..=MOST_DIMENSIONS).contains(&span.size) {
         return None;
     }

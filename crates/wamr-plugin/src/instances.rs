@@ -1,4 +1,5 @@
-//! The backend ctxs: one for each instance of a module on hosts of B, one for each load on hosts of A.
+//! The backend ctxs: one for each instance of a module on hosts of B, one for each load on hosts of A; and one for each
+//! module instance that calls through the native library, whatever the host.
 //!
 //! What a host holds is a number in the form of a pointer. On A it loses most of them and hands on stale ones, so there
 //! only the end of one insists on it. Does not know what was made through a ctx.
@@ -17,15 +18,15 @@ use crate::handles::Caller;
 static TOKENS: TokenSource = TokenSource::new();
 static OPEN: RwLock<BTreeSet<Token>> = RwLock::new(BTreeSet::new());
 
-/// Begins an instance and returns what the host holds of it.
+/// Begins an instance and returns what the host holds of it. Never fails: numbers of instances that ended come again.
 pub(crate) fn open() -> Result<*mut c_void, Failure> {
     // A failed test says so itself.
     if cfg!(not(test)) {
         boundary::report_panics(guest::keep_panic);
     }
-    let used_up = || Failure::Runtime("this process has used up its backend handles".to_owned());
-    let token = TOKENS.draw().ok_or_else(used_up)?;
-    OPEN.write().insert(token);
+    let mut open = OPEN.write();
+    let token = TOKENS.draw_free(|token| !open.contains(&token));
+    open.insert(token);
     Ok(token.as_pointer())
 }
 
@@ -39,6 +40,15 @@ pub(crate) fn close(ctx: *mut c_void) -> Result<u32, Failure> {
 pub(crate) fn caller(ctx: *mut c_void, abi: Option<Abi>) -> Result<Caller, Failure> {
     let maker = own(ctx).filter(|token| OPEN.read().contains(token));
     judge(abi, maker.map(Token::number))
+}
+
+/// The instance that holds `ctx`, if it is open: what the host keeps for the module instance that calls.
+pub(crate) fn known(ctx: *mut c_void) -> Option<Caller> {
+    let token = own(ctx).filter(|token| OPEN.read().contains(token))?;
+    Some(Caller {
+        maker: token.number(),
+        is_bound: true,
+    })
 }
 
 /// Whether the instance of that number has not ended. What nobody made, never ends.

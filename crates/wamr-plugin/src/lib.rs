@@ -219,7 +219,7 @@ pub unsafe extern "C" fn compute(ctx: *mut c_void, exec_ctx: u32) -> u32 {
 /// out, out_size: as `output` says.
 ///
 /// Answers: too_large if the buffer is smaller: then the size needed is in out_size and the buffer as it was;
-/// invalid_argument for a bad ctx, context, index or place.
+/// invalid_argument for a bad ctx, context, index or place; unsupported_operation where nothing shows which host this is.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn get_output(
     ctx: *mut c_void,
@@ -231,8 +231,9 @@ pub unsafe extern "C" fn get_output(
     answer("get_output", move || {
         let host = host::verdict_on_output(out.cast());
         let caller = instances::caller(ctx, host.abi)?;
+        let form = host::output_form(host)?;
         // SAFETY: buffer and size are the host's, in the form of its generation.
-        let output = unsafe { Output::of_host(host.output, out.cast(), out_size) }?;
+        let output = unsafe { Output::of_host(form, out.cast(), out_size) }?;
         output.put(&guest::output(caller, exec_ctx, index)?)
     })
 }

@@ -4,6 +4,7 @@
 //! host's own and lead anywhere. A path is a guest's word and is judged by the policy. Knows no model and loads none.
 
 mod beneath;
+mod split;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +45,9 @@ pub struct Found {
     /// The file, where it was opened to be judged. Only this one was: at `path` there may be another by now. So it is read
     /// through [`descriptor_path`], since llama.cpp opens by path.
     pub file: Option<File>,
+    /// The files behind it, open too, where its name is that of the first part of a split model: as many as there are, up
+    /// to the number in the name. Whether it is split, its content says.
+    pub parts: Vec<(PathBuf, File)>,
     /// Where the model is to be computed.
     pub target: Target,
 }
@@ -154,9 +158,9 @@ impl Names {
                 let relative = root.relative(Path::new(path)).ok_or_else(refused)?;
                 match beneath::open(&root.real, &relative) {
                     Ok(file) => Ok(Found {
-                        path: fs::read_link(descriptor_path(&file))
-                            .unwrap_or_else(|_| root.real.join(&relative)),
+                        path: root.place(&file, &relative),
                         file: Some(file),
+                        parts: root.parts(&relative),
                         target: Target::Auto,
                     }),
                     Err(beneath::Failure::Outside) => Err(refused()),
@@ -182,6 +186,21 @@ impl Root {
         };
         let goes_up = below.components().any(|part| part == Component::ParentDir);
         (!goes_up).then(|| below.to_owned())
+    }
+
+    /// Where a file that was opened by a path below the root really is.
+    fn place(&self, file: &File, relative: &Path) -> PathBuf {
+        fs::read_link(descriptor_path(file)).unwrap_or_else(|_| self.real.join(relative))
+    }
+
+    /// The parts behind the first one at `first`, if that is how it is called. They are judged as it was.
+    fn parts(&self, first: &Path) -> Vec<(PathBuf, File)> {
+        let names = split::names_behind(first).unwrap_or_default();
+        let open = names.map_while(|name| {
+            let file = beneath::open(&self.real, &name).ok()?;
+            Some((self.place(&file, &name), file))
+        });
+        open.collect()
     }
 }
 
@@ -254,6 +273,7 @@ fn existing(path: &Path, target: Target, name: &str) -> Result<Found, Refusal> {
         true => Ok(Found {
             path: path.to_owned(),
             file: None,
+            parts: Vec::new(),
             target,
         }),
         false => Err(not_found(name)),

@@ -17,6 +17,8 @@ use crate::failure::Failure;
 #[derive(Debug)]
 pub(crate) struct Output {
     buffer: Span,
+    /// Bytes of the buffer that are the guest's, where that is known.
+    room: Option<usize>,
     size: Out<u32>,
 }
 
@@ -39,7 +41,11 @@ impl Output {
             },
             Abi::B => Span::read(out, "out")?,
         };
-        Ok(Output { buffer, size })
+        Ok(Output {
+            buffer,
+            room: None,
+            size,
+        })
     }
 
     /// A buffer with its capacity beside it.
@@ -49,7 +55,24 @@ impl Output {
     pub(crate) unsafe fn of_guest(buffer: Span, size: *mut u32) -> Result<Output, Failure> {
         // SAFETY: this function's own contract.
         let size = unsafe { boundary::out(size, "written") }?;
-        Ok(Output { buffer, size })
+        Ok(Output {
+            buffer,
+            room: None,
+            size,
+        })
+    }
+
+    /// Where its buffer begins.
+    pub(crate) fn start(&self) -> *const u8 {
+        self.buffer.start
+    }
+
+    /// This, whose first `room` bytes are the guest's, whatever capacity it claims.
+    pub(crate) fn within(self, room: usize) -> Output {
+        Output {
+            room: Some(room),
+            ..self
+        }
     }
 
     /// Writes a text and its length.
@@ -61,6 +84,10 @@ impl Output {
         if needed > self.buffer.size {
             self.size.set(needed)?;
             return Err(Failure::TooLarge { needed });
+        }
+        if self.room.is_some_and(|room| text.len() > room) {
+            let text = format!("{needed} bytes of out are not all in the guest's memory");
+            return Err(Failure::InvalidArgument(text));
         }
         // SAFETY: inside the caller's buffer, by the contract of the constructors.
         unsafe { boundary::put(self.buffer.start, text.as_bytes(), "out") }?;
@@ -121,6 +148,29 @@ mod tests {
         check(7, "12345678", false, b"........");
         check(8, "", true, b"........");
         check(0, "", true, b"........");
+    }
+
+    #[test]
+    fn what_leaves_the_memory_is_not_begun_whatever_the_capacity() {
+        let (mut buffer, mut size) = ([FILL; 8], 8u32);
+        let span = Span {
+            start: (&raw mut buffer).cast(),
+            size: 8,
+        };
+        // SAFETY: memory of this test.
+        let output = unsafe { Output::of_guest(span, &raw mut size) }.unwrap();
+        let output = output.within(4);
+        assert!(matches!(
+            output.put("12345"),
+            Err(Failure::InvalidArgument(_))
+        ));
+        assert_eq!(
+            output.put("123456789"),
+            Err(Failure::TooLarge { needed: 9 })
+        );
+        assert_eq!(output.put("1234"), Ok(()));
+        // SAFETY: the buffer was written through an address.
+        assert_eq!(unsafe { (&raw const buffer).read_volatile() }, *b"1234....");
     }
 
     #[test]

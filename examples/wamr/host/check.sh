@@ -12,6 +12,7 @@ config='{"temp":0,"n-predict":200}'
 native="--native-lib=$plugin"
 c=$guests/guest-c/chat.wasm
 rust=$guests/guest-rust/chat.wasm
+tasks=$guests/guest-c/tasks.wasm
 told=$(mktemp)
 trap 'rm -f "$told"' EXIT
 
@@ -42,7 +43,81 @@ figure() {
     grep -o "\"$1\": *[0-9]*" "$told" | sed -n "$2s/.*[: ]//p"
 }
 
+# What a task of tasks.wasm prints: TASK DIMENSIONS CONFIG PROMPT. $lib is the option for the native library, or empty.
+task() {
+    "$host" $lib "$tasks" "$1" "$2" pocket "$3" "$4" 2>"$told"
+}
+
+# The number behind `$1: ` on stderr.
+counted() {
+    sed -n "s/^$1: //p" "$told"
+}
+
+# The tasks that need no function but a host's own, with tensors of dimensions $1.
+plain_tasks() {
+    expect "chat, $1" "Hello! I am Pip." "$(task chat "$1" "$config" "$(user Hello)$nl")"
+    [ "$(counted before)" -gt 5 ] || expect "tokens before, $1" "more than 5" "$(cat "$told")"
+    expect "tokens before and after, $1" "$(counted before)" "$(counted after)"
+    expect "twice, $1" "Hello! I am Pip." "$(task twice "$1" "$config" "$(user Hello)$nl")"
+    [ "$(counted first)" -gt 5 ] || expect "tokens of the first input, $1" "more than 5" "$(cat "$told")"
+    expect "tokens of both inputs, $1" "$(counted first)" "$(counted second)"
+    closed='{"temp":0.1,"grammar":"root ::= \"purple\" | \"orange\""}'
+    case $(task chat "$1" "$closed" "$(user 'Which colour?')$nl") in
+    purple | orange) ;;
+    *) expect "grammar, $1" "purple or orange" "$(cat "$told")" ;;
+    esac
+    # As the text of a schema in a string, which is how guests of the other plugin send it; one option is of an example.
+    schema='{\"type\":\"object\",\"properties\":{\"likes\":{\"enum\":[\"tea\",\"milk\"]}},\"required\":[\"likes\"]}'
+    closed='{"temp":0.1,"llama3":true,"json-schema":"'$schema'"}'
+    found=$(task chat "$1" "$closed" "$(user 'What do you like?')$nl" | tr -d ' \n')
+    case $found in
+    '{"likes":"tea"}' | '{"likes":"milk"}') ;;
+    *) expect "schema, $1" '{"likes":"tea"} or {"likes":"milk"}' "$found" ;;
+    esac
+    ! grep -q llama3 "$told" || expect "an option of an example, $1" "no word" "$(cat "$told")"
+    vector=$(task embedding "$1" '{"embedding":true}' 'Rivers run down to the sea.')
+    case $vector in
+    '{"n_embedding":128,"embedding":['*']}') ;;
+    *) expect "embedding, $1" "a vector of 128 numbers" "$vector" ;;
+    esac
+}
+
+# Nothing shows the version of a host that exports nothing before its first output, and these tensors need it earlier.
+case $case:${host##*/} in
+tasks_*:wamr_run_silent) export WASI_NN_LLAMACPP_ABI=2.4 ;;
+esac
+
 case $case in
+tasks_plain)
+    # Found by its name; the host's own functions convert what the guest writes.
+    export LD_LIBRARY_PATH="${plugin%/*}"
+    lib=''
+    plain_tasks one
+    one=$vector
+    plain_tasks true
+    expect "the vector, whatever the dimensions" "$one" "$vector"
+    ;;
+tasks_native)
+    lib=$native
+    for dimensions in one true; do
+        plain_tasks $dimensions
+        expect "stream, $dimensions" "1 2 3 4 5 6 7" "$(task stream $dimensions "$config" "$(user 'Count to 7.')$nl")"
+        hello="Hello! I am Pip."
+        # A host that answers a call itself writes a line of its own where the guest tries what it has given back.
+        expect "unload, $dimensions" "$hello
+$hello
+$hello
+$hello
+$hello" "$(task unload $dimensions "$config" "$(user Hello)$nl" | grep -v '^\[wasi_nn.c')"
+    done
+    ;;
+both_modules)
+    # The native library brings the module that the host lacks.
+    lib=$native
+    expect "the standard module" "Hello! I am Pip." "$(task chat one "$config" "$(user Hello)$nl")"
+    found=$("$host" "$native" "$guests/guest-c/legacy.wasm" pocket "$config" "$(user Hello)$nl" 2>"$told")
+    expect "the older module" "Hello! I am Pip." "$found"
+    ;;
 whole)
     # Found by its name, as stock hosts find it.
     export LD_LIBRARY_PATH="${plugin%/*}"

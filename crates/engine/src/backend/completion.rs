@@ -16,9 +16,10 @@ use super::turn::{How, Submitted, class_of, nothing, submit, waited};
 use super::{Backend, lines};
 use crate::chat::session::Turn;
 use crate::chat::turnstile::Place;
-use crate::chat::{Session, TurnResult};
+use crate::chat::{Session, TurnResult, ledger};
 use crate::config::{ArgumentsMode, TokenLimit};
 use crate::error::{Error, Result};
+use crate::llama::Special;
 use crate::scheduler::{Outcome, Piece, SessionKey};
 use crate::stopping::Verdict;
 
@@ -109,6 +110,24 @@ impl Backend {
         self.check_model(&session)?;
         self.begin_completion(context, &session, prompt)
             .inspect_err(|error| lines::failed(context, &session, error))
+    }
+
+    /// Tokens that the model of `context` makes of a raw prompt without images, those that it adds among them.
+    /// `is_embedded`: the text is for [`Backend::embed`]. Errors: `UnknownContext`, `NoModel`, those of a lease.
+    pub fn count_prompt(&self, context: u32, text: &str, is_embedded: bool) -> Result<u32> {
+        let _call = self.enter()?;
+        let session = self.session(context)?;
+        let lease = self.short_lease(&session.model())?;
+        let vocab = lease.serving().vocab.clone();
+        let text = text.to_owned();
+        let count = self.workers.run(move || {
+            let tokens = match is_embedded {
+                true => vocab.enclose(vocab.tokenize(&text, Special::Parse)?),
+                false => ledger::raw(&vocab, &text)?,
+            };
+            Ok(tokens.len())
+        })?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
     fn begin_completion(

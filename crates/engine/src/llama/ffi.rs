@@ -93,7 +93,8 @@ pub(super) struct RawStage {
 
 unsafe extern "C" {
     pub(super) fn engine_model_load(
-        path: *const c_char,
+        paths: *mut *const c_char,
+        n_paths: usize,
         params: *const sys::llama_model_params,
         out: *mut *mut sys::llama_model,
         err: *mut c_char,

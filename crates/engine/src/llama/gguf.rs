@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::opened;
 use crate::error::{Error, Result};
 
 use header::Header;
@@ -61,13 +62,24 @@ pub(crate) fn check(path: &Path, adapters: &[PathBuf]) -> Result<Checked> {
 /// The files of a model with their headers, all of them checked.
 fn walk_all(path: &Path) -> Result<(Vec<PathBuf>, Vec<Header>)> {
     let header = read(path)?;
+    let parts = match header.part() {
+        Ok((0, count)) => count,
+        // First of all: a part has neither an architecture nor a tokenizer, and would be blamed for that.
+        Ok((no, count)) => return Err(refused(path, &not_first(path, no, count))),
+        Err(reason) => return Err(refused(path, &reason)),
+    };
     rules::check(&header).map_err(|reason| refused(path, &reason))?;
-    let parts = header.parts().map_err(|reason| refused(path, &reason))?;
+    let open = opened::parts(path);
     let mut files = vec![path.to_owned()];
     let mut headers = vec![header];
     for number in 1..parts {
-        let part = part_path(path, number, parts)
-            .ok_or_else(|| refused(path, &format!("is not named as part 1 of {parts}")))?;
+        let part = match &open {
+            Some(open) => open
+                .get(usize::from(number) - 1)
+                .cloned()
+                .ok_or_else(|| missing(path, number, parts))?,
+            None => part_path(path, number, parts).ok_or_else(|| unnamed(path, parts))?,
+        };
         let header = read(&part)?;
         rules::check_part(&header, number).map_err(|reason| refused(&part, &reason))?;
         files.push(part);
@@ -83,7 +95,7 @@ pub(crate) fn check_projector(path: &Path) -> Result<()> {
 }
 
 fn read(path: &Path) -> Result<Header> {
-    let shown = path.display();
+    let shown = opened::shown(path);
     let metadata = std::fs::metadata(path).map_err(|e| match e.kind() {
         ErrorKind::NotFound => Error::Load(format!("file not found: {shown}")),
         _ => Error::Load(format!("{shown} cannot be opened: {e}")),
@@ -102,13 +114,41 @@ fn read(path: &Path) -> Result<Header> {
 }
 
 fn refused(path: &Path, reason: &str) -> Error {
-    Error::Load(format!("{} {reason}", path.display()))
+    Error::Load(format!("{} {reason}", opened::shown(path)))
+}
+
+/// Why part `no` (from 0) of `count` is no model, and which file is.
+fn not_first(path: &Path, no: u16, count: u16) -> String {
+    let shown = PathBuf::from(opened::shown(path));
+    let first = part_of(&shown, no, 0, count).map(|first| format!(": {}", first.display()));
+    let first = first.unwrap_or_default();
+    format!(
+        "is part {} of {count}, load part 1{first}",
+        u32::from(no) + 1
+    )
+}
+
+/// A part that was not there when the first one was opened.
+fn missing(first: &Path, number: u16, parts: u16) -> Error {
+    let shown = PathBuf::from(opened::shown(first));
+    match part_path(&shown, number, parts) {
+        Some(part) => Error::Load(format!("file not found: {}", part.display())),
+        None => unnamed(first, parts),
+    }
+}
+
+fn unnamed(first: &Path, parts: u16) -> Error {
+    refused(first, &format!("is not named as part 1 of {parts}"))
 }
 
 /// The path of part `number` (from 0) of `parts`, from the path of part 0, as llama.cpp derives it.
 fn part_path(first: &Path, number: u16, parts: u16) -> Option<PathBuf> {
-    let first = first.to_str()?;
-    let stem = first.strip_suffix(&format!("-{:05}-of-{parts:05}.gguf", 1))?;
-    let name = format!("{stem}-{:05}-of-{parts:05}.gguf", number + 1);
-    Some(PathBuf::from(name))
+    part_of(first, 0, number, parts)
+}
+
+/// The path of part `number` of `parts`, from that of part `known`; both from 0.
+fn part_of(path: &Path, known: u16, number: u16, parts: u16) -> Option<PathBuf> {
+    let ending = |no: u16| format!("-{:05}-of-{parts:05}.gguf", u32::from(no) + 1);
+    let stem = path.to_str()?.strip_suffix(&ending(known))?;
+    Some(PathBuf::from(format!("{stem}{}", ending(number))))
 }

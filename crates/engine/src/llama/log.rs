@@ -9,6 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use llama_cpp_sys_2 as sys;
 
+use super::opened;
+
 /// A line longer than this is cut; nothing in llama.cpp comes near.
 const LINE_LIMIT_BYTES: usize = 16 * 1024;
 /// llama.cpp compares the whole pool with what the model was trained for; here one session is what counts.
@@ -65,7 +67,7 @@ pub(super) fn reason(lines: &str) -> Option<String> {
         Some((function, rest)) if !function.contains(' ') => rest,
         _ => line,
     };
-    Some(line.trim().to_owned())
+    Some(opened::named(line.trim()).into_owned())
 }
 
 fn with_pending<T>(work: impl FnOnce(&mut Pending) -> T) -> Option<T> {
@@ -117,7 +119,7 @@ fn fragment(level: sys::ggml_log_level, text: &str) {
     });
     for (level, line) in finished.unwrap_or_default() {
         if !line.trim().is_empty() {
-            log::log!(target: "engine", level, "{line}");
+            log::log!(target: "engine", level, "{}", opened::named(&line));
         }
     }
 }

@@ -84,8 +84,12 @@ impl Projector {
     /// Errors: `Load` with the path and the reason, one being positions of several dimensions.
     pub(crate) fn open(path: &Path, model: &Arc<Model>, threads: u32) -> Result<Projector> {
         gguf::check_projector(path)?;
-        let refused =
-            |reason: &str| Error::Load(format!("{} cannot be loaded: {reason}", path.display()));
+        let refused = |reason: &str| {
+            Error::Load(format!(
+                "{} cannot be loaded: {reason}",
+                super::opened::shown(path)
+            ))
+        };
         let c_path =
             CString::new(path.as_os_str().as_bytes()).map_err(|_| refused("its path has a NUL"))?;
         let threads = i32::try_from(threads).unwrap_or(i32::MAX);

@@ -8,10 +8,10 @@ mod params;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::FromRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use parking_lot::RwLock;
 use crate::error::{Error, Result};
 
 use super::vocab::Walked;
-use super::{Vocab, VocabKind, exit, ffi, gguf, log, runtime};
+use super::{OpenFile, Vocab, VocabKind, exit, ffi, gguf, log, opened, runtime};
 use adapter::Adapter;
 
 #[cfg(test)]
@@ -96,9 +96,14 @@ impl Model {
     ) -> Result<Model> {
         runtime::init();
         let checked = gguf::check(path, &params.adapters)?;
-        let shown = path.display();
-        let c_path = CString::new(path.as_os_str().as_bytes())
+        let shown = opened::shown(path);
+        // All parts by name: llama.cpp would derive the others from the first one's, and that may be a number.
+        let files = checked.files.iter();
+        let c_paths = files.map(|file| CString::new(file.as_os_str().as_bytes()));
+        let c_paths = c_paths
+            .collect::<std::result::Result<Vec<CString>, _>>()
             .map_err(|_| Error::Load(format!("file not found: {shown}")))?;
+        let mut paths: Vec<*const c_char> = c_paths.iter().map(|path| path.as_ptr()).collect();
         let arrays = params.arrays()?;
         let mut progress = Progress {
             report: progress,
@@ -120,9 +125,10 @@ impl Model {
         let _reading = exit::Reading::begin().ok_or_else(ending)?;
         let (loaded, lines) = log::capture(|| {
             ffi::guarded(|err, cap| {
-                // SAFETY: the path is NUL-terminated; the parameters point to `arrays` and `progress`, which outlive
-                // the call; `raw` is written on success only.
-                unsafe { ffi::engine_model_load(c_path.as_ptr(), &raw_params, &mut raw, err, cap) }
+                let (first, count) = (paths.as_mut_ptr(), paths.len());
+                // SAFETY: `count` paths, each NUL-terminated and alive over the call; the parameters point to `arrays`
+                // and `progress`, which outlive the call; `raw` is written on success only.
+                unsafe { ffi::engine_model_load(first, count, &raw_params, &mut raw, err, cap) }
             })
         });
         let model = NonNull::new(raw).map(|raw| Model {
@@ -169,11 +175,10 @@ impl Model {
         Ok(model)
     }
 
-    /// Puts a model's bytes into an anonymous file in memory that nobody can change any more, and returns its descriptor
-    /// and a path to load it from.
+    /// Puts a model's bytes into an anonymous file in memory that nobody can change any more.
     ///
-    /// The path is valid while the descriptor is open; a mapped model keeps the memory alive after that.
-    pub(crate) fn memory_file(bytes: &[u8]) -> Result<(OwnedFd, PathBuf)> {
+    /// A mapped model keeps the memory alive after the file is closed.
+    pub(crate) fn open_bytes(bytes: &[u8]) -> Result<OpenFile> {
         let failed =
             |e: std::io::Error| Error::Load(format!("{} bytes of model: {e}", bytes.len()));
         let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
@@ -191,8 +196,8 @@ impl Model {
         if unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, seals) } < 0 {
             return Err(failed(std::io::Error::last_os_error()));
         }
-        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-        Ok((file.into(), path))
+        let shown = format!("{} bytes in memory", bytes.len());
+        Ok(OpenFile::new(file.into(), &shown, Vec::new()))
     }
 
     /// Whether it was read without its tensors.

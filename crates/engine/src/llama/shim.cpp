@@ -21,10 +21,10 @@ static_assert(std::is_same_v<decltype(llama_model_n_devices), int32_t(const llam
 static_assert(std::is_same_v<decltype(llama_get_memory_breakdown),
                              std::map<ggml_backend_buffer_type_t, breakdown>(const llama_context *)>);
 
-int32_t engine_model_load(const char * path, const llama_model_params * params, llama_model ** out, char * err,
-                          size_t cap) {
+int32_t engine_model_load(const char ** paths, size_t n_paths, const llama_model_params * params, llama_model ** out,
+                          char * err, size_t cap) {
     return guarded(err, cap, [&] {
-        *out = llama_model_load_from_file(path, *params);
+        *out = llama_model_load_from_splits(paths, n_paths, *params);
         return ENGINE_OK;
     });
 }

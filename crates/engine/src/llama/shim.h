@@ -24,8 +24,9 @@ enum {
 };
 
 // Models and contexts. A null `*out` after ENGINE_OK means that llama.cpp refused and logged why.
-int32_t engine_model_load(const char * path, const struct llama_model_params * params, struct llama_model ** out,
-                          char * err, size_t cap);
+// `paths`: a model's file, or all parts of a split one in order.
+int32_t engine_model_load(const char ** paths, size_t n_paths, const struct llama_model_params * params,
+                          struct llama_model ** out, char * err, size_t cap);
 int32_t engine_model_free(struct llama_model * model, char * err, size_t cap);
 int32_t engine_model_devices(const struct llama_model * model, int32_t * out, char * err, size_t cap);
 // The adapter belongs to the model, which nobody else may use yet.

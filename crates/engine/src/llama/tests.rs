@@ -16,6 +16,7 @@ mod headers;
 mod hostile;
 mod media;
 mod pixels;
+mod parts;
 mod placement;
 mod recipes;
 mod sampling;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::profile::short;
 use crate::error::{Error, Result};
+use crate::llama::opened;
 
 /// Samples of a file's content. They tell files apart whose times were set back by hand.
 const SAMPLES: u64 = 256;
@@ -82,7 +83,7 @@ fn samples(file: &File, length: u64, mut take: impl FnMut(&[u8])) -> std::io::Re
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Error {
-    Error::Load(format!("{}: {error}", path.display()))
+    Error::Load(format!("{}: {error}", opened::shown(path)))
 }
 
 #[cfg(test)]

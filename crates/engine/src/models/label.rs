@@ -16,7 +16,9 @@ pub fn label(config: &Config, model: &Model, source: &Source, files: &[PathBuf])
     }
     let said = |key: &str| model.meta(key).filter(|text| !text.is_empty());
     let file = || {
-        let stem = source.path().file_stem().filter(|_| source.is_file());
+        let stem = Path::new(source.shown())
+            .file_stem()
+            .filter(|_| source.is_file());
         stem.map_or("model".into(), |stem| Path::new(stem).display().to_string())
     };
     let name = said("general.name").unwrap_or_else(file);

@@ -1,11 +1,10 @@
 //! Where a model comes from, for the first load and for every later one of the same version.
 
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::llama::Model;
+use crate::llama::{Model, OpenFile, opened};
 
 /// A file, or bytes that were copied. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -13,7 +12,7 @@ pub struct Source {
     path: PathBuf,
     shown: Arc<str>,
     /// Keeps copied bytes, to which the path leads.
-    memory: Option<Arc<OwnedFd>>,
+    memory: Option<Arc<OpenFile>>,
 }
 
 impl Source {
@@ -21,7 +20,7 @@ impl Source {
     ///
     /// Errors: `Load` where there is no current directory.
     pub fn file(path: &Path) -> Result<Source> {
-        let shown = path.display().to_string();
+        let shown = opened::shown(path);
         let absolute =
             std::path::absolute(path).map_err(|e| Error::Load(format!("{shown}: {e}")))?;
         Ok(Source {
@@ -33,10 +32,11 @@ impl Source {
 
     /// The bytes of a file, which are copied. Errors: `Load` where memory for them cannot be had.
     pub fn bytes(bytes: &[u8]) -> Result<Source> {
-        let (file, path) = Model::memory_file(bytes)?;
+        let file = Model::open_bytes(bytes)?;
+        let path = file.path().to_owned();
         Ok(Source {
+            shown: opened::shown(&path).into(),
             path,
-            shown: format!("{} bytes in memory", bytes.len()).into(),
             memory: Some(Arc::new(file)),
         })
     }
@@ -46,7 +46,7 @@ impl Source {
         &self.path
     }
 
-    /// Its path as it was given, or where the bytes lie.
+    /// Its path as it was given, the name of a file that was open before, or where the bytes lie.
     pub fn shown(&self) -> &str {
         &self.shown
     }

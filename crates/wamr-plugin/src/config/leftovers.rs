@@ -89,6 +89,10 @@ const FLAT: &[&str] = &[
     "n-prev",
 ];
 
+/// What the public examples of the other plugin write and no plugin reads, theirs not either. Nobody has misspelt
+/// anything, so nobody is warned.
+const EXAMPLES: &[&str] = &["llama3"];
+
 /// Keys of the engine's sections that the engine itself only tolerates. Passed on, it would say so at every call.
 const NESTED: &[&str] = &[
     "model.warmup",
@@ -113,6 +117,11 @@ const SPEECH: &[&str] = &["tts", "model-vocoder", "tts-*"];
 /// Whether the flat key `name`, spelt with hyphens, is known to have no effect.
 pub(super) fn is_flat(name: &str) -> bool {
     FLAT.iter().any(|pattern| fits(pattern, name))
+}
+
+/// Whether the flat key `name`, spelt with hyphens, is carried along by examples and read by nobody.
+pub(super) fn is_of_examples(name: &str) -> bool {
+    EXAMPLES.contains(&name)
 }
 
 /// Whether the dotted `path` into a section is known to have no effect.

@@ -279,7 +279,7 @@ fn pass_on(
     for (name, said) in &written.others {
         match name.as_str() {
             _ if *said == Said::Nothing => {}
-            _ if leftovers::is_speech(name) => {}
+            _ if leftovers::is_speech(name) || leftovers::is_of_examples(name) => {}
             // A number here is the priority of CPU threads.
             "priority" => idle.push(name.clone()),
             _ if leftovers::is_flat(name) => idle.push(name.clone()),

@@ -93,6 +93,8 @@ impl Context {
             return Err(too_many_texts());
         }
         state.prompt = Some(text.into());
+        // What is told from now on is of this prompt.
+        state.told = json!({});
         Ok(())
     }
 
@@ -108,6 +110,7 @@ impl Context {
             let model = Model::get(self.maker, &state.source, &settings)?;
             let seat = Seat::take(model, &settings, &self.client)?;
             state.leave();
+            state.forget_count();
             *self.seat.lock() = Arc::new(seat);
         }
         let options = &settings.options;
@@ -181,17 +184,21 @@ impl Context {
 
     /// 0: the text so far, or the embedding; 1: the metadata.
     pub fn output(&self, index: u32) -> Result<Arc<str>, Failure> {
-        let state = self.enter()?;
+        let mut state = self.enter()?;
         match (index, &state.turn) {
             (0, Turn::Running(turn)) => Ok(turn.text().into()),
+            (1, _) => Ok(state.document(&self.seat())),
             _ => state.output(index, &state.text),
         }
     }
 
     /// 0: the last piece; 1: the metadata.
     pub fn output_single(&self, index: u32) -> Result<Arc<str>, Failure> {
-        let state = self.enter()?;
-        state.output(index, &state.piece)
+        let mut state = self.enter()?;
+        match index {
+            1 => Ok(state.document(&self.seat())),
+            _ => state.output(index, &state.piece),
+        }
     }
 
     /// Ends the turn that is being streamed.
@@ -321,17 +328,42 @@ impl State {
         self.text = text;
     }
 
+    /// The metadata. Guests ask for the tokens of a prompt before they compute, so those are counted where no turn has
+    /// told of them.
+    fn document(&mut self, seat: &Seat) -> Arc<str> {
+        let with_times = !self.settings.options.no_perf;
+        if let Turn::Running(turn) = &self.turn {
+            return metadata::document(&turn.metadata(), with_times).into();
+        }
+        let is_told = self.told.get("prompt_tokens").is_some();
+        if let Some(prompt) = self.prompt.as_ref().filter(|_| !is_told) {
+            let options = &self.settings.options;
+            // Images are not text: what they come to is known when they are looked at.
+            let counted = match images::has_images(prompt, options) {
+                true => None,
+                false => {
+                    let backend = &seat.model.backend;
+                    let count = backend.count_prompt(seat.number, prompt, options.embedding);
+                    count.ok()
+                }
+            };
+            if let Some(count) = counted {
+                self.told = json!({"prompt_tokens": count});
+            }
+        }
+        metadata::document(&self.told, with_times).into()
+    }
+
+    /// Another model counts other tokens. What a turn has told stays.
+    fn forget_count(&mut self) {
+        if self.told.get("completion_tokens").is_none() {
+            self.told = json!({});
+        }
+    }
+
     fn output(&self, index: u32, text: &Arc<str>) -> Result<Arc<str>, Failure> {
         match index {
             0 => Ok(text.clone()),
-            1 => {
-                let with_times = !self.settings.options.no_perf;
-                Ok(match &self.turn {
-                    Turn::Running(turn) => metadata::document(&turn.metadata(), with_times),
-                    Turn::None | Turn::Ended => metadata::document(&self.told, with_times),
-                }
-                .into())
-            }
             _ => Err(Failure::InvalidArgument(format!(
                 "output index is {index}, must be 0 (text) or 1 (metadata)"
             ))),

@@ -114,6 +114,11 @@ pub fn place(
     Ok(placed)
 }
 
+/// Whether a prompt has images, in itself or by its settings.
+pub fn has_images(text: &str, options: &Options) -> bool {
+    !options.image.is_empty() || text.contains(OPENING)
+}
+
 /// The pictures in a text. Errors: `InvalidArgument` for one that does not end.
 fn find(text: &str) -> Result<Vec<Written<'_>>, Failure> {
     let mut found = Vec::new();

@@ -1,19 +1,21 @@
-//! The files that models are read from through a descriptor: each open once, as long as somebody holds it.
+//! The files that models are read from through a descriptor: each open once, as long as somebody holds it. All parts of a
+//! split model are one.
 //!
 //! The engine reads by path, and again when a model that has slept wakes up. A path through a descriptor leads to
 //! whatever has its number by then, so whoever uses the path holds the descriptor.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::fs::{File, Metadata};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Weak};
 
+use engine::OpenFile;
 use parking_lot::Mutex;
 
 use super::account::Share;
 use crate::failure::Failure;
-use crate::names::descriptor_path;
 
 /// What tells one model from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,15 +32,35 @@ pub enum Identity {
         changed_s: i64,
         /// Nanoseconds beyond them.
         changed_ns: i64,
+        /// A hash of the same of the files behind it, where it is the first part of a split model; else 0.
+        parts: u64,
     },
     /// The hash of its bytes.
     Bytes([u8; 32]),
 }
 
+impl Identity {
+    /// That of a file, with the parts of a split model behind it.
+    pub fn of(file: &Metadata, parts: &[Metadata]) -> Identity {
+        let mut hasher = DefaultHasher::new();
+        for part in parts {
+            Identity::of(part, &[]).hash(&mut hasher);
+        }
+        Identity::File {
+            device: file.dev(),
+            inode: file.ino(),
+            bytes: file.len(),
+            changed_s: file.mtime(),
+            changed_ns: file.mtime_nsec(),
+            parts: if parts.is_empty() { 0 } else { hasher.finish() },
+        }
+    }
+}
+
 /// An open file.
 #[derive(Debug)]
 pub struct Open {
-    file: OwnedFd,
+    file: OpenFile,
     /// What it takes of the memory, where it has no other place.
     _room: Option<Share>,
 }
@@ -66,16 +88,21 @@ impl Open {
         Ok(made)
     }
 
-    /// A file on a disk.
-    pub fn file(file: File) -> Open {
+    /// The file that lies at `path` on a disk, and the parts of a split model behind it, in order.
+    pub fn file(file: File, path: &Path, parts: Vec<(PathBuf, File)>) -> Open {
+        let parts = parts.into_iter().map(|(path, file)| {
+            let shown = path.display().to_string();
+            Arc::new(OpenFile::new(file.into(), &shown, Vec::new()))
+        });
+        let (shown, parts) = (path.display().to_string(), parts.collect());
         Open {
-            file: file.into(),
+            file: OpenFile::new(file.into(), &shown, parts),
             _room: None,
         }
     }
 
     /// A file in memory, on the account of `room`.
-    pub fn memory(file: OwnedFd, room: Share) -> Open {
+    pub fn memory(file: OpenFile, room: Share) -> Open {
         Open {
             file,
             _room: Some(room),
@@ -84,6 +111,6 @@ impl Open {
 
     /// A path to it that is valid as long as this is.
     pub fn path(&self) -> PathBuf {
-        descriptor_path(&self.file)
+        self.file.path().to_owned()
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{apart, asked, lines};
 use crate::abi::Abi;
 use crate::failure::Failure;
-use crate::host;
+use crate::{host, native};
 
 static OPEN: Mutex<Weak<Backend>> = Mutex::new(Weak::new());
 
@@ -26,7 +26,7 @@ const LOG: &str = r#"{"level": "warn"}"#;
 
 /// The engine, opened if it is not. Errors: `Runtime` where the operator's configuration cannot be used.
 pub fn open() -> Result<Arc<Backend>, Failure> {
-    let abi = host::verdict().abi;
+    let loses_contexts = host::verdict().abi != Some(Abi::B) && native::runtime().is_none();
     // Held while it is opened, which takes a thread and no model: two at once would share no memory budget.
     let mut open = OPEN.lock();
     if let Some(backend) = open.upgrade() {
@@ -36,7 +36,7 @@ pub fn open() -> Result<Arc<Backend>, Failure> {
     let own = own(std::env::var(CONFIG).ok().as_deref())?;
     let has_own_log = filter.is_some() || own.contains_key("logging");
     OWN_LOG.store(has_own_log, Ordering::Relaxed);
-    let config = configuration(own, filter.is_some(), abi);
+    let config = configuration(own, filter.is_some(), loses_contexts);
     let text = config.to_string();
     let options = Options {
         config: Some(text.as_bytes()),
@@ -91,15 +91,16 @@ fn own(text: Option<&str>) -> Result<Map<String, Value>, Failure> {
 }
 
 /// What the engine is opened with: what guests need, and the operator's word over it.
-fn configuration(own: Map<String, Value>, is_filtered: bool, abi: Option<Abi>) -> Value {
+/// `loses_contexts`: the host does not say of all that they have ended.
+fn configuration(own: Map<String, Value>, is_filtered: bool, loses_contexts: bool) -> Value {
     let mut config = json!({
         // Guests are bounded by memory, not by a number of conversations; each waits for its answer in its own thread.
         "backend": {
             "max_concurrent": 4096,
             "queue_size": 10_000,
             "default_task_timeout_ms": 3_600_000,
-            // Hosts of A lose contexts, so that idle ones must make room. On B nobody takes a guest's own from it.
-            "auto_cleanup": abi != Some(Abi::B),
+            // Hosts of A lose contexts, so that idle ones must make room. Elsewhere nobody takes a guest's own from it.
+            "auto_cleanup": loses_contexts,
         },
         // -1 cannot be said by a call.
         "model": {"n_predict": -1},
@@ -128,12 +129,15 @@ fn lay_over(config: &mut Value, own: Map<String, Value>) {
     }
 }
 
-/// Three quarters of the machine's memory in MiB: hosts of the old ABI leak graphs, whose models sleep then.
+/// What models may take, in MiB: three quarters of the memory that this process could ever have. Hosts of the old ABI
+/// leak graphs, whose models sleep then.
 pub fn budget() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
-    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib / 1024 * 3 / 4)
+    engine::total_memory().map(share)
+}
+
+/// Three quarters of so many bytes, in MiB.
+fn share(bytes: u64) -> u64 {
+    (bytes >> 20) * 3 / 4
 }
 
 #[cfg(test)]
@@ -143,7 +147,7 @@ mod tests {
     #[test]
     fn the_operators_word_goes_over_ours_key_by_key() {
         let text = r#"{"backend": {"queue_size": 7}, "logging": {"level": "none"}}"#;
-        let config = configuration(own(Some(text)).unwrap(), false, None);
+        let config = configuration(own(Some(text)).unwrap(), false, false);
         assert_eq!(config["backend"]["queue_size"], 7);
         assert_eq!(config["backend"]["max_concurrent"], 4096);
         assert_eq!(config["logging"]["level"], "none");
@@ -151,22 +155,33 @@ mod tests {
 
     #[test]
     fn idle_contexts_make_room_where_a_host_may_have_lost_them() {
-        let is_cleaned = |text: &str, abi| {
-            let config = configuration(own(Some(text)).unwrap(), false, abi);
+        let is_cleaned = |text: &str, loses_contexts| {
+            let config = configuration(own(Some(text)).unwrap(), false, loses_contexts);
             config["backend"]["auto_cleanup"].clone()
         };
-        assert_eq!(is_cleaned("", Some(Abi::B)), false);
-        assert_eq!(is_cleaned("", Some(Abi::A)), true);
-        assert_eq!(is_cleaned("", None), true);
+        assert_eq!(is_cleaned("", false), false);
+        assert_eq!(is_cleaned("", true), true);
         let said = r#"{"backend": {"auto_cleanup": true}}"#;
-        assert_eq!(is_cleaned(said, Some(Abi::B)), true);
+        assert_eq!(is_cleaned(said, false), true);
     }
 
     #[test]
     fn without_a_word_of_the_operator_warnings_are_logged() {
-        let logging = |is_filtered| configuration(Map::new(), is_filtered, None)["logging"].clone();
+        let logging =
+            |is_filtered| configuration(Map::new(), is_filtered, false)["logging"].clone();
         assert_eq!(logging(false), json!({"level": "warn"}));
         assert_eq!(logging(true), Value::Null);
+    }
+
+    #[test]
+    fn models_may_take_three_quarters_of_what_this_process_could_have() {
+        assert_eq!(share(8 << 30), 6 << 10);
+        assert_eq!(share((512 << 20) + 7), 384);
+        // The engine's own number, which knows limits of control groups.
+        let total = engine::total_memory().unwrap();
+        assert_eq!(budget(), Some(share(total)));
+        let config = configuration(Map::new(), false, false);
+        assert_eq!(config["backend"]["max_model_memory_mb"], share(total));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
@@ -51,21 +50,23 @@ impl Source {
     }
 
     fn found(found: Found) -> Result<Source, Failure> {
-        let Found { path, file, target } = found;
-        let seen = match &file {
-            Some(file) => file.metadata(),
-            None => std::fs::metadata(&path),
+        let Found {
+            path,
+            file,
+            parts,
+            target,
+        } = found;
+        let seen = |path: &Path, file: Option<&File>| {
+            let seen = file.map_or_else(|| std::fs::metadata(path), File::metadata);
+            seen.map_err(|e| missing(path, &e))
         };
-        let seen = seen.map_err(|e| missing(&path, &e))?;
-        let identity = Identity::File {
-            device: seen.dev(),
-            inode: seen.ino(),
-            bytes: seen.len(),
-            changed_s: seen.mtime(),
-            changed_ns: seen.mtime_nsec(),
-        };
+        let behind: Result<Vec<_>, Failure> = parts
+            .iter()
+            .map(|(path, file)| seen(path, Some(file)))
+            .collect();
+        let identity = Identity::of(&seen(&path, file.as_ref())?, &behind?);
         let open = match file {
-            Some(file) => Some(Open::get(identity, || Ok(Open::file(file)))?),
+            Some(file) => Some(Open::get(identity, || Ok(Open::file(file, &path, parts)))?),
             None => None,
         };
         let path = open.as_ref().map_or(path, |open| open.path());
@@ -82,8 +83,7 @@ impl Source {
         judge_magic(&bytes)?;
         let identity = Identity::Bytes(*blake3::hash(&bytes).as_bytes());
         let open = Open::get(identity, || {
-            let (file, _) = engine::memory_file(&bytes)?;
-            Ok(Open::memory(file, room))
+            Ok(Open::memory(engine::memory_file(&bytes)?, room))
         })?;
         Ok(Source {
             identity,
@@ -195,6 +195,30 @@ pub mod tests {
             [content(&second), content(&third)],
             ["GGUF and more", "GGUF!"]
         );
+    }
+
+    #[test]
+    fn the_parts_of_a_split_model_are_open_with_the_first_and_part_of_what_it_is() {
+        let root = Root::new("parts");
+        let name = |no: u32| format!("m-{no:05}-of-00003.gguf");
+        for no in 1..=3 {
+            std::fs::write(root.0.join(name(no)), format!("GGUF {no}")).unwrap();
+        }
+        let names = root.names();
+        let first = Source::named(&names, &name(1)).unwrap();
+        let again = Source::named(&names, &name(1)).unwrap();
+        assert_eq!((&again.path, again.identity), (&first.path, first.identity));
+        // Another second part is another model, and what was judged stays open.
+        std::fs::write(root.0.join("new"), "GGUF!").unwrap();
+        std::fs::rename(root.0.join("new"), root.0.join(name(2))).unwrap();
+        let other = Source::named(&names, &name(1)).unwrap();
+        assert_ne!(other.identity, first.identity);
+        assert_ne!(other.path, first.path);
+        // A link out of the root is no part of anything below it.
+        std::fs::remove_file(root.0.join(name(2))).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", root.0.join(name(2))).unwrap();
+        let found = names.resolve(&name(1)).unwrap();
+        assert!(found.parts.is_empty(), "{found:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What guests get, with a pocket model. All tests of this file share the process's engine.
 
 mod images;
+mod parts;
 
 use serde_json::{Value, json};
 
@@ -161,6 +162,36 @@ fn counts_are_there_before_the_first_turn() {
     let failure = compute(guest.me, guest.context).unwrap_err();
     assert!(matches!(failure, Failure::InvalidArgument(_)), "{failure}");
     assert!(output(guest.me, guest.context, 2).is_err());
+}
+
+#[test]
+fn the_tokens_of_a_prompt_are_known_before_it_is_computed() {
+    let guest = Guest::calm(json!({}));
+    guest.prompt(QUESTION);
+    let before = guest.told();
+    assert!(before["input_tokens"].as_u64() > Some(5), "{before}");
+    assert_eq!(before["output_tokens"], 0);
+    assert!(before["stop_reason"].is_null());
+    // The same prompt again is no longer prompt.
+    guest.prompt(QUESTION);
+    assert_eq!(guest.told()["input_tokens"], before["input_tokens"]);
+    guest.ask(QUESTION);
+    assert_eq!(guest.told()["input_tokens"], before["input_tokens"]);
+    assert!(guest.told()["output_tokens"].as_u64() > Some(0));
+    // The next one is counted at once, and nothing is told of the turn before any more.
+    guest.prompt("<|im_start|>");
+    assert_eq!(guest.told()["input_tokens"], 1);
+    assert_eq!(guest.told()["output_tokens"], 0);
+    assert_eq!(
+        serde_json::from_str::<Value>(&output_single(guest.me, guest.context, 1).unwrap()).unwrap()
+            ["input_tokens"],
+        1
+    );
+    guest.configure(json!({"embedding": true})).unwrap();
+    guest.prompt(QUESTION);
+    let counted = guest.told()["input_tokens"].clone();
+    compute(guest.me, guest.context).unwrap();
+    assert_eq!(guest.told()["input_tokens"], counted);
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl Drop for Fenced {
 fn host(abi: Option<Abi>, flavour: Flavour) -> Verdict {
     Verdict {
         abi,
-        output: abi.unwrap_or(Abi::B),
+        output: Some(abi.unwrap_or(Abi::B)),
         flavour,
         is_contradicted: false,
     }

@@ -68,8 +68,8 @@ impl Header {
         self.values.get(&format!("{architecture}.{key}"))
     }
 
-    /// How many files the model is split into; 1 for a whole one. Fails for a part that is not the first.
-    pub(super) fn parts(&self) -> Result<u16, String> {
+    /// Which of how many files of a model it is, from 0; the first of one for a whole model.
+    pub(super) fn part(&self) -> Result<(u16, u16), String> {
         let number = |key: &str| match self.values.get(key) {
             None => Ok(0),
             Some(Value::Unsigned(n)) => {
@@ -78,9 +78,8 @@ impl Header {
             Some(_) => Err(format!("has a {key} that is not a number")),
         };
         match (number("split.no")?, number("split.count")?) {
-            (_, 0 | 1) => Ok(1),
-            (0, count) => Ok(count),
-            (no, count) => Err(format!("is part {} of {count}, load part 1", no + 1)),
+            (_, 0 | 1) => Ok((0, 1)),
+            part => Ok(part),
         }
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn check(header: &Header) -> Checked {
     }
     tokenizer(header)?;
     // The first part of a split model may leave all tensors to the others.
-    if header.tensors.is_empty() && header.parts()? == 1 {
+    if header.tensors.is_empty() && header.part()?.1 == 1 {
         return Err("holds a tokenizer only (no tensors)".to_owned());
     }
     sizes(header)?;

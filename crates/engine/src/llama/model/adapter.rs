@@ -22,7 +22,7 @@ impl Adapter {
     ///
     /// Errors: `Load` with the path and llama.cpp's reason.
     pub(super) fn load(model: NonNull<sys::llama_model>, path: &Path) -> Result<Adapter> {
-        let shown = path.display();
+        let shown = super::super::opened::shown(path);
         let c_path = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| Error::Load(format!("adapter not found: {shown}")))?;
         let mut raw = std::ptr::null_mut();

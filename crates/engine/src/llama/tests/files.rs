@@ -36,9 +36,9 @@ fn a_forged_model_loads_from_a_file_and_from_bytes_alike() {
     let (bytes, _) = Forge::model().bytes();
     let path = file("forged.gguf", &bytes);
     let from_file = load(&path).expect("the forged model");
-    let (descriptor, path) = Model::memory_file(&bytes).expect("a file in memory");
-    let from_bytes = load(&path).expect("the forged model");
-    drop(descriptor);
+    let open = Model::open_bytes(&bytes).expect("a file in memory");
+    let from_bytes = load(open.path()).expect("the forged model");
+    drop(open);
     assert_eq!(from_bytes.n_params(), from_file.n_params());
     assert_eq!(from_bytes.vocab_size() as usize, TOKENS);
 }

@@ -366,6 +366,26 @@ impl Forge {
         tensor.expect("a tensor of that name").2.fill(value);
     }
 
+    /// The same model in `count` parts, as llama.cpp splits it: the first has all that is no tensor.
+    pub(crate) fn parts(mut self, count: u16) -> Vec<Forge> {
+        let tensors = std::mem::take(&mut self.tensors);
+        let total = tensors.len() as i32;
+        let each = tensors.len().div_ceil(usize::from(count) - 1);
+        let mut rest = tensors.into_iter();
+        let part = |no: u16| {
+            let mut part = match no {
+                0 => self.clone(),
+                _ => Forge::default(),
+            };
+            part.pair("split.no", 2, no.to_le_bytes().to_vec());
+            part.pair("split.count", 2, count.to_le_bytes().to_vec());
+            part.pair("split.tensors.count", 5, total.to_le_bytes().to_vec());
+            part.tensors = rest.by_ref().take(if no == 0 { 0 } else { each }).collect();
+            part
+        };
+        (0..count).map(part).collect()
+    }
+
     /// The file's bytes, and where its tensor data begins.
     pub(crate) fn bytes(&self) -> (Vec<u8>, usize) {
         let mut bytes = b"GGUF".to_vec();

@@ -213,6 +213,14 @@ fn a_call_section_is_weaker_than_runtime() {
 }
 
 #[test]
+fn what_public_examples_carry_along_is_not_worth_a_word() {
+    let found = wanted(r#"{"llama3": true, "enable-log": false, "ctx-size": 512}"#);
+    assert_eq!(found.warnings, Vec::<String>::new());
+    let found = wanted(r#"{"llama3": true, "llama4": true}"#);
+    assert_eq!(found.warnings, ["unknown, ignored: llama4"]);
+}
+
+#[test]
 fn leftovers_are_told_in_one_line_and_change_nothing() {
     let found = wanted(
         r#"{"ppl-stride": 1, "hellaswag": true, "hf-token": "x", "model-url": "", "use-color": null, "port": 80,

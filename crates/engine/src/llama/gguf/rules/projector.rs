@@ -109,7 +109,7 @@ pub(in super::super) fn check(header: &Header) -> Checked {
     if header.values.get("clip.has_vision_encoder") != Some(&Value::Bool(true)) {
         return Err("has no encoder of images (clip.has_vision_encoder)".to_owned());
     }
-    if header.parts()? > 1 {
+    if header.part()?.1 > 1 {
         return Err("is split into parts, must be one file".to_owned());
     }
     header.kinds.iter().try_for_each(typed)?;
