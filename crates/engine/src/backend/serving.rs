@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::handles::{Handle, Numbers};
 use crate::llama::{Context, Model, Token, Vocab};
 use crate::models::{Brought, Profile, Vision};
-use crate::scheduler::{Cores, Engine, Keeping, Limits, Spawn, Start, Totals};
+use crate::scheduler::{Cores, Engine, Keeping, Limits, Placement, Spawn, Start, Totals};
 use crate::spill::Store;
 
 /// A loaded model version as a host sees it: non-zero, unique in the process, never reused.
@@ -175,8 +175,11 @@ impl Serving {
                 },
                 limits: limits(&config.backend),
                 threads: plan.threads,
-                // The output counts as a layer: with less than all of them, the others are computed here.
-                on_device: weights.n_gpu_layers() > weights.n_layer(),
+                placement: Placement {
+                    device_layers: weights.n_gpu_layers(),
+                    layers: weights.n_layer(),
+                    cells_on_device: config.model.kv_offload,
+                },
                 cores,
                 target_gap: config.performance.target_gap,
                 slow_step: config.performance.slow_step,

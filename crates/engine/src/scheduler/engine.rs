@@ -17,6 +17,7 @@ use super::intake::{Intake, Refusal};
 use super::job::{Job, SessionKey, Ticket, Turn, channel};
 use super::lane::Keeping;
 use super::lanes::{Lanes, Make, Spare};
+use super::placement::Placement;
 use super::queue::{Limits, Queue};
 use super::run::{Command, Loop};
 use super::stats::{Stats, Totals};
@@ -48,8 +49,8 @@ pub struct Start {
     pub limits: Limits,
     /// Compute threads at most; fewer while others need the cores.
     pub threads: ThreadCounts,
-    /// Layers are on a device: a step takes one core.
-    pub on_device: bool,
+    /// Where the model computes.
+    pub placement: Placement,
     /// What the backend's models compute on.
     pub cores: Arc<Cores>,
     /// Longest gap that a running stream should see.
@@ -92,7 +93,7 @@ impl Engine {
             let tools = Tools {
                 context,
                 threads: start.threads,
-                on_device: start.on_device,
+                on_device: start.placement.is_on_device(),
                 cores: start.cores.clone(),
                 halt: halt.clone(),
             };
@@ -112,7 +113,7 @@ impl Engine {
                 capacity: start.capacity,
                 keeping: start.keeping,
                 threads: start.threads,
-                on_device: start.on_device,
+                placement: start.placement,
                 target_gap: start.target_gap,
                 fair: start.limits.fair,
                 totals: start.totals.clone(),

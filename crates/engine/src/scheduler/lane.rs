@@ -22,6 +22,7 @@ use super::class::{Class, Classes};
 use super::cores::Member;
 use super::governor::Governor;
 use super::pace::Pace;
+use super::placement::Placement;
 use super::pool::Pool;
 use super::queue::{Client, Running, Standing};
 use super::slot::Slot;
@@ -52,7 +53,7 @@ pub(super) struct Lane {
     using: ThreadCounts,
     /// Threads that a step may have while something else needs cores.
     most: Option<u32>,
-    on_device: bool,
+    placement: Placement,
     shape: Shape,
     fair: bool,
     balance: Balance,
@@ -87,8 +88,8 @@ pub(super) struct Setup {
     pub(super) parallel: usize,
     pub(super) capacity: usize,
     pub(super) threads: ThreadCounts,
-    /// Its steps compute on a device.
-    pub(super) on_device: bool,
+    /// Where its steps compute.
+    pub(super) placement: Placement,
     pub(super) shape: Shape,
     /// Whether clients with many turns step back for those with few.
     pub(super) fair: bool,
@@ -136,7 +137,7 @@ impl Lane {
             threads: setup.threads,
             using: setup.threads,
             most: None,
-            on_device: setup.on_device,
+            placement: setup.placement,
             shape: setup.shape,
             fair: setup.fair,
             balance: Balance::default(),

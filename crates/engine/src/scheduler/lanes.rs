@@ -8,6 +8,7 @@ use super::class::Class;
 use super::governor::Governor;
 use super::lane::{Keeping, Lane, Setup, Shape};
 use super::pace::Pace;
+use super::placement::Placement;
 use super::stats::{CellUse, Totals};
 use super::work::Work;
 use crate::error::{Error, Result};
@@ -24,7 +25,7 @@ pub(super) struct Lanes {
     spare: Spare,
     capacity: usize,
     threads: ThreadCounts,
-    on_device: bool,
+    placement: Placement,
     keeping: Keeping,
     totals: Arc<Totals>,
 }
@@ -44,7 +45,7 @@ pub(super) struct Make {
     pub(super) capacity: usize,
     pub(super) keeping: Keeping,
     pub(super) threads: ThreadCounts,
-    pub(super) on_device: bool,
+    pub(super) placement: Placement,
     pub(super) target_gap: Duration,
     pub(super) fair: bool,
     pub(super) totals: Arc<Totals>,
@@ -73,7 +74,7 @@ impl Lanes {
                 parallel: make.parallel,
                 capacity: make.capacity,
                 threads,
-                on_device: make.on_device,
+                placement: make.placement,
                 shape: Shape::Paced(pace, governor),
                 fair: make.fair,
                 keeping: make.keeping.clone(),
@@ -83,7 +84,7 @@ impl Lanes {
             spare: make.spare,
             capacity: make.capacity,
             threads,
-            on_device: make.on_device,
+            placement: make.placement,
             keeping: make.keeping,
             totals: make.totals,
         }
@@ -115,7 +116,7 @@ impl Lanes {
                 parallel: 1,
                 capacity: self.capacity,
                 threads: self.threads,
-                on_device: self.on_device,
+                placement: self.placement,
                 shape: Shape::Fixed(piece),
                 fair: false,
                 keeping: self.keeping.clone(),

@@ -75,7 +75,7 @@ impl Bench {
                 sweep_expired: true,
             },
             threads: brought.plan.threads,
-            on_device: false,
+            placement: Placement::CPU,
             cores: cores.clone(),
             target_gap: Duration::from_millis(250),
             slow_step: Duration::from_millis(1),

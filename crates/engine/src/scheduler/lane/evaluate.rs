@@ -86,7 +86,7 @@ impl Lane {
 
     /// Threads that the batch is evaluated with.
     fn compute_threads(&self) -> u32 {
-        if self.on_device {
+        if self.placement.is_on_device() {
             return 1;
         }
         // llama.cpp takes the count for batches from two tokens on.

@@ -23,6 +23,7 @@ impl Lane {
             return Ok(amount);
         }
         let graph = self.context.n_ubatch() as usize;
+        let cells = self.depth();
         let (answers, prefill) = match &self.shape {
             Shape::Paced(pace, _) => {
                 let text = |slot: &&Slot| slot.goes && slot.work.image_rest().is_none();
@@ -41,7 +42,12 @@ impl Lane {
                     0
                 };
                 let prompts = self.waiting_prompts();
-                let prefill = rows::portion(wanted, prompts, beside, self.depth());
+                let meets = rows::Graph {
+                    beside,
+                    cells,
+                    on_cpu: self.placement.attends_on_cpu(),
+                };
+                let prefill = rows::portion(wanted, prompts, meets);
                 (answers, prefill.min(most))
             }
             Shape::Fixed(piece) => {
@@ -53,9 +59,9 @@ impl Lane {
             answers,
             prefill,
             // Without a shared pool, each prompt is a graph of its own.
-            unit: match !self.context.is_unified() && self.depth() >= rows::DEEP {
-                true => rows::TILE,
-                false => 1,
+            unit: match self.context.is_unified() {
+                true => 1,
+                false => rows::unit(cells, self.placement.attends_on_cpu()),
             },
             turn: self.steps,
         };

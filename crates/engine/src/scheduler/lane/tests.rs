@@ -68,7 +68,7 @@ impl Bench {
             parallel: 2,
             capacity: brought.plan.session_tokens as usize,
             threads: brought.plan.threads,
-            on_device: false,
+            placement: Placement::CPU,
             shape,
             fair: true,
             keeping: keeping(),
