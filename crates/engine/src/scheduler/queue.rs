@@ -284,6 +284,12 @@ impl<J> Queue<J> {
         self.remove_if(|w| gone(&w.job))
     }
 
+    /// Takes everything out and leaves the books as they are: for a queue that nobody uses any more.
+    pub fn drain(&mut self) -> Vec<J> {
+        let waiting = std::mem::take(&mut self.waiting);
+        waiting.into_iter().map(|waiting| waiting.job).collect()
+    }
+
     fn insert(&mut self, job: J, standing: Standing, now: Now) {
         self.entries += 1;
         let earlier = |w: &Waiting<J>| w.standing.arrival < standing.arrival;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::class::Class;
 use super::job::Timings;
+use super::pulse::Pulse;
 use super::reuse::Reuse;
 use super::slow::Counts;
 use crate::metrics::{Counter, Gauge, Histogram, Rate};
@@ -154,6 +155,12 @@ pub struct Stats {
     pub spare_bytes: Gauge,
     /// How fast turns of this model went.
     pub pace: Pace,
+    /// Whether the thread gets on.
+    pub pulse: Pulse,
+    /// Times that the thread began anew over its weights, because what a panic left behind was beyond repair.
+    pub restarts: Counter,
+    /// 1 once the thread has ended because it could not begin again.
+    pub has_failed: Gauge,
     /// Counted together with the backend's other engine threads.
     pub totals: Arc<Totals>,
 }
@@ -170,6 +177,9 @@ impl Stats {
             prefix_tokens: Gauge::default(),
             spare_bytes: Gauge::default(),
             pace: Pace::default(),
+            pulse: Pulse::new(),
+            restarts: Counter::default(),
+            has_failed: Gauge::default(),
             totals,
             overdue: Gauge::default(),
         }

@@ -1,12 +1,15 @@
-//! Two engine threads of real models that share one core, or end.
+//! Engine threads of real models: two that share one core, and such that end.
+
+mod panics;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::time::Instant;
 
 use super::super::class::Class;
-use super::super::cores::Ask;
-use super::super::job::{Deadlines, Past, Piece};
+use super::super::cores::{Ask, Member};
+use super::super::failpoint::armed::Plan;
+use super::super::job::{Deadlines, Kept, Past, Piece};
 use super::super::media::Media;
 use super::super::queue::Client;
 use super::super::slow::Cause;
@@ -31,6 +34,11 @@ struct Bench {
 
 impl Bench {
     fn start(which: &str, cores: &Arc<Cores>, totals: &Arc<Totals>) -> Bench {
+        Bench::with_plan(which, cores, totals, &Arc::default())
+    }
+
+    /// A model whose threads panic where `plan` says.
+    fn with_plan(which: &str, cores: &Arc<Cores>, totals: &Arc<Totals>, plan: &Arc<Plan>) -> Bench {
         let text = r#"{
             "model": {"ctx_size": 512, "ubatch_size": 128, "threads": 1, "threads_batch": 1},
             "performance": {"n_parallel": 2},
@@ -54,7 +62,9 @@ impl Bench {
             context: brought.context,
             embedding: brought.embedding,
             generates: brought.generates,
+            again: brought.again,
             spare: brought.spare,
+            chunk: 64,
             vocab: vocab.clone(),
             parallel: 2,
             capacity: 512,
@@ -82,12 +92,18 @@ impl Bench {
             gather: Duration::ZERO,
             totals: totals.clone(),
         };
-        let spawn = |work: Box<dyn FnOnce() + Send>| {
+        let plan = plan.clone();
+        let spawn: Spawn = Arc::new(move |work| {
             let thread = std::thread::Builder::new().stack_size(8 << 20);
+            let plan = plan.clone();
+            let work = move || {
+                plan.enter();
+                work();
+            };
             thread
                 .spawn(work)
                 .map_err(|e| Error::Internal(e.to_string()))
-        };
+        });
         let engine = Engine::start(start, &spawn).unwrap();
         Bench {
             thread: engine.take_threads().pop().unwrap(),
@@ -99,6 +115,10 @@ impl Bench {
 
     /// Hands in a turn with a long prompt and a short answer.
     fn submit(&self, number: usize, class: Class) -> Ticket {
+        self.engine.submit(self.turn(number, class)).unwrap()
+    }
+
+    fn turn(&self, number: usize, class: Class) -> Turn {
         let prompt = "Tell me about rivers. ".repeat(24);
         let recipe = sampling::recipe(&self.config.sampling, &self.vocab, 0, 512).unwrap();
         let named = Named {
@@ -108,7 +128,7 @@ impl Bench {
         let rules = Rules::compile(&self.config.stopping, named).unwrap();
         let mut tokens = self.vocab.tokenize(&prompt, Special::Plain).unwrap();
         tokens.truncate(400);
-        let turn = Turn {
+        Turn {
             session: SessionKey(number as u64),
             class,
             client: Client(1),
@@ -126,9 +146,8 @@ impl Bench {
             since: Instant::now(),
             is_accepted: false,
             cancelled: Arc::default(),
-            keeps: None,
-        };
-        self.engine.submit(turn).unwrap()
+            keeps: Kept::default(),
+        }
     }
 
     /// Hands in so many turns that it stays busy.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::super::batch;
 use super::super::cores::Cores;
 use super::super::desk;
-use super::super::job::{self, Deadlines, Job, Past, Piece, SessionKey, Ticket, Turn};
+use super::super::job::{self, Deadlines, Job, Kept, Past, Piece, SessionKey, Ticket, Turn};
 use super::super::media::Media;
 use super::super::pace::Amount;
 use super::super::queue::{Ask, Limits, Now, Queue};
@@ -125,7 +125,7 @@ impl Bench {
             since: time,
             is_accepted: false,
             cancelled: cancelled.clone(),
-            keeps: None,
+            keeps: Kept::default(),
         };
         let ask = Ask {
             class: turn.class,
@@ -143,7 +143,7 @@ impl Bench {
         let choice = self.queue.next(now, |_| true).unwrap();
         let (work, standing) = self.queue.take(choice, now).unwrap();
         let seat = self.lane.reserve(&work, false, time).ok().unwrap();
-        assert!(self.lane.enter(work, standing, seat, time).is_ok());
+        assert!(seat.enter(work, standing, time).is_ok());
         Caller { ticket, cancelled }
     }
 
@@ -166,6 +166,7 @@ impl Bench {
             halt: &halt,
             cores: &self.cores,
             classes: Classes::default(),
+            beside: Duration::ZERO,
             charge: &mut |_, _| (),
             watch: &mut self.watch,
         };
@@ -384,7 +385,7 @@ fn a_long_step_of_living_turns_alone_is_not_given_up() {
 
 #[test]
 fn in_fixed_shapes_an_answer_whose_cells_were_not_saved_comes_back_token_by_token() {
-    let mut bench = Bench::with(Shape::Fixed(64));
+    let mut bench = Bench::with(Shape::Fixed(Fixed::new(64)));
     // A store without room.
     assert_eq!(bench.lane.keeping.store.counts().ram.limit_bytes, 0);
     let caller = bench.enter(RIVERS);
@@ -396,7 +397,7 @@ fn in_fixed_shapes_an_answer_whose_cells_were_not_saved_comes_back_token_by_toke
     let now = Instant::now();
     let (work, standing) = bench.lane.park(0, now);
     let seat = bench.lane.reserve(&work, false, now).ok().unwrap();
-    assert!(bench.lane.enter(work, standing, seat, now).is_ok());
+    assert!(seat.enter(work, standing, now).is_ok());
     // The prompt is one piece; the first token came with it, and five more in steps of their own.
     bench.until_decoding();
     assert_eq!(bench.lane.steps - steps, 1 + 6);
