@@ -59,4 +59,4 @@ pub use queue::{Client, Limits};
 pub use reuse::{Hit, Miss};
 pub use slow::{Cause, Counts};
 pub use speech::Speech;
-pub use stats::{Stats, Totals};
+pub use stats::{Health, Stats, Totals};

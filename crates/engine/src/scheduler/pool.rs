@@ -288,6 +288,12 @@ impl Pool {
         self.idle().filter(|&i| !self.is_free(i)).count()
     }
 
+    /// Sequences that run.
+    #[cfg(test)]
+    pub fn running(&self) -> usize {
+        self.sequences.iter().filter(|s| s.running).count()
+    }
+
     /// Tokens in idle sequences.
     pub fn idle_tokens(&self) -> usize {
         self.idle().map(|i| self.sequences[i].tokens.len()).sum()

@@ -147,6 +147,7 @@ pub fn stuck(busy: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::job::{Piece, channel};
+    use super::super::stats::Health;
     use super::*;
 
     const BOUNDS: Bounds = Bounds {
@@ -189,6 +190,18 @@ mod tests {
         let (mut vigil, begun) = vigil(None);
         vigil.start(begun);
         assert_eq!(ends_at(&vigil, begun), Some(300));
+    }
+
+    #[test]
+    fn a_thread_that_does_not_get_on_is_shown_and_so_is_one_that_has_failed() {
+        let (vigil, begun) = vigil(None);
+        let health = |secs: u64| vigil.stats.health(begun + Duration::from_secs(secs));
+        assert_eq!(health(299), Health::Well);
+        assert_eq!(health(300), Health::Stuck);
+        vigil.stats.pulse.begin(begun + secs(300));
+        assert_eq!(health(301), Health::Well);
+        vigil.stats.has_failed.set(1);
+        assert_eq!(health(301), Health::Failed);
     }
 
     #[test]

@@ -165,7 +165,27 @@ pub struct Stats {
     pub totals: Arc<Totals>,
 }
 
+/// How an engine thread is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It does what it should.
+    Well,
+    /// It does not come back from a step.
+    Stuck,
+    /// It has ended because it could not begin again.
+    Failed,
+}
+
 impl Stats {
+    /// How the thread is at `now`.
+    pub fn health(&self, now: Instant) -> Health {
+        match (self.has_failed.get(), self.pulse.is_stuck(now)) {
+            (0, false) => Health::Well,
+            (0, true) => Health::Stuck,
+            _ => Health::Failed,
+        }
+    }
+
     pub(super) fn new(totals: Arc<Totals>) -> Stats {
         Stats {
             started: Instant::now(),

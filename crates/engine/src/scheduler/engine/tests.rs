@@ -1,5 +1,6 @@
 //! Engine threads of real models: two that share one core, and such that end.
 
+mod own;
 mod panics;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -39,6 +40,21 @@ impl Bench {
 
     /// A model whose threads panic where `plan` says.
     fn with_plan(which: &str, cores: &Arc<Cores>, totals: &Arc<Totals>, plan: &Arc<Plan>) -> Bench {
+        Bench::with(which, cores, totals, plan, |spare| spare)
+    }
+
+    /// A model whose contexts for deterministic turns are made by what `wrap` makes of the usual way.
+    fn with_spare(wrap: impl FnOnce(Spare) -> Spare) -> Bench {
+        Bench::with("a", &Cores::new(1), &Arc::default(), &Arc::default(), wrap)
+    }
+
+    fn with(
+        which: &str,
+        cores: &Arc<Cores>,
+        totals: &Arc<Totals>,
+        plan: &Arc<Plan>,
+        wrap: impl FnOnce(Spare) -> Spare,
+    ) -> Bench {
         let text = r#"{
             "model": {"ctx_size": 512, "ubatch_size": 128, "threads": 1, "threads_batch": 1},
             "performance": {"n_parallel": 2},
@@ -63,7 +79,7 @@ impl Bench {
             embedding: brought.embedding,
             generates: brought.generates,
             again: brought.again,
-            spare: brought.spare,
+            spare: wrap(brought.spare),
             chunk: 64,
             vocab: vocab.clone(),
             parallel: 2,

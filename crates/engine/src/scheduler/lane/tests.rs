@@ -1,5 +1,7 @@
 //! Cancellation inside a step, on a real context of the pocket model.
 
+mod seats;
+
 use std::path::Path;
 
 use super::super::batch;
@@ -46,12 +48,18 @@ impl Bench {
     }
 
     fn with(shape: Shape) -> Bench {
+        Bench::with_graphs(32, shape)
+    }
+
+    /// With so many tokens in a graph at most.
+    fn with_graphs(tokens: u32, shape: Shape) -> Bench {
         let text = r#"{
             "model": {"ctx_size": 512, "ubatch_size": 32, "threads": 1, "threads_batch": 1},
             "performance": {"n_parallel": 2},
             "sampling": {"temp": 0, "repeat_penalty": 1.0},
             "stopping": {"ignore_eos": true}
         }"#;
+        let text = text.replace(": 32,", &format!(": {tokens},"));
         let raw = RawConfig::parse(Door::Init, text.as_bytes()).unwrap();
         let (config, findings) = Config::from_layers(&[(Door::Init, &raw)]);
         assert_eq!(findings, []);
@@ -93,6 +101,15 @@ impl Bench {
 
     /// Gives a turn a slot.
     fn enter(&mut self, prompt: &str) -> Caller {
+        let (work, standing, caller) = self.take(prompt);
+        let now = Instant::now();
+        let seat = self.lane.reserve(&work, false, now).ok().unwrap();
+        assert!(seat.enter(work, standing, now).is_ok());
+        caller
+    }
+
+    /// A turn that has waited and is about to get a slot.
+    fn take(&mut self, prompt: &str) -> (Box<Work>, Standing, Caller) {
         self.turns += 1;
         let cancelled = Arc::new(AtomicBool::new(false));
         let (answer, ticket) = job::channel(cancelled.clone());
@@ -142,9 +159,7 @@ impl Bench {
         assert!(self.queue.push(work, ask, now).is_ok());
         let choice = self.queue.next(now, |_| true).unwrap();
         let (work, standing) = self.queue.take(choice, now).unwrap();
-        let seat = self.lane.reserve(&work, false, time).ok().unwrap();
-        assert!(seat.enter(work, standing, time).is_ok());
-        Caller { ticket, cancelled }
+        (work, standing, Caller { ticket, cancelled })
     }
 
     /// One step of the loop: who was cancelled leaves, then the lane evaluates.
@@ -172,6 +187,13 @@ impl Bench {
         };
         self.lane.step(around, &mut ended);
         ended
+    }
+
+    /// Prompt tokens of a step beside whose steps other contexts of the model take so long.
+    fn prefill_beside(&mut self, beside: Duration) -> usize {
+        let amount = self.lane.plan(Instant::now(), 1, beside).unwrap();
+        self.lane.slots.iter_mut().for_each(Slot::unplan);
+        amount.prefill
     }
 
     /// Steps until one that evaluates no prompts would be next.
