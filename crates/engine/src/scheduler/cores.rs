@@ -215,7 +215,7 @@ impl Drop for Member {
             let mut turns = self.cores.lock();
             turns.leave(self.id);
             self.tell(&turns);
-            // Whoever waited for it need not any more.
+            // Who waited for its next step need not any more.
             self.cores.changed.notify_all();
         });
     }

@@ -12,6 +12,7 @@ use super::desk::Desk;
 use super::engine::Spawn;
 use super::failpoint::{self, Point};
 use super::intake::Intake;
+use super::job::SessionKey;
 use super::lane::Keeping;
 use super::lanes::{Lanes, Make};
 use super::maker::{Maker, Spare};
@@ -86,7 +87,11 @@ impl Life {
         log::error!(target: "engine", "the model does not serve any more");
         self.stats.has_failed.set(1);
         self.stats.pulse.rest();
-        self.close(&Error::Internal("the engine thread ended".into()));
+        let forgotten = self.close(&Error::Internal("the engine thread ended".into()));
+        attempt("forgetting", || {
+            let store = &self.keeping.store;
+            forgotten.iter().for_each(|session| store.forget(session.0));
+        });
     }
 
     /// A loop with fresh contexts. Errors: `Load` without memory for them.
@@ -134,11 +139,14 @@ impl Life {
     /// they may be of use.
     fn wind_up(&self, mut engine: Box<Loop>) {
         attempt("the rest of the cores", || engine.cores.rest());
-        self.close(&Error::Cancelled);
+        let forgotten = self.close(&Error::Cancelled);
+        attempt("forgetting", || {
+            forgotten.iter().for_each(|&session| engine.forget(session));
+        });
         attempt("the answer to all", || engine.answer_all(&Error::Cancelled));
         attempt("the gauges", || engine.publish_running());
         if !self.halt.load(Ordering::Relaxed) {
-            // The model gave way to another one: its conversations may come back to it.
+            // The model was replaced by another one: its conversations may come back to it.
             attempt("saving idle cells", || {
                 failpoint::hit(Point::Dismantle);
                 let now = Instant::now();
@@ -156,8 +164,9 @@ impl Life {
         dismantle(engine);
     }
 
-    /// Lets nothing in any more, and answers what is still on its way.
-    fn close(&self, error: &Error) {
+    /// Lets nothing in any more, and answers what is still on its way. Returns whose conversations are gone.
+    fn close(&self, error: &Error) -> Vec<SessionKey> {
+        let mut forgotten = Vec::new();
         for command in self.intake.close() {
             attempt("an answer", || match command {
                 Command::Submit(job) => {
@@ -168,11 +177,11 @@ impl Life {
                     }
                     job.fail(error.clone());
                 }
-                // Sessions that are gone are gone from the store, too.
-                Command::Forget(session) => self.keeping.store.forget(session.0),
+                Command::Forget(session) => forgotten.push(session),
                 Command::Relieve(_) | Command::Retire { .. } | Command::Cut | Command::Look => {}
             });
         }
+        forgotten
     }
 }
 

@@ -257,6 +257,12 @@ impl<J> Queue<J> {
         self.clients.leave(standing.client);
     }
 
+    /// Notes that every taken job has ended, also those of which nobody could say so.
+    pub fn all_done(&mut self) {
+        let waiting = self.waiting.iter().map(|w| w.standing.client);
+        self.clients.recount(waiting);
+    }
+
     /// Charges a client for what it was served: 1 per prefilled token, 2 per generated one.
     pub fn charge(&mut self, client: Client, cost: u64) {
         self.clients.charge(client, cost);

@@ -352,6 +352,8 @@ impl Loop {
             lane.fail(&error, &mut self.ended);
         }
         self.answer();
+        // The panic may have taken some with it.
+        self.desk.queue.all_done();
     }
 
     /// Answers every turn that is in the loop, and counts nothing but that. For a loop that is not used any more:

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs `work`. Errors: the text of its panic.
 ///
-/// What `work` changed may be in any state afterwards: the caller makes it anew, or looks at nothing of it but what is
+/// What `work` changed may be in any state afterwards: the caller makes it again, or looks at nothing of it but what is
 /// valid whatever happened.
 pub fn shielded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(text)

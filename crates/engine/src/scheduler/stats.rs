@@ -157,7 +157,7 @@ pub struct Stats {
     pub pace: Pace,
     /// Whether the thread gets on.
     pub pulse: Pulse,
-    /// Times that the thread began anew over its weights, because what a panic left behind was beyond repair.
+    /// Times that the thread began again over its weights, because what a panic left behind was beyond repair.
     pub restarts: Counter,
     /// 1 once the thread has ended because it could not begin again.
     pub has_failed: Gauge,

@@ -1,8 +1,8 @@
 //! A row of tokens that is compared with others by the hashes of its leading blocks.
 //!
 //! Each hash is of a whole beginning, so two rows are compared in as many looks as a binary search takes and no more
-//! than a block of tokens. Hashes may be equal by chance or by design: whoever relies on the length compares the tokens
-//! of the row that it chose. Pure.
+//! than a block of tokens. Hashes may be equal by chance or by design: a caller that relies on the length compares the
+//! tokens of the row that it chose. Pure.
 
 use std::ops::{Deref, Range};
 

@@ -105,6 +105,9 @@ impl Victim {
         assert_eq!(self.texts(), expected, "{what}");
         let stats = self.bench.engine.stats();
         assert_eq!(stats.has_failed.get(), 0, "{what}");
+        wait_for("no turn is counted as running", || {
+            stats.running.get() + stats.totals.running.get() == 0
+        });
     }
 }
 
