@@ -72,12 +72,16 @@ const PURE: &[(&str, &[&str])] = &[
     ("crates/engine/src/scheduler/pace.rs", &[]),
     ("crates/engine/src/scheduler/share.rs", &[]),
     ("crates/engine/src/scheduler/governor.rs", &[]),
+    ("crates/engine/src/scheduler/fixed.rs", &[]),
+    ("crates/engine/src/scheduler/placement.rs", &[]),
+    ("crates/engine/src/scheduler/rows.rs", &[]),
     ("crates/engine/src/scheduler/cores/turns.rs", &[]),
     ("crates/engine/src/scheduler/slow.rs", &["metrics"]),
     ("crates/engine/src/memory.rs", &["config", "error"]),
     ("crates/engine/src/memory/align.rs", &[]),
     ("crates/engine/src/memory/pressure.rs", &[]),
     ("crates/engine/src/spill/order.rs", &["config"]),
+    ("crates/engine/src/spill/prefixes.rs", &[]),
     ("crates/engine/src/stopping.rs", &["config"]),
 ];
 

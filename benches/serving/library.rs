@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::shared::{self, symbol};
+use crate::texts::{json, length, terminated, text};
 
 /// `wasi_nn_error`: success.
 const SUCCESS: u32 = 0;
@@ -47,6 +48,7 @@ type LoadModel = unsafe extern "C" fn(
 ) -> u32;
 type Progress = unsafe extern "C" fn(*mut c_void, f32) -> i32;
 type Open = unsafe extern "C" fn(*mut c_void, u32, *mut u32) -> u32;
+type OpenNamed = unsafe extern "C" fn(*mut c_void, *const c_char, *mut u32) -> u32;
 type OnContext = unsafe extern "C" fn(*mut c_void, u32) -> u32;
 type Run = unsafe extern "C" fn(
     *mut c_void,
@@ -74,6 +76,7 @@ pub struct Library {
     deinit_backend: unsafe extern "C" fn(*mut c_void) -> u32,
     load_by_name_with_config: Load,
     init_execution_context: Open,
+    init_execution_context_with_session_id: OpenNamed,
     close_execution_context: OnContext,
     run_inference: Run,
     get_output: unsafe extern "C" fn(*mut c_void, u32, u32, *mut u8, *mut u32) -> u32,
@@ -112,6 +115,10 @@ impl Library {
             deinit_backend: symbol(from, c"deinit_backend")?,
             load_by_name_with_config: symbol(from, c"load_by_name_with_config")?,
             init_execution_context: symbol(from, c"init_execution_context")?,
+            init_execution_context_with_session_id: symbol(
+                from,
+                c"init_execution_context_with_session_id",
+            )?,
             close_execution_context: symbol(from, c"close_execution_context")?,
             run_inference: symbol(from, c"run_inference")?,
             get_output: symbol(from, c"get_output")?,
@@ -226,6 +233,16 @@ impl Backend {
         // SAFETY: id is a place for a number.
         let code = unsafe { (self.library.init_execution_context)(self.handle(), graph, &mut id) };
         self.check("init_execution_context", code)?;
+        Ok(Context { backend: self, id })
+    }
+
+    /// `init_execution_context_with_session_id`. The conversation outlives the context.
+    pub fn named_context(&self, name: &str) -> Result<Context<'_>> {
+        let (name, mut id) = (terminated(name)?, 0);
+        let open = self.library.init_execution_context_with_session_id;
+        // SAFETY: name is a text with a NUL, id is a place for a number.
+        let code = unsafe { open(self.handle(), name.as_ptr(), &mut id) };
+        self.check("init_execution_context_with_session_id", code)?;
         Ok(Context { backend: self, id })
     }
 
@@ -466,22 +483,4 @@ fn tensor(prompt: &CStr) -> Tensor {
         // The library reads it only.
         data: prompt.as_ptr().cast_mut().cast(),
     }
-}
-
-fn terminated(text: &str) -> Result<CString> {
-    CString::new(text).map_err(|_| Error::Setup("a prompt has a NUL".to_owned()))
-}
-
-fn length(text: &str) -> u32 {
-    u32::try_from(text.len()).expect("prompts and configurations are far below 4 GiB")
-}
-
-fn text(buffer: &[u8]) -> String {
-    let end = buffer.iter().position(|&byte| byte == 0);
-    String::from_utf8_lossy(&buffer[..end.unwrap_or(buffer.len())]).into_owned()
-}
-
-fn json(text: &str) -> Result<Value> {
-    serde_json::from_str(text)
-        .map_err(|error| Error::Setup(format!("the library wrote no JSON: {error}")))
 }

@@ -24,6 +24,7 @@ mod report;
 mod samples;
 
 mod shared;
+mod texts;
 
 mod library;
 mod memory;

@@ -126,6 +126,11 @@ impl Ours {
         self.backend.context()
     }
 
+    /// Opens a context of a conversation that has a name and outlives it.
+    pub fn named_context(&self, name: &str) -> Result<Context<'_>> {
+        self.backend.named_context(name)
+    }
+
     /// Tokens that the model makes of a text alone.
     pub fn count_tokens(&self, text: &str) -> Result<u32> {
         self.backend.count_tokens(text)

@@ -12,6 +12,7 @@ mod cancel;
 mod contention;
 mod hosts;
 
+mod saved;
 mod sessions;
 
 mod long;
@@ -42,7 +43,7 @@ pub struct Section {
     pub run: fn(&Bench, &mut Report) -> Result<()>,
 }
 
-const ALL: [Section; 19] = [
+const ALL: [Section; 20] = [
     Section {
         name: single::NAME,
         run: single::run,
@@ -78,6 +79,10 @@ const ALL: [Section; 19] = [
     Section {
         name: sessions::NAME,
         run: sessions::run,
+    },
+    Section {
+        name: saved::NAME,
+        run: saved::run,
     },
     Section {
         name: long::NAME,

@@ -82,6 +82,8 @@ pub struct Shape {
     pub prefix: u32,
     /// How many prompts do.
     pub prefixed: usize,
+    /// Conversations whose cells are saved, beside which others begin.
+    pub saved: usize,
     /// Instances of WebAssembly modules, each with a conversation.
     pub instances: Crowd,
     /// What each of their turns adds.
@@ -147,6 +149,7 @@ impl Shape {
             churn: 10_000,
             prefix: (context / 2).min(1000),
             prefixed: 50,
+            saved: 5000,
             instances: Crowd {
                 sessions: 64,
                 turns: 4,
@@ -207,6 +210,7 @@ impl Shape {
             churn: 300,
             prefix: (context / 2).min(100),
             prefixed: 6,
+            saved: 100,
             instances: Crowd {
                 sessions: 16,
                 turns: 3,
@@ -258,6 +262,7 @@ impl Shape {
             "churn": self.churn,
             "prefix": self.prefix,
             "prefixed": self.prefixed,
+            "saved": self.saved,
             "instances": crowd(self.instances),
             "instance_turn": size(self.instance_turn),
             "full": self.is_full,

@@ -10,6 +10,7 @@ mod file;
 mod folder;
 mod index;
 pub mod order;
+mod prefixes;
 mod shelves;
 mod writer;
 
@@ -177,7 +178,8 @@ impl Store {
     /// The entry in memory of another session than `but` that shares the longest prefix with `prompt`, and how many
     /// tokens that is: `least` or more, and not 0. Entries that were moved or are exact are never given.
     ///
-    /// It may have left by the time it is read.
+    /// Costs as much as a look at each token of the prompt, however many entries there are. It may have left by the
+    /// time it is read.
     pub fn donor(
         &self,
         shape: u64,
@@ -185,20 +187,10 @@ impl Store {
         least: usize,
         but: u64,
     ) -> Option<(Key, usize)> {
-        let donors = self.act(|index, _| index.donors(shape, but))?;
-        let shared = |tokens: &[Token]| {
-            tokens
-                .iter()
-                .zip(prompt)
-                .take_while(|(a, b)| a == b)
-                .count()
-        };
-        donors
-            .iter()
-            .map(|(key, tokens)| (*key, shared(tokens)))
+        let found = self.act(|index, _| index.donor(shape, prompt, but));
+        found
+            .flatten()
             .filter(|(_, length)| *length >= least.max(1))
-            // Of equals the first, which is the oldest session.
-            .reduce(|best, other| if other.1 > best.1 { other } else { best })
     }
 
     /// Brings a key's cells from their file into memory ahead of need, on the calling thread.

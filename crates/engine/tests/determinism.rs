@@ -88,7 +88,8 @@ fn a_second_deterministic_turn_waits_for_the_first_and_says_the_same() {
     let backend = backend(&greedy(json!({"performance": {"n_parallel": 4}})));
     let alone = deterministic(&backend);
     let first = open(&backend);
-    let call = slow(json!({"deterministic": true}));
+    // Long enough for whatever else the machine does meanwhile; it is cancelled.
+    let call = slow(json!({"deterministic": true, "max_tokens": 900}));
     std::thread::scope(|scope| {
         let long = scope.spawn(|| say_with(&backend, first, "Hello", &call));
         until("the first runs", || {

@@ -185,7 +185,8 @@ fn a_calls_priority_beats_its_contexts_and_that_beats_the_configurations() {
             classes(1, 0, 1, 1),
         ),
     ];
-    let long = slow(json!({"priority": "urgent"}));
+    // Long enough for whatever else the machine does meanwhile; it is cancelled.
+    let long = slow(json!({"priority": "urgent", "max_tokens": 900}));
     std::thread::scope(|scope| {
         let long = scope.spawn(|| say_with(&backend, running, "Hello", &long));
         until("the slot is taken", || {

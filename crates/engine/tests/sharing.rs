@@ -15,6 +15,8 @@ mod sync {
 mod scheduler {
     pub mod class;
     pub mod cores;
+    pub mod failpoint;
+    pub mod shield;
 }
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ use crate::chat::Session;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::models::{Found, Listed, Name};
-use crate::scheduler::{Class, Stats};
+use crate::scheduler::{Class, Health, Stats};
 use crate::{llama, status};
 
 /// Which status document.
@@ -257,6 +258,12 @@ impl Reading<'_> {
                 model.load_time_ms = serving.report()["load_time_ms"].as_u64();
                 model.waiting += stats.waiting_total();
                 model.running = stats.running.get();
+                model.restarts = stats.restarts.get();
+                model.state = match stats.health(Instant::now()) {
+                    Health::Well => status::State::Serving,
+                    Health::Stuck => status::State::Stuck,
+                    Health::Failed => status::State::Failed,
+                };
             }
             model
         };

@@ -14,7 +14,9 @@ use crate::error::{Error, Result};
 use crate::handles::{Handle, Numbers};
 use crate::llama::{Context, Model, Token, Vocab};
 use crate::models::{Brought, Profile, Vision};
-use crate::scheduler::{Cores, Engine, Keeping, Limits, Spawn, Start, Totals};
+use crate::scheduler::{
+    Cores, Engine, Keeping, Known as ChunkFacts, Limits, Placement, Spawn, Start, Totals, chunk,
+};
 use crate::spill::Store;
 
 /// A loaded model version as a host sees it: non-zero, unique in the process, never reused.
@@ -97,7 +99,7 @@ impl Serving {
         totals: Arc<Totals>,
         cores: Arc<Cores>,
         store: Arc<Store>,
-        spawn: Spawn<'_>,
+        spawn: &Spawn,
     ) -> Result<(Serving, Vec<JoinHandle<()>>)> {
         let config = version.config.clone();
         let weights = brought.weights;
@@ -155,12 +157,24 @@ impl Serving {
             "chat_template": format!("{:?}", template.origin()).to_lowercase(),
             "notes": brought.notes.iter().chain(&warning).collect::<Vec<_>>(),
         });
+        let placement = Placement {
+            device_layers: weights.n_gpu_layers(),
+            layers: weights.n_layer(),
+            cells_on_device: config.model.kv_offload,
+        };
         let engine = Engine::start(
             Start {
                 context: brought.context,
                 embedding: brought.embedding,
                 generates: brought.generates,
+                again: brought.again,
                 spare: brought.spare,
+                chunk: chunk(ChunkFacts {
+                    parameters: weights.n_params(),
+                    threads: plan.threads.batch,
+                    gap: config.performance.target_gap,
+                    placement,
+                }),
                 vocab: vocab.clone(),
                 parallel: plan.parallel as usize,
                 capacity: plan.session_tokens as usize,
@@ -175,8 +189,7 @@ impl Serving {
                 },
                 limits: limits(&config.backend),
                 threads: plan.threads,
-                // The output counts as a layer: with less than all of them, the others are computed here.
-                on_device: weights.n_gpu_layers() > weights.n_layer(),
+                placement,
                 cores,
                 target_gap: config.performance.target_gap,
                 slow_step: config.performance.slow_step,

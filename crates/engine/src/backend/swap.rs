@@ -27,6 +27,7 @@ use crate::config::{self, Compatibility, Config, SwapTurns};
 use crate::error::{Error, Result};
 use crate::llama::Vocab;
 use crate::models::{self, Claim, Found, Name, Newcomer, Profile, Way};
+use crate::scheduler::Spawn;
 use crate::status::{Change, Outcome, Phase};
 
 /// Between two looks at whether a version has gone.
@@ -401,7 +402,8 @@ impl Swap<'_> {
         let brought = models::bring_up(&version.origin.source, &version.config, beside, progress)?;
         let tokens = brought.plan.session_tokens;
         check_rules(&version.config, &brought.weights.vocab(), tokens)?;
-        let spawn_engine = |work| spawn("wasi-nn-engine", &backend.journal, work);
+        let journal = backend.journal.clone();
+        let spawn_engine: Spawn = Arc::new(move |work| spawn("wasi-nn-engine", &journal, work));
         let (serving, threads) = Serving::start(
             brought,
             version.clone(),

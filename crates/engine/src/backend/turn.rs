@@ -18,7 +18,7 @@ use crate::config::{
 };
 use crate::error::{Error, Result};
 use crate::scheduler::{
-    Class, Client, Deadlines, Outcome, Past, Piece, SessionKey, Speech, Ticket, Timings, Turn,
+    Class, Client, Deadlines, Kept, Outcome, Past, Piece, SessionKey, Speech, Ticket, Timings, Turn,
 };
 use crate::stopping::Verdict;
 
@@ -439,7 +439,7 @@ pub(super) fn submit(
         since: how.since,
         is_accepted: how.is_accepted,
         cancelled: how.cancelled,
-        keeps: how.keeps,
+        keeps: Kept::new(how.keeps),
     })?;
     Ok(Submitted {
         ticket,

@@ -14,7 +14,7 @@ use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::llama::{self, Context, ContextParams, Model, Numa, gguf};
 
-/// Prompt tokens that a deterministic turn evaluates in one call.
+/// Prompt tokens that a deterministic turn evaluates in one call at most.
 const PIECE: u32 = 64;
 
 /// A model that is ready to serve.
@@ -27,8 +27,10 @@ pub struct Brought {
     pub embedding: Option<Context>,
     /// It generates. An encoder does not, and only embeds.
     pub generates: bool,
+    /// Makes another context like it.
+    pub again: Arc<dyn Fn() -> Result<Context> + Send + Sync>,
     /// Makes a context of its own for one deterministic turn at a time.
-    pub spare: Box<dyn Fn() -> Result<Context> + Send>,
+    pub spare: Arc<dyn Fn() -> Result<Context> + Send + Sync>,
     /// How it reads images, where it has a projector.
     pub vision: Option<Vision>,
     /// What was decided about it.
@@ -111,6 +113,14 @@ pub fn bring_up(
     };
     llama::exit::guard();
     let cache_types = [params.type_k.name(), params.type_v.name()];
+    let again = {
+        let (weights, params, threads) = (weights.clone(), params.clone(), plan.threads);
+        Arc::new(move || {
+            let mut context = Context::new(weights.clone(), &params)?;
+            context.set_threads(threads)?;
+            Ok(context)
+        })
+    };
     let spare = {
         let weights = weights.clone();
         let params = ContextParams {
@@ -123,7 +133,7 @@ pub fn bring_up(
             kv_unified: true,
             ..params
         };
-        Box::new(move || Context::new(weights.clone(), &params))
+        Arc::new(move || Context::new(weights.clone(), &params))
     };
     let memory = context.memory();
     let beside = embedding.as_ref().map(Context::memory);
@@ -147,6 +157,7 @@ pub fn bring_up(
         context,
         embedding,
         generates,
+        again,
         spare,
         vision,
         plan,

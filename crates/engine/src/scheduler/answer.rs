@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;
+use std::time::Instant;
 
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
 
@@ -26,6 +27,17 @@ struct Pipe<T> {
 struct State<T> {
     pieces: VecDeque<T>,
     ended: bool,
+}
+
+/// What a reader finds.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next<T> {
+    /// The next piece.
+    Piece(T),
+    /// The answer was ended, and this was all of it.
+    Ended,
+    /// Nothing came in time.
+    Late,
 }
 
 /// Both ends of an answer.
@@ -72,21 +84,22 @@ impl<T> Drop for Writer<T> {
 }
 
 impl<T> Reader<T> {
-    /// Waits for the next piece; `None` after the last one of an answer that was ended.
-    pub fn next(&self) -> Option<T> {
+    /// Waits for the next piece until `end`, and looks once in any case.
+    pub fn next_until(&self, end: Instant) -> Next<T> {
         let mut state = self.0.lock();
         loop {
             if let Some(piece) = state.pieces.pop_front() {
-                return Some(piece);
+                return Next::Piece(piece);
             }
             if state.ended {
-                return None;
+                return Next::Ended;
             }
-            state = self
-                .0
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Next::Late;
+            }
+            let waited = self.0.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }

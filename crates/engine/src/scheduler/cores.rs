@@ -9,7 +9,9 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use self::turns::{Id, Start, Turns};
-use crate::sync::atomic::{AtomicU32, Ordering};
+use super::failpoint::{self, Point};
+use super::shield::attempt;
+use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 pub use self::turns::Ask;
@@ -45,6 +47,8 @@ pub struct Guest(Arc<Cores>);
 pub struct Member {
     cores: Arc<Cores>,
     id: Id,
+    /// A permit of it could not be given back as it should.
+    is_broken: AtomicBool,
 }
 
 /// Cores for one step, given back when it is dropped, whatever ends the step.
@@ -122,6 +126,7 @@ impl Member {
         Member {
             id: cores.lock().join(),
             cores: cores.clone(),
+            is_broken: AtomicBool::new(false),
         }
     }
 
@@ -159,6 +164,11 @@ impl Member {
         }
     }
 
+    /// Whether what it has of the cores is unknown: it must leave and join again.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::Relaxed)
+    }
+
     /// The model has no turns: nobody waits for it, and it gets no credit for its silence.
     pub fn rest(&self) {
         let mut turns = self.cores.lock();
@@ -186,17 +196,27 @@ impl Member {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let now = (self.member.cores.clock)();
-        let mut turns = self.member.cores.lock();
-        turns.end(self.member.id, now);
-        self.member.tell(&turns);
+        let is_back = attempt("giving cores back", || {
+            failpoint::hit(Point::GiveBack);
+            let now = (self.member.cores.clock)();
+            let mut turns = self.member.cores.lock();
+            turns.end(self.member.id, now);
+            self.member.tell(&turns);
+        });
+        if !is_back {
+            self.member.is_broken.store(true, Ordering::Relaxed);
+        }
     }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
-        let mut turns = self.cores.lock();
-        turns.leave(self.id);
-        self.tell(&turns);
+        attempt("leaving the cores", || {
+            let mut turns = self.cores.lock();
+            turns.leave(self.id);
+            self.tell(&turns);
+            // Who waited for its next step need not any more.
+            self.cores.changed.notify_all();
+        });
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::class::Class;
+use super::failpoint::{self, Point};
 use super::job::Job;
 use super::lane::Ended;
 use super::queue::{Ask, Choice, Now, Pushed, Queue, Standing};
@@ -48,6 +49,7 @@ impl Desk {
 
     /// Answers waiting jobs that nobody waits for any more, and those whose time in the queue is over.
     pub(super) fn sweep(&mut self, now: Now) {
+        failpoint::hit(Point::Sweep);
         for work in self.queue.remove(|work| work.job.is_cancelled()) {
             self.stats.totals.cancelled.count();
             work.fail(Error::Cancelled);
@@ -74,6 +76,7 @@ impl Desk {
 
     /// Answers a turn that has left its slot.
     pub(super) fn answer(&mut self, ended: Ended) {
+        failpoint::hit(Point::Answer);
         self.queue.done(ended.standing);
         let totals = &self.stats.totals;
         match ended.how {
@@ -114,6 +117,7 @@ impl Desk {
 
     /// Publishes the lengths of the queue.
     pub(super) fn publish(&self, now: Now) {
+        failpoint::hit(Point::Publish);
         for class in Class::ALL {
             self.stats.waiting[class as usize].set(self.queue.waiting(class) as u64);
         }

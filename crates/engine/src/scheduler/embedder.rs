@@ -4,7 +4,6 @@
 //! else computes, a text has as many cores as a step of the model would; beside others it is a guest with one, because
 //! a text cannot be cut into portions and would hold their steps up for as long as it takes.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -15,6 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use super::class::Class;
 use super::cores::{Ask, Cores, Member};
 use super::engine::Spawn;
+use super::shield::{attempt, shielded};
 use crate::error::{ContextNeed, Error, Result};
 use crate::llama::{Context, DecodeFailure, ThreadCounts, Token};
 
@@ -66,7 +66,7 @@ struct Desk {
 
 impl Embedder {
     /// Starts the thread. Errors: those of `spawn`.
-    pub(super) fn start(tools: Tools, spawn: Spawn<'_>) -> Result<(Embedder, JoinHandle<()>)> {
+    pub(super) fn start(tools: Tools, spawn: &Spawn) -> Result<(Embedder, JoinHandle<()>)> {
         let (sender, texts) = unbounded();
         let embedder = Embedder {
             texts: sender,
@@ -142,24 +142,38 @@ impl Embedder {
 impl Desk {
     /// Answers texts until nobody can bring one any more.
     fn run(mut self) {
-        loop {
-            let text = match self.texts.try_recv() {
-                Ok(text) => text,
-                Err(_) => {
-                    // Nobody waits for who rests, and its threads wait asleep.
-                    self.member.rest();
-                    self.context.pause_threads();
-                    match self.texts.recv() {
-                        Ok(text) => text,
-                        Err(_) => return,
-                    }
-                }
-            };
-            let values = catch_unwind(AssertUnwindSafe(|| self.embed(&text)))
-                .unwrap_or_else(|_| Err(Error::Internal("an embedding panicked".into())));
-            // Who does not wait any more does not want it.
-            drop(text.reply.send(values));
+        // Between two texts there is nothing that a panic could leave undone.
+        while shielded(|| self.serve()).unwrap_or(true) {}
+        let Desk {
+            context, member, ..
+        } = self;
+        attempt("the end of a context", || drop(context));
+        attempt("the end of a member", || drop(member));
+    }
+
+    /// Answers the next text. False: nobody can bring one any more.
+    fn serve(&mut self) -> bool {
+        if self.member.is_broken() {
+            self.member = Member::join(&self.cores);
         }
+        let text = match self.texts.try_recv() {
+            Ok(text) => text,
+            Err(_) => {
+                // Nobody waits for who rests, and its threads wait asleep.
+                self.member.rest();
+                self.context.pause_threads();
+                match self.texts.recv() {
+                    Ok(text) => text,
+                    Err(_) => return false,
+                }
+            }
+        };
+        let values = shielded(|| self.embed(&text)).unwrap_or_else(|panic| {
+            Err(Error::Internal(format!("an embedding panicked: {panic}")))
+        });
+        // Who does not wait any more does not want it.
+        drop(text.reply.send(values));
+        true
     }
 
     fn embed(&mut self, text: &Text) -> Result<Vec<f32>> {

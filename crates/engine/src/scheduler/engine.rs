@@ -10,17 +10,18 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::cores::{Cores, Member};
-use super::desk::Desk;
+use super::cores::Cores;
 use super::embedder::{Embedder, Tools};
 use super::intake::{Intake, Refusal};
-use super::job::{Job, SessionKey, Ticket, Turn, channel};
+use super::job::{Deadlines, Job, SessionKey, Ticket, Turn, channel};
 use super::lane::Keeping;
-use super::lanes::{Lanes, Make, Spare};
-use super::queue::{Limits, Queue};
-use super::run::{Command, Loop};
+use super::life::Life;
+use super::maker::Spare;
+use super::placement::Placement;
+use super::pulse::{Bounds, Vigil, stuck};
+use super::queue::Limits;
+use super::run::Command;
 use super::stats::{Stats, Totals};
-use super::watch::Watch;
 use crate::error::{Error, Result};
 use crate::llama::{Context, ThreadCounts, Token, Vocab};
 use crate::memory::Level;
@@ -34,8 +35,12 @@ pub struct Start {
     pub embedding: Option<Context>,
     /// It generates. Otherwise it embeds only, and its turns are refused.
     pub generates: bool,
+    /// Makes another one like it, for a thread that begins again.
+    pub again: Spare,
     /// Makes the context that deterministic turns have for themselves.
     pub spare: Spare,
+    /// Prompt tokens that a deterministic turn evaluates in one call.
+    pub chunk: usize,
     /// The model's vocabulary.
     pub vocab: Vocab,
     /// Jobs that may run together.
@@ -48,8 +53,8 @@ pub struct Start {
     pub limits: Limits,
     /// Compute threads at most; fewer while others need the cores.
     pub threads: ThreadCounts,
-    /// Layers are on a device: a step takes one core.
-    pub on_device: bool,
+    /// Where the model computes.
+    pub placement: Placement,
     /// What the backend's models compute on.
     pub cores: Arc<Cores>,
     /// Longest gap that a running stream should see.
@@ -63,7 +68,7 @@ pub struct Start {
 }
 
 /// Starts a named thread of the caller's making, so that it belongs to the caller's log.
-pub type Spawn<'a> = &'a dyn Fn(Box<dyn FnOnce() + Send>) -> Result<JoinHandle<()>>;
+pub type Spawn = Arc<dyn Fn(Box<dyn FnOnce() + Send>) -> Result<JoinHandle<()>> + Send + Sync>;
 
 /// A handle to an engine thread, and to one that embeds. Dropping it lets them answer what they accepted and end.
 pub struct Engine {
@@ -82,7 +87,7 @@ pub struct Engine {
 
 impl Engine {
     /// Starts the threads, which need a stack of 8 MiB for llama.cpp's graphs. Errors: those of `spawn`.
-    pub fn start(start: Start, spawn: Spawn<'_>) -> Result<Engine> {
+    pub fn start(start: Start, spawn: &Spawn) -> Result<Engine> {
         let intake = Arc::new(Intake::new());
         let stats = Arc::new(Stats::new(start.totals.clone()));
         let halt = Arc::new(AtomicBool::new(false));
@@ -92,41 +97,35 @@ impl Engine {
             let tools = Tools {
                 context,
                 threads: start.threads,
-                on_device: start.on_device,
+                on_device: start.placement.is_on_device(),
                 cores: start.cores.clone(),
                 halt: halt.clone(),
             };
             Embedder::start(tools, spawn)
         });
         let (embedder, embedding) = embedding.transpose()?.unzip();
-        let engine = Loop {
+        let life = Life {
             intake: intake.clone(),
-            desk: Desk {
-                queue: Queue::new(unbound(start.limits)),
-                stats: stats.clone(),
-            },
-            lanes: Lanes::new(Make {
-                context: start.context,
-                spare: start.spare,
-                parallel: start.parallel,
-                capacity: start.capacity,
-                keeping: start.keeping,
-                threads: start.threads,
-                on_device: start.on_device,
-                target_gap: start.target_gap,
-                fair: start.limits.fair,
-                totals: start.totals.clone(),
-            }),
-            cores: Member::join(&start.cores),
-            watch: Watch::new(start.slow_step, start.totals),
-            vocab: start.vocab,
+            stats: stats.clone(),
             halt: halt.clone(),
+            vocab: start.vocab,
+            cores: start.cores,
+            again: start.again,
+            spare: start.spare,
+            spawn: spawn.clone(),
+            chunk: start.chunk,
+            parallel: start.parallel,
+            capacity: start.capacity,
+            keeping: start.keeping,
+            limits: unbound(start.limits),
+            threads: start.threads,
+            placement: start.placement,
+            target_gap: start.target_gap,
+            slow_step: start.slow_step,
             gather: start.gather,
-            step: 0,
-            ended: Vec::new(),
-            shown: 0,
         };
-        let thread = spawn(Box::new(move || engine.run()))?;
+        let context = start.context;
+        let thread = spawn(Box::new(move || life.run(context)))?;
         let threads = embedding.into_iter().chain([thread]).collect();
         Ok(Engine {
             intake,
@@ -166,10 +165,18 @@ impl Engine {
 
     /// Hands a turn in. Errors: `QueueFull`; `Unsupported` where the model only embeds; `InvalidArgument` for a prompt
     /// that is empty, longer than the context or holds a token that the model does not have; `Replaced` once it retires;
-    /// `Closing` when it was stopped.
+    /// `Closing` when it was stopped; `Timeout` while the thread does not come back from a step.
     pub fn submit(&self, turn: Turn) -> Result<Ticket> {
         self.check(&turn)?;
+        let now = Instant::now();
+        if self.stats.pulse.is_stuck(now) {
+            return Err(Error::Timeout(stuck(self.stats.pulse.busy(now))));
+        }
+        let Deadlines { queued, hard } = turn.deadlines;
+        let hard = hard.map(|hard| hard.longest());
+        let vigil = Vigil::new(self.stats.clone(), Bounds::USUAL, queued, hard);
         let (answer, ticket) = channel(turn.cancelled.clone());
+        let ticket = ticket.watched(vigil);
         let limit = match turn.is_accepted {
             true => usize::MAX,
             false => self.reject_at + self.parallel,
@@ -192,6 +199,9 @@ impl Engine {
         ticket.void();
         Err(match refusal {
             Refusal::Closed if self.halt.load(Ordering::Relaxed) => Error::Closing,
+            Refusal::Closed if self.stats.has_failed.get() > 0 => {
+                Error::Internal("the engine thread of the model ended".into())
+            }
             Refusal::Closed => Error::Replaced,
             Refusal::Full(unanswered) => {
                 self.stats.totals.rejected.count();

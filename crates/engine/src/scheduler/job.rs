@@ -1,16 +1,18 @@
 //! A turn prepared for the engine thread, and the caller's half of it.
 
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::answer::{Reader, Writer, pipe};
+use super::answer::{Next, Reader, Writer, pipe};
 use super::class::Class;
 use super::intake::Place;
 use super::media::Media;
+use super::pulse::Vigil;
 use super::queue::Client;
+use super::shield::attempt;
 use super::speech::Speech;
 use crate::error::{Error, Result};
 use crate::llama::Token;
@@ -39,6 +41,16 @@ pub enum HardLimit {
     Fixed(Duration),
     /// As long as the work should take at this speed, with a margin.
     Adaptive(Adaptive, Speed),
+}
+
+impl HardLimit {
+    /// The longest that it may come to.
+    pub(super) fn longest(&self) -> Duration {
+        match self {
+            HardLimit::Fixed(limit) => *limit,
+            HardLimit::Adaptive(adaptive, _) => adaptive.max,
+        }
+    }
 }
 
 /// One turn's work: everything the engine thread needs, and nothing that needs text processing there.
@@ -72,7 +84,28 @@ pub struct Turn {
     /// Ends the turn when set, from any thread.
     pub cancelled: Arc<AtomicBool>,
     /// Let go of when the turn is answered, whether or not somebody has read the answer.
-    pub keeps: Option<Box<dyn Any + Send>>,
+    pub keeps: Kept,
+}
+
+/// Something that a turn keeps alive.
+///
+/// It is the caller's own, and let go of wherever the turn ends, in the middle of a panic too: its own panics end here.
+#[derive(Default)]
+pub struct Kept(Option<Box<dyn Any + Send>>);
+
+impl Kept {
+    /// Keeps this, if it is anything.
+    pub fn new(kept: Option<Box<dyn Any + Send>>) -> Kept {
+        Kept(kept)
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            attempt("the end of what a turn kept", || drop(self.0.take()));
+        }
+    }
 }
 
 /// What a turn knows of its conversation.
@@ -214,7 +247,12 @@ pub struct Ticket {
     answer: Reader<Piece>,
     cancelled: Arc<AtomicBool>,
     is_answered: Cell<bool>,
+    /// Who waits for longer than the thread lives is told so; `None`: nobody looks.
+    vigil: Option<RefCell<Vigil>>,
 }
+
+/// How long a caller waits at once whose thread nobody watches.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// The two ends of a job's answer. `cancelled` is set when the ticket is dropped early, or by anyone who wants the job to end.
 pub(super) fn channel(cancelled: Arc<AtomicBool>) -> (Writer<Piece>, Ticket) {
@@ -223,26 +261,52 @@ pub(super) fn channel(cancelled: Arc<AtomicBool>) -> (Writer<Piece>, Ticket) {
         answer: reader,
         cancelled,
         is_answered: Cell::new(false),
+        vigil: None,
     };
     (answer, ticket)
 }
 
 impl Ticket {
-    /// Waits for the next piece. Errors: `Internal` if the engine thread ended without an answer.
+    /// Waits for the next piece. Errors: `Internal` if the engine thread ended without an answer; `Timeout` where it does
+    /// not come back from a step, which also cancels the job.
     pub fn next(&self) -> Result<Piece> {
-        // The engine answers every job; a silent end is only possible when its thread died.
-        let piece = self
-            .answer
-            .next()
-            .ok_or_else(|| Error::Internal("the engine thread ended".into()))?;
-        if matches!(piece, Piece::Done(_) | Piece::Failed(_)) {
-            self.is_answered.set(true);
+        let look = self.vigil.as_ref().map_or(LONG, |v| v.borrow().look());
+        loop {
+            let piece = match self.answer.next_until(Instant::now() + look) {
+                Next::Piece(piece) => piece,
+                // The engine answers every job; a silent end is only possible when its thread died.
+                Next::Ended => return Err(Error::Internal("the engine thread ended".into())),
+                Next::Late => match self.lost() {
+                    None => continue,
+                    Some(error) => {
+                        self.cancelled.store(true, Ordering::Relaxed);
+                        return Err(error);
+                    }
+                },
+            };
+            match piece {
+                Piece::Done(_) | Piece::Failed(_) => self.is_answered.set(true),
+                Piece::Started { .. } => {
+                    if let Some(vigil) = &self.vigil {
+                        vigil.borrow_mut().start(Instant::now());
+                    }
+                }
+                Piece::Text { .. } => {}
+            }
+            return Ok(piece);
         }
-        Ok(piece)
     }
-}
 
-impl Ticket {
+    /// The ticket looks from now on whether its thread gets on.
+    pub(super) fn watched(mut self, vigil: Vigil) -> Ticket {
+        self.vigil = Some(RefCell::new(vigil));
+        self
+    }
+
+    fn lost(&self) -> Option<Error> {
+        self.vigil.as_ref()?.borrow().lost(Instant::now())
+    }
+
     /// The job was not accepted: there is nothing to cancel.
     pub(super) fn void(self) {
         self.is_answered.set(true);
@@ -267,7 +331,7 @@ impl Job {
     /// Answers with an error.
     pub(super) fn fail(mut self, error: Error) {
         self.place.take();
-        self.turn.keeps.take();
+        drop(std::mem::take(&mut self.turn.keeps));
         self.answer.send(Piece::Failed(error));
     }
 }

@@ -20,8 +20,11 @@ use std::time::{Duration, Instant};
 use super::balance::Balance;
 use super::class::{Class, Classes};
 use super::cores::Member;
+use super::failpoint::{self, Point};
+use super::fixed::Fixed;
 use super::governor::Governor;
 use super::pace::Pace;
+use super::placement::Placement;
 use super::pool::Pool;
 use super::queue::{Client, Running, Standing};
 use super::slot::Slot;
@@ -52,7 +55,7 @@ pub(super) struct Lane {
     using: ThreadCounts,
     /// Threads that a step may have while something else needs cores.
     most: Option<u32>,
-    on_device: bool,
+    placement: Placement,
     shape: Shape,
     fair: bool,
     balance: Balance,
@@ -76,9 +79,8 @@ pub(super) struct Lane {
 pub(super) enum Shape {
     /// With all that its target time has room for.
     Paced(Pace, Governor),
-    /// With one turn's next piece of its prompt of this many tokens, or its next token: the same calls whatever else
-    /// happens.
-    Fixed(usize),
+    /// With one turn's next chunk of its prompt, or its next token: the same calls whatever else happens.
+    Fixed(Fixed),
 }
 
 /// What a lane works with.
@@ -87,8 +89,8 @@ pub(super) struct Setup {
     pub(super) parallel: usize,
     pub(super) capacity: usize,
     pub(super) threads: ThreadCounts,
-    /// Its steps compute on a device.
-    pub(super) on_device: bool,
+    /// Where its steps compute.
+    pub(super) placement: Placement,
     pub(super) shape: Shape,
     /// Whether clients with many turns step back for those with few.
     pub(super) fair: bool,
@@ -105,6 +107,8 @@ pub(super) struct Around<'a> {
     pub(super) cores: &'a Member,
     /// Classes that the model works for.
     pub(super) classes: Classes,
+    /// Time that this model's other contexts take between two steps of the lane.
+    pub(super) beside: Duration,
     /// Hears what each client's turn cost.
     pub(super) charge: &'a mut dyn FnMut(Client, u64),
     pub(super) watch: &'a mut Watch,
@@ -136,7 +140,7 @@ impl Lane {
             threads: setup.threads,
             using: setup.threads,
             most: None,
-            on_device: setup.on_device,
+            placement: setup.placement,
             shape: setup.shape,
             fair: setup.fair,
             balance: Balance::default(),
@@ -224,7 +228,7 @@ impl Lane {
         self.settle(Instant::now());
         let moved = std::mem::take(&mut self.carried) - std::mem::take(&mut self.told);
         let begun = Instant::now();
-        let amount = match self.plan(begun, around.cores.rounds()) {
+        let amount = match self.plan(begun, around.cores.rounds(), around.beside) {
             Ok(amount) => amount,
             Err(error) => return self.fail(&error, ended),
         };
@@ -292,6 +296,7 @@ impl Lane {
         let mut leaving = Duration::ZERO;
         let mut at = 0;
         while at < self.slots.len() {
+            failpoint::hit(Point::Deliver);
             let slot = &mut self.slots[at];
             if slot.goes && slot.planned.is_empty() && slot.work.decode_token().is_some() {
                 slot.work.hold(begun.elapsed());
@@ -347,10 +352,28 @@ impl Lane {
         self.batch.clear();
         while !self.slots.is_empty() {
             ended.push(self.leave(0, false, Err(error.clone()), Instant::now()));
+            failpoint::hit(Point::Fail);
         }
         // Without slots no sequence runs, whatever the step was doing.
         for sequence in self.pool.clear_running() {
             self.clear(sequence);
+        }
+    }
+
+    /// The running turns, for a lane that nobody uses any more: its books and cells are left as they are.
+    pub(super) fn abandon(&mut self) -> impl Iterator<Item = Box<Work>> {
+        let slots = std::mem::take(&mut self.slots);
+        slots.into_iter().map(|slot| slot.work)
+    }
+
+    /// How long its next step takes: nothing without a turn, `None` before one like it was measured.
+    pub(super) fn next_step(&self) -> Option<Duration> {
+        let Some(slot) = self.slots.first() else {
+            return Some(Duration::ZERO);
+        };
+        match &self.shape {
+            Shape::Paced(..) => None,
+            Shape::Fixed(fixed) => fixed.expected(slot.work.decode_token().is_none()),
         }
     }
 

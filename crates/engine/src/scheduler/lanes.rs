@@ -5,26 +5,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::class::Class;
+use super::fixed::Fixed;
 use super::governor::Governor;
 use super::lane::{Keeping, Lane, Setup, Shape};
+use super::maker::Maker;
 use super::pace::Pace;
+use super::placement::Placement;
+use super::shield::attempt;
 use super::stats::{CellUse, Totals};
 use super::work::Work;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::llama::{Context, ThreadCounts};
 use crate::memory::Level;
-
-/// Makes another context of the model for one sequence at a time. Engine thread.
-pub type Spare = Box<dyn Fn() -> Result<Context> + Send>;
 
 /// All lanes of an engine thread.
 pub(super) struct Lanes {
     shared: Lane,
     own: Option<Lane>,
-    spare: Spare,
+    maker: Maker,
+    chunk: usize,
+    target_gap: Duration,
     capacity: usize,
     threads: ThreadCounts,
-    on_device: bool,
+    placement: Placement,
     keeping: Keeping,
     totals: Arc<Totals>,
 }
@@ -39,15 +42,26 @@ pub(super) enum Which {
 /// What lanes are made of.
 pub(super) struct Make {
     pub(super) context: Context,
-    pub(super) spare: Spare,
+    pub(super) maker: Maker,
+    /// Prompt tokens that a deterministic turn evaluates in one call.
+    pub(super) chunk: usize,
     pub(super) parallel: usize,
     pub(super) capacity: usize,
     pub(super) keeping: Keeping,
     pub(super) threads: ThreadCounts,
-    pub(super) on_device: bool,
+    pub(super) placement: Placement,
     pub(super) target_gap: Duration,
     pub(super) fair: bool,
     pub(super) totals: Arc<Totals>,
+}
+
+/// A lane that is asked for.
+pub(super) enum Opened<'a> {
+    Ready(&'a mut Lane),
+    /// It is being made.
+    Later,
+    /// It could not be made; the next one who asks begins that again.
+    Failed(Error),
 }
 
 impl Which {
@@ -73,17 +87,19 @@ impl Lanes {
                 parallel: make.parallel,
                 capacity: make.capacity,
                 threads,
-                on_device: make.on_device,
+                placement: make.placement,
                 shape: Shape::Paced(pace, governor),
                 fair: make.fair,
                 keeping: make.keeping.clone(),
                 totals: make.totals.clone(),
             }),
             own: None,
-            spare: make.spare,
+            maker: make.maker,
+            chunk: make.chunk,
+            target_gap: make.target_gap,
             capacity: make.capacity,
             threads,
-            on_device: make.on_device,
+            placement: make.placement,
             keeping: make.keeping,
             totals: make.totals,
         }
@@ -101,30 +117,52 @@ impl Lanes {
         }
     }
 
-    /// The lane, made if it is not there. Errors: `Load` without memory for it.
-    pub(super) fn open(&mut self, which: Which) -> Result<&mut Lane> {
+    /// The lane; asking begins to make it where it is not there. Does not wait.
+    pub(super) fn open(&mut self, which: Which) -> Opened<'_> {
         if which == Which::Shared {
-            return Ok(&mut self.shared);
+            return Opened::Ready(&mut self.shared);
         }
         if self.own.is_none() {
-            let context = (self.spare)()
-                .map_err(|e| Error::Engine(format!("no context for deterministic turns: {e}")))?;
-            let piece = context.n_ubatch() as usize;
-            self.own = Some(Lane::new(Setup {
-                context,
-                parallel: 1,
-                capacity: self.capacity,
-                threads: self.threads,
-                on_device: self.on_device,
-                shape: Shape::Fixed(piece),
-                fair: false,
-                keeping: self.keeping.clone(),
-                totals: self.totals.clone(),
-            }));
+            self.own = match self.maker.ask() {
+                Ok(None) => return Opened::Later,
+                Ok(Some(context)) => Some(self.own_lane(context)),
+                Err(error) => {
+                    let text = format!("no context for deterministic turns: {error}");
+                    return Opened::Failed(Error::Engine(text));
+                }
+            };
         }
-        self.own
-            .as_mut()
-            .ok_or_else(|| Error::Internal("the lane was made".into()))
+        match &mut self.own {
+            Some(lane) => Opened::Ready(lane),
+            None => Opened::Later,
+        }
+    }
+
+    fn own_lane(&self, context: Context) -> Lane {
+        let chunk = self.chunk.min(context.n_ubatch() as usize);
+        Lane::new(Setup {
+            context,
+            parallel: 1,
+            capacity: self.capacity,
+            threads: self.threads,
+            placement: self.placement,
+            shape: Shape::Fixed(Fixed::new(chunk)),
+            fair: false,
+            keeping: self.keeping.clone(),
+            totals: self.totals.clone(),
+        })
+    }
+
+    /// Time that deterministic turns take between two steps of the others. As long as it was not measured, it may be
+    /// all that there is.
+    pub(super) fn beside_shared(&self) -> Duration {
+        let next = |lane: &Lane| lane.next_step().unwrap_or(self.target_gap);
+        self.own.as_ref().map_or(Duration::ZERO, next)
+    }
+
+    /// Whether nothing runs, and a context is being made for what waits.
+    pub(super) fn only_waits(&self) -> bool {
+        self.len() == 0 && self.maker.is_busy()
     }
 
     /// Whether a turn would find a slot.
@@ -173,5 +211,15 @@ impl Lanes {
             // The next deterministic turn makes it again.
             self.own = None;
         }
+    }
+
+    /// Lets go of each part by itself, so that a panic of one does not meet another.
+    pub(super) fn dismantle(self) {
+        let Lanes {
+            shared, own, maker, ..
+        } = self;
+        attempt("the end of a context", || drop(own));
+        attempt("the end of a context", || drop(shared));
+        attempt("the end of a context's thread", || drop(maker));
     }
 }

@@ -53,10 +53,11 @@ impl Pace {
     }
 
     /// Prompt tokens for a step with `decodes` decode tokens: at most `most`, at least [`LEAST`] and in whole pieces.
-    /// The gap has room for `rounds` such steps: those of other models go between two of this one.
-    pub fn budget(&self, decodes: usize, most: usize, rounds: u32) -> usize {
+    /// The gap has room for `rounds` such steps, where those of other models go between two of this one, and for `beside`,
+    /// which this model computes between them.
+    pub fn budget(&self, decodes: usize, most: usize, rounds: u32, beside: Duration) -> usize {
         let gap = self.gap / f64::from(rounds.max(1));
-        let room = PLANNED * gap - self.decode_seconds(decodes);
+        let room = PLANNED * gap - self.decode_seconds(decodes) - beside.as_secs_f64();
         let tokens = (room * self.prefill_rate).max(0.0) as usize;
         (tokens / PIECE * PIECE).max(LEAST).min(most)
     }
@@ -127,6 +128,7 @@ mod tests {
     use proptest::prelude::*;
 
     const GAP: Duration = Duration::from_millis(250);
+    const NONE: Duration = Duration::ZERO;
 
     fn ms(n: f64) -> Duration {
         Duration::from_secs_f64(n / 1000.0)
@@ -139,7 +141,7 @@ mod tests {
 
     #[test]
     fn nothing_measured_is_the_least() {
-        assert_eq!(Pace::new(GAP, 8).budget(0, 512, 1), LEAST);
+        assert_eq!(Pace::new(GAP, 8).budget(0, 512, 1, NONE), LEAST);
     }
 
     #[test]
@@ -162,11 +164,14 @@ mod tests {
             );
         }
         // 225 ms less 25 ms at 2 ms a token.
-        assert_eq!(pace.budget(4, 512, 1), 96);
-        assert_eq!(pace.budget(4, 70, 1), 70);
+        assert_eq!(pace.budget(4, 512, 1, NONE), 96);
+        assert_eq!(pace.budget(4, 70, 1, NONE), 70);
         // Half of the gap is another model's; prompts move on whoever else computes.
-        assert_eq!(pace.budget(0, 512, 2), 48);
-        assert_eq!(pace.budget(4, 512, 100), LEAST);
+        assert_eq!(pace.budget(0, 512, 2, NONE), 48);
+        assert_eq!(pace.budget(4, 512, 100, NONE), LEAST);
+        // What a deterministic turn computes between two steps leaves less for prompts.
+        assert_eq!(pace.budget(4, 512, 1, ms(100.0)), 48);
+        assert_eq!(pace.budget(4, 512, 1, ms(250.0)), LEAST);
     }
 
     #[test]
@@ -217,7 +222,7 @@ mod tests {
             let mut pace = Pace::new(GAP, 16);
             let mut last = Duration::ZERO;
             for n in 0..60 {
-                let prefill = if n % 8 == 7 { 0 } else { pace.budget(decodes, 512, 1) };
+                let prefill = if n % 8 == 7 { 0 } else { pace.budget(decodes, 512, 1, NONE) };
                 let amount = Amount { decodes, prefill };
                 if amount.decodes + amount.prefill == 0 { continue; }
                 let time = step(amount, fixed, per_decode, per_prefill);
@@ -227,7 +232,7 @@ mod tests {
             let least = step(Amount { decodes, prefill: LEAST }, fixed, per_decode, per_prefill);
             prop_assert!(last <= GAP.max(least), "{last:?}");
             // And the room is used: another piece would not have fitted.
-            let more = pace.budget(decodes, 512, 1) + 2 * LEAST;
+            let more = pace.budget(decodes, 512, 1, NONE) + 2 * LEAST;
             let next = step(Amount { decodes, prefill: more }, fixed, per_decode, per_prefill);
             prop_assert!(more > 512 || next > ms(0.9 * 250.0), "{more} {next:?}");
         }

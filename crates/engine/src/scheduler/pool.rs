@@ -6,6 +6,7 @@
 
 mod admission;
 mod cells;
+mod hashed;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use std::time::Instant;
 
 pub use self::admission::{Ask, Grant, Start};
 use self::cells::{Cell, Cells};
+use self::hashed::Hashed;
 use super::job::SessionKey;
 use crate::config::CacheStrategy;
 use crate::llama::Token;
@@ -29,7 +31,7 @@ pub const LEAST: usize = 32;
 struct Sequence {
     owner: Option<SessionKey>,
     /// Tokens whose cells are filled, in order.
-    tokens: Vec<Token>,
+    tokens: Hashed,
     /// The cell of each.
     cells: Vec<Cell>,
     /// Leading tokens whose cells were never moved.
@@ -189,7 +191,7 @@ impl Pool {
     /// Takes tokens out of the middle of a sequence; what followed them has moved to their place.
     pub fn close_gap(&mut self, sequence: usize, range: Range<usize>) {
         let place = &mut self.sequences[sequence];
-        place.tokens.drain(range.clone());
+        place.tokens.remove(range.clone());
         self.cells.give_back(place.cells.drain(range.clone()));
         place.exact = place.exact.min(range.start);
         place.shared = place.shared.min(range.start);
@@ -286,6 +288,12 @@ impl Pool {
         self.idle().filter(|&i| !self.is_free(i)).count()
     }
 
+    /// Sequences that run.
+    #[cfg(test)]
+    pub fn running(&self) -> usize {
+        self.sequences.iter().filter(|s| s.running).count()
+    }
+
     /// Tokens in idle sequences.
     pub fn idle_tokens(&self) -> usize {
         self.idle().map(|i| self.sequences[i].tokens.len()).sum()
@@ -307,7 +315,7 @@ impl Pool {
         let donor = &mut self.sequences[from];
         donor.last_used = Some(now);
         donor.shared = donor.shared.max(tokens);
-        let head = donor.tokens[..tokens].to_vec();
+        let head = Hashed::of(&donor.tokens[..tokens]);
         let cells = match self.unified {
             true => {
                 self.cells.share(&donor.cells[..tokens]);
@@ -339,7 +347,7 @@ impl Pool {
         Leaving {
             sequence,
             session: place.owner,
-            tokens: place.tokens.clone(),
+            tokens: place.tokens.to_vec(),
             exact: place.exact == place.tokens.len(),
             presence: place.presence.clone(),
         }

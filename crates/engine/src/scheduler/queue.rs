@@ -257,6 +257,12 @@ impl<J> Queue<J> {
         self.clients.leave(standing.client);
     }
 
+    /// Notes that every taken job has ended, also those of which nobody could say so.
+    pub fn all_done(&mut self) {
+        let waiting = self.waiting.iter().map(|w| w.standing.client);
+        self.clients.recount(waiting);
+    }
+
     /// Charges a client for what it was served: 1 per prefilled token, 2 per generated one.
     pub fn charge(&mut self, client: Client, cost: u64) {
         self.clients.charge(client, cost);
@@ -282,6 +288,12 @@ impl<J> Queue<J> {
     /// Takes out every job that `gone` names.
     pub fn remove(&mut self, mut gone: impl FnMut(&J) -> bool) -> Vec<J> {
         self.remove_if(|w| gone(&w.job))
+    }
+
+    /// Takes everything out and leaves the books as they are: for a queue that nobody uses any more.
+    pub fn drain(&mut self) -> Vec<J> {
+        let waiting = std::mem::take(&mut self.waiting);
+        waiting.into_iter().map(|waiting| waiting.job).collect()
     }
 
     fn insert(&mut self, job: J, standing: Standing, now: Now) {

@@ -1,17 +1,21 @@
 //! The loop of one engine thread: take in, drop what is over, admit, give way, evaluate a step, answer.
+//!
+//! Panics of a round end here. A round after one begins with what `recover` left; where that does not work, `life` begins
+//! with another loop.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::cores::Member;
 use super::desk::{Desk, over};
+use super::failpoint::{self, Point};
 use super::intake::{Intake, Phase, Wait};
 use super::job::{Job, SessionKey};
-use super::lane::{Around, Ended, Refusal};
-use super::lanes::{Lanes, Which};
+use super::lane::{Around, Ended, Lane, Refusal};
+use super::lanes::{Lanes, Opened, Which};
 use super::queue::{Now, Rotation};
+use super::shield::{attempt, shielded};
 use super::watch::Watch;
 use super::work::Work;
 use crate::error::Error;
@@ -32,6 +36,20 @@ pub(super) enum Command {
     },
     /// It has waited long enough for the others.
     Cut,
+    /// A context has been made, or not: there is something to look at.
+    Look,
+}
+
+/// How often one who waits for a context looks whether anybody waits for it any more.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How a loop came to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was told to stop, or nobody is left.
+    Over,
+    /// A panic left something behind that cannot be repaired; its text.
+    Broken(String),
 }
 
 /// Everything that an engine thread owns.
@@ -52,27 +70,53 @@ pub(super) struct Loop {
     pub(super) ended: Vec<Ended>,
     /// Running turns that the totals of all models have of this one.
     pub(super) shown: u64,
+    /// Rounds that ended as they should.
+    pub(super) rounds: u64,
 }
 
 impl Loop {
-    /// Runs until told to stop, or until all callers have left and every accepted job is answered.
-    pub(super) fn run(mut self) {
+    /// Runs until told to stop, until all callers have left and every accepted job is answered, or until it is beyond
+    /// repair: after two rounds in a row that panic, since whatever the first one was about is still there, or if what the
+    /// first one left behind cannot be put in order.
+    pub(super) fn run(&mut self) -> End {
+        let mut has_recovered = false;
         loop {
-            match catch_unwind(AssertUnwindSafe(|| self.take_in())) {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(panic) => self.recover(&*panic),
+            let round = shielded(|| self.round());
+            if self.cores.is_broken() {
+                return End::Broken("cores were not given back".to_owned());
             }
-            self.step += 1;
-            let now = Now {
-                step: self.step,
-                time: Instant::now(),
-            };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.step(now))) {
-                self.recover(&*panic);
+            match round {
+                Ok(false) => return End::Over,
+                Ok(true) => {
+                    has_recovered = false;
+                    self.rounds += 1;
+                }
+                Err(panic) if has_recovered => return End::Broken(panic),
+                Err(panic) => {
+                    has_recovered = true;
+                    if let Err(another) = shielded(|| self.recover(&panic)) {
+                        return End::Broken(format!("{panic}, then {another}"));
+                    }
+                }
             }
-            self.publish(now);
         }
+    }
+
+    /// One time around. False: the thread ends.
+    fn round(&mut self) -> bool {
+        if !self.take_in() {
+            return false;
+        }
+        failpoint::hit(Point::TakeIn);
+        self.step += 1;
+        let now = Now {
+            step: self.step,
+            time: Instant::now(),
+        };
+        self.desk.stats.pulse.begin(now.time);
+        self.step(now);
+        self.publish(now);
+        true
     }
 
     fn step(&mut self, now: Now) {
@@ -91,6 +135,7 @@ impl Loop {
         self.give_way(now, &blocked);
         self.secure(now);
         let classes = self.desk.queue.classes(self.lanes.classes());
+        let beside = self.lanes.beside_shared();
         for lane in self.lanes.all() {
             let queue = &mut self.desk.queue;
             let around = Around {
@@ -98,6 +143,7 @@ impl Loop {
                 halt: &self.halt,
                 cores: &self.cores,
                 classes,
+                beside,
                 charge: &mut |client, cost| queue.charge(client, cost),
                 watch: &mut self.watch,
             };
@@ -117,11 +163,17 @@ impl Loop {
     /// Takes commands in; blocks while there is nothing to do. False: the thread ends.
     fn take_in(&mut self) -> bool {
         let is_idle = self.is_idle();
-        if is_idle {
+        let only_waits = self.lanes.only_waits();
+        if is_idle || only_waits {
             self.lanes.rest();
             self.cores.rest();
+            self.desk.stats.pulse.rest();
         }
-        let wait = if is_idle { Wait::Forever } else { Wait::No };
+        let wait = match only_waits {
+            _ if is_idle => Wait::Forever,
+            true => Wait::Until(Instant::now() + LOOK),
+            false => Wait::No,
+        };
         let mut phase = self.take(wait);
         let end = Instant::now() + self.gather;
         while is_idle
@@ -152,12 +204,13 @@ impl Loop {
                     self.hand_back(|work| !work.has_told());
                     self.end_all(Verdict::Replaced);
                 }
+                Command::Look => {}
             }
         }
         phase
     }
 
-    fn forget(&mut self, session: SessionKey) {
+    pub(super) fn forget(&mut self, session: SessionKey) {
         self.lanes.all().for_each(|lane| lane.forget(session));
     }
 
@@ -188,12 +241,16 @@ impl Loop {
             };
             let which = Which::of(work);
             let ended = match lanes.open(which) {
-                Err(error) => desk.take(choice, now).map(|(work, standing)| Ended {
+                Opened::Later => {
+                    blocked.push((which, Refusal::Later));
+                    continue;
+                }
+                Opened::Failed(error) => desk.take(choice, now).map(|(work, standing)| Ended {
                     work,
                     standing,
                     how: Err(error),
                 }),
-                Ok(lane) => {
+                Opened::Ready(lane) => {
                     let is_overdue = choice.is_overdue();
                     let seat = match lane.reserve(work, false, now.time) {
                         Ok(seat) => seat.for_age(is_overdue),
@@ -203,7 +260,8 @@ impl Loop {
                         }
                     };
                     desk.take(choice, now).and_then(|(work, standing)| {
-                        lane.enter(work, standing, seat, now.time).err()
+                        failpoint::hit(Point::Admit);
+                        seat.enter(work, standing, now.time).err()
                     })
                 }
             };
@@ -249,7 +307,7 @@ impl Loop {
         let is_overdue = rotation.choice.is_overdue();
         if let Ok(seat) = lane.reserve(work, true, now.time)
             && let Some((work, standing)) = desk.take(rotation.choice, now)
-            && let Err(ended) = lane.enter(work, standing, seat.for_age(is_overdue), now.time)
+            && let Err(ended) = seat.for_age(is_overdue).enter(work, standing, now.time)
         {
             desk.answer(ended);
         }
@@ -286,27 +344,46 @@ impl Loop {
         self.answer();
     }
 
-    fn recover(&mut self, panic: &(dyn std::any::Any + Send)) {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(|s| (*s).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
-        let error = Error::Internal(format!("a step panicked: {text}"));
+    /// Fails the running turns, whose step a panic ended, and clears what they hold.
+    fn recover(&mut self, panic: &str) {
+        failpoint::hit(Point::Recover);
+        let error = Error::Internal(format!("a step panicked: {panic}"));
         for lane in self.lanes.all() {
             lane.fail(&error, &mut self.ended);
         }
         self.answer();
+        // The panic may have taken some with it.
+        self.desk.queue.all_done();
     }
 
-    fn publish_running(&mut self) {
+    /// Answers every turn that is in the loop, and counts nothing but that. For a loop that is not used any more:
+    /// whatever a panic left of its books is not looked at.
+    pub(super) fn answer_all(&mut self, error: &Error) {
+        let mut all: Vec<Box<Work>> = self.ended.drain(..).map(|ended| ended.work).collect();
+        all.extend(self.lanes.all().flat_map(Lane::abandon));
+        all.extend(self.desk.queue.drain());
+        let totals = &self.desk.stats.totals;
+        for work in all {
+            // Who is not answered by this is answered by the end of its writer.
+            attempt("an answer", || {
+                failpoint::hit(Point::AnswerAll);
+                match error {
+                    Error::Cancelled => totals.cancelled.count(),
+                    _ => totals.failed.count(),
+                }
+                work.fail(error.clone());
+            });
+        }
+    }
+
+    pub(super) fn publish_running(&mut self) {
         let running = self.lanes.len() as u64;
         self.desk.stats.running.set(running);
         self.desk.stats.totals.running.shift(self.shown, running);
         self.shown = running;
     }
 
-    fn publish(&mut self, now: Now) {
+    pub(super) fn publish(&mut self, now: Now) {
         self.desk.publish(now);
         self.publish_running();
         let stats = &self.desk.stats;
@@ -316,46 +393,5 @@ impl Loop {
         stats.idle_sequences.set(cells.idle_sequences as u64);
         stats.prefix_tokens.set(cells.prefixes as u64);
         stats.spare_bytes.set(self.lanes.spare_bytes());
-    }
-}
-
-/// However the thread ends, every accepted job is answered: those that run, those that wait, and those that are still on
-/// their way.
-impl Drop for Loop {
-    fn drop(&mut self) {
-        self.cores.rest();
-        for command in self.intake.close() {
-            match command {
-                Command::Submit(job) => {
-                    self.desk.stats.totals.cancelled.count();
-                    job.fail(Error::Cancelled);
-                }
-                Command::Forget(session) => self.forget(session),
-                Command::Relieve(_) | Command::Retire { .. } | Command::Cut => {}
-            }
-        }
-        for work in self.desk.queue.remove(|_| true) {
-            self.desk.stats.totals.cancelled.count();
-            work.fail(Error::Cancelled);
-        }
-        for lane in self.lanes.all() {
-            lane.end(
-                Instant::now(),
-                |_| Some(Err(Error::Cancelled)),
-                &mut self.ended,
-            );
-        }
-        self.answer();
-        if !self.halt.load(Ordering::Relaxed) {
-            // The model gave way to another one: its conversations may come back to it.
-            for lane in self.lanes.all() {
-                lane.save_idle(Instant::now());
-            }
-        }
-        let now = Now {
-            step: self.step,
-            time: Instant::now(),
-        };
-        self.publish(now);
     }
 }

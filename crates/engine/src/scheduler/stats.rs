@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::class::Class;
 use super::job::Timings;
+use super::pulse::Pulse;
 use super::reuse::Reuse;
 use super::slow::Counts;
 use crate::metrics::{Counter, Gauge, Histogram, Rate};
@@ -154,11 +155,37 @@ pub struct Stats {
     pub spare_bytes: Gauge,
     /// How fast turns of this model went.
     pub pace: Pace,
+    /// Whether the thread gets on.
+    pub pulse: Pulse,
+    /// Times that the thread began again over its weights, because what a panic left behind was beyond repair.
+    pub restarts: Counter,
+    /// 1 once the thread has ended because it could not begin again.
+    pub has_failed: Gauge,
     /// Counted together with the backend's other engine threads.
     pub totals: Arc<Totals>,
 }
 
+/// How an engine thread is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It does what it should.
+    Well,
+    /// It does not come back from a step.
+    Stuck,
+    /// It has ended because it could not begin again.
+    Failed,
+}
+
 impl Stats {
+    /// How the thread is at `now`.
+    pub fn health(&self, now: Instant) -> Health {
+        match (self.has_failed.get(), self.pulse.is_stuck(now)) {
+            (0, false) => Health::Well,
+            (0, true) => Health::Stuck,
+            _ => Health::Failed,
+        }
+    }
+
     pub(super) fn new(totals: Arc<Totals>) -> Stats {
         Stats {
             started: Instant::now(),
@@ -170,6 +197,9 @@ impl Stats {
             prefix_tokens: Gauge::default(),
             spare_bytes: Gauge::default(),
             pace: Pace::default(),
+            pulse: Pulse::new(),
+            restarts: Counter::default(),
+            has_failed: Gauge::default(),
             totals,
             overdue: Gauge::default(),
         }

@@ -404,7 +404,7 @@ impl Work {
             timings,
         };
         drop(place);
-        drop(turn.keeps.take());
+        drop(std::mem::take(&mut turn.keeps));
         answer.send(Piece::Done(Box::new(outcome)));
         timings
     }

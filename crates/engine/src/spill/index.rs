@@ -135,9 +135,10 @@ impl Index {
         Some(cells)
     }
 
-    /// Entries whose cells may be given to other sessions than `but`.
-    pub fn donors(&self, shape: u64, but: u64) -> Vec<(Key, Arc<[Token]>)> {
-        self.shelves.donors(shape, but).collect()
+    /// The entry in memory with the longest prefix of `prompt` whose cells may be given to other sessions than `but`, and
+    /// how long that is.
+    pub fn donor(&self, shape: u64, prompt: &[Token], but: u64) -> Option<(Key, usize)> {
+        self.shelves.donor(shape, prompt, but)
     }
 
     /// The file of an entry that could be kept in memory.

@@ -3,19 +3,21 @@
 //! An entry changes its tier by being removed and inserted again, so that the sums cannot part from the entries.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::Key;
 use super::counts::Held;
 use super::entry::{Entry, Place};
 use super::order::Idle;
+use super::prefixes::Prefixes;
 use crate::llama::Token;
 
 /// Entries by key.
 #[derive(Default)]
 pub struct Shelves {
     entries: BTreeMap<Key, Entry>,
+    /// What may be given to other sessions, by shape.
+    donors: BTreeMap<u64, Prefixes<Token>>,
     /// In memory, within its budget.
     pub ram: Held,
     /// In memory, on their way to the disk.
@@ -40,6 +42,10 @@ impl Shelves {
     /// Adds an entry. The key must have none.
     pub fn insert(&mut self, key: Key, entry: Entry) {
         self.held(&entry.place).add(entry.bytes());
+        if may_donate(key, &entry) {
+            let donors = self.donors.entry(key.shape).or_default();
+            donors.insert(key.session, &entry.tokens);
+        }
         self.entries.insert(key, entry);
     }
 
@@ -47,6 +53,14 @@ impl Shelves {
     pub fn remove(&mut self, key: Key) -> Option<Entry> {
         let entry = self.entries.remove(&key)?;
         self.held(&entry.place).remove(entry.bytes());
+        if may_donate(key, &entry)
+            && let Some(donors) = self.donors.get_mut(&key.shape)
+        {
+            donors.remove(key.session, &entry.tokens);
+            if donors.is_empty() {
+                self.donors.remove(&key.shape);
+            }
+        }
         Some(entry)
     }
 
@@ -77,13 +91,16 @@ impl Shelves {
             .map(move |(key, entry)| (*key, entry.idle(key.session, now)))
     }
 
-    /// Entries in memory of one shape whose cells may be given to other sessions than `but`.
-    pub fn donors(&self, shape: u64, but: u64) -> impl Iterator<Item = (Key, Arc<[Token]>)> {
-        self.entries
-            .iter()
-            .filter(move |(key, _)| key.shape == shape && key.session != but && !key.exact)
-            .filter(|(_, entry)| !entry.moved && entry.cells().is_some())
-            .map(|(key, entry)| (*key, entry.tokens.clone()))
+    /// The entry in memory of one shape that has the longest prefix of `prompt` and may be given to other sessions than
+    /// `but`, and how long that is.
+    pub fn donor(&self, shape: u64, prompt: &[Token], but: u64) -> Option<(Key, usize)> {
+        let (session, length) = self.donors.get(&shape)?.longest(prompt, but)?;
+        let key = Key {
+            session,
+            shape,
+            exact: false,
+        };
+        Some((key, length))
     }
 
     /// The one that left memory first and is not in a file yet.
@@ -126,6 +143,11 @@ impl Shelves {
             Place::Disk(_) => &mut self.disk,
         }
     }
+}
+
+/// Whether an entry's cells may be given to other sessions, as long as it is where it is.
+fn may_donate(key: Key, entry: &Entry) -> bool {
+    !key.exact && !entry.moved && entry.cells().is_some()
 }
 
 impl IntoIterator for Shelves {

@@ -35,6 +35,8 @@ pub struct Served {
     pub waiting: u64,
     /// Turns that run on it.
     pub running: u64,
+    /// Times that this version began again with fresh cells, because a panic left some beyond repair.
+    pub restarts: u64,
     /// Versions before this one whose turns have not ended.
     pub draining: Vec<Draining>,
 }
@@ -50,6 +52,10 @@ pub enum State {
     Swapping,
     /// Its memory was needed for others; the next turn brings it back.
     Asleep,
+    /// It has not come back from a step for so long that its callers give their turns up; a device may hang.
+    Stuck,
+    /// It could not begin again after a panic, and takes no turn until it is loaded again.
+    Failed,
     /// It is gone but for its last turns.
     Unloaded,
 }
@@ -61,6 +67,8 @@ impl State {
             State::Serving => "serving",
             State::Swapping => "swapping",
             State::Asleep => "asleep",
+            State::Stuck => "stuck",
+            State::Failed => "failed",
             State::Unloaded => "unloaded",
         }
     }

@@ -1,12 +1,16 @@
-//! Two engine threads of real models that share one core, or end.
+//! Engine threads of real models: two that share one core, and such that end.
+
+mod own;
+mod panics;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::time::Instant;
 
 use super::super::class::Class;
-use super::super::cores::Ask;
-use super::super::job::{Deadlines, Past, Piece};
+use super::super::cores::{Ask, Member};
+use super::super::failpoint::armed::Plan;
+use super::super::job::{Deadlines, Kept, Past, Piece};
 use super::super::media::Media;
 use super::super::queue::Client;
 use super::super::slow::Cause;
@@ -31,6 +35,26 @@ struct Bench {
 
 impl Bench {
     fn start(which: &str, cores: &Arc<Cores>, totals: &Arc<Totals>) -> Bench {
+        Bench::with_plan(which, cores, totals, &Arc::default())
+    }
+
+    /// A model whose threads panic where `plan` says.
+    fn with_plan(which: &str, cores: &Arc<Cores>, totals: &Arc<Totals>, plan: &Arc<Plan>) -> Bench {
+        Bench::with(which, cores, totals, plan, |spare| spare)
+    }
+
+    /// A model whose contexts for deterministic turns are made by what `wrap` makes of the usual way.
+    fn with_spare(wrap: impl FnOnce(Spare) -> Spare) -> Bench {
+        Bench::with("a", &Cores::new(1), &Arc::default(), &Arc::default(), wrap)
+    }
+
+    fn with(
+        which: &str,
+        cores: &Arc<Cores>,
+        totals: &Arc<Totals>,
+        plan: &Arc<Plan>,
+        wrap: impl FnOnce(Spare) -> Spare,
+    ) -> Bench {
         let text = r#"{
             "model": {"ctx_size": 512, "ubatch_size": 128, "threads": 1, "threads_batch": 1},
             "performance": {"n_parallel": 2},
@@ -54,7 +78,9 @@ impl Bench {
             context: brought.context,
             embedding: brought.embedding,
             generates: brought.generates,
-            spare: brought.spare,
+            again: brought.again,
+            spare: wrap(brought.spare),
+            chunk: 64,
             vocab: vocab.clone(),
             parallel: 2,
             capacity: 512,
@@ -75,19 +101,25 @@ impl Bench {
                 sweep_expired: true,
             },
             threads: brought.plan.threads,
-            on_device: false,
+            placement: Placement::CPU,
             cores: cores.clone(),
             target_gap: Duration::from_millis(250),
             slow_step: Duration::from_millis(1),
             gather: Duration::ZERO,
             totals: totals.clone(),
         };
-        let spawn = |work: Box<dyn FnOnce() + Send>| {
+        let plan = plan.clone();
+        let spawn: Spawn = Arc::new(move |work| {
             let thread = std::thread::Builder::new().stack_size(8 << 20);
+            let plan = plan.clone();
+            let work = move || {
+                plan.enter();
+                work();
+            };
             thread
                 .spawn(work)
                 .map_err(|e| Error::Internal(e.to_string()))
-        };
+        });
         let engine = Engine::start(start, &spawn).unwrap();
         Bench {
             thread: engine.take_threads().pop().unwrap(),
@@ -99,6 +131,10 @@ impl Bench {
 
     /// Hands in a turn with a long prompt and a short answer.
     fn submit(&self, number: usize, class: Class) -> Ticket {
+        self.engine.submit(self.turn(number, class)).unwrap()
+    }
+
+    fn turn(&self, number: usize, class: Class) -> Turn {
         let prompt = "Tell me about rivers. ".repeat(24);
         let recipe = sampling::recipe(&self.config.sampling, &self.vocab, 0, 512).unwrap();
         let named = Named {
@@ -108,7 +144,7 @@ impl Bench {
         let rules = Rules::compile(&self.config.stopping, named).unwrap();
         let mut tokens = self.vocab.tokenize(&prompt, Special::Plain).unwrap();
         tokens.truncate(400);
-        let turn = Turn {
+        Turn {
             session: SessionKey(number as u64),
             class,
             client: Client(1),
@@ -126,9 +162,8 @@ impl Bench {
             since: Instant::now(),
             is_accepted: false,
             cancelled: Arc::default(),
-            keeps: None,
-        };
-        self.engine.submit(turn).unwrap()
+            keeps: Kept::default(),
+        }
     }
 
     /// Hands in so many turns that it stays busy.

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::super::cores::Ask;
+use super::super::failpoint::{self, Point};
 use super::super::pace::Amount;
 use super::super::patience::Patience;
 use super::super::slow::Parts;
@@ -65,6 +66,7 @@ impl Lane {
         let is_cut = self.context.removal() == Removal::Anywhere;
         patience.begin(computing, expected.filter(|_| is_cut));
         let stop = || halt.load(Ordering::Relaxed) || patience.is_over();
+        failpoint::hit(Point::Evaluate);
         self.context.resume_threads();
         let mut result = self.context.decode_unless(&self.batch, &stop);
         if matches!(result, Err(DecodeFailure::NoCells)) {
@@ -86,7 +88,7 @@ impl Lane {
 
     /// Threads that the batch is evaluated with.
     fn compute_threads(&self) -> u32 {
-        if self.on_device {
+        if self.placement.is_on_device() {
             return 1;
         }
         // llama.cpp takes the count for batches from two tokens on.
@@ -126,8 +128,9 @@ impl Lane {
     /// Adapts the next steps to how long this one took.
     pub(super) fn learn(&mut self, amount: Amount, time: Duration) {
         self.totals.step(amount.prefill, time);
-        let Shape::Paced(pace, governor) = &mut self.shape else {
-            return;
+        let (pace, governor) = match &mut self.shape {
+            Shape::Paced(pace, governor) => (pace, governor),
+            Shape::Fixed(fixed) => return fixed.record(amount, time),
         };
         pace.record(amount, time);
         // Steps that were held down tell nothing about what other programs take.

@@ -100,7 +100,7 @@ impl Lane {
         Key {
             shape: self.keeping.shape(&self.context),
             session: session.0,
-            exact: matches!(self.shape, Shape::Fixed(_)),
+            exact: matches!(self.shape, Shape::Fixed(..)),
         }
     }
 
@@ -111,7 +111,7 @@ impl Lane {
         let key = self.key(turn.session);
         let own = match &self.shape {
             // What an earlier turn left would change the shapes of the calls.
-            Shape::Fixed(_) if !work.has_started() => None,
+            Shape::Fixed(..) if !work.has_started() => None,
             _ => self.keeping.store.tokens(key).and_then(|(held, _)| {
                 let alignment = self.serves(&held, prompt, self.moves(work))?;
                 let is_own = true;
@@ -212,7 +212,7 @@ impl Lane {
     /// Ends a sequence's turn; its tokens stay for the next one unless they must not.
     pub(super) fn release(&mut self, sequence: usize, keep: bool, now: Instant) {
         self.pool.release(sequence, now);
-        if !keep || matches!(self.shape, Shape::Fixed(_)) {
+        if !keep || matches!(self.shape, Shape::Fixed(..)) {
             self.pool.forget(sequence);
             self.clear(sequence);
             return;
@@ -283,7 +283,7 @@ impl Lane {
 
     /// Saves everything that is idle, for a context that is about to end.
     pub(in super::super) fn save_idle(&mut self, now: Instant) {
-        if matches!(self.shape, Shape::Fixed(_)) {
+        if matches!(self.shape, Shape::Fixed(..)) {
             return;
         }
         while let Some(leaving) = self.pool.evict(now) {

@@ -1,13 +1,15 @@
 //! Steps that look at an image: a decode call takes tokens or embeddings, so those of an image have steps of their own.
 
+use std::time::Duration;
+
 use super::super::pace::Amount;
 use super::{Lane, Shape, position};
 use crate::error::Result;
 
 impl Lane {
     /// Fills the batch with the next embeddings of the oldest turn that waits for some; every other step where there is
-    /// anything else to do. `None`: this is no such step. `rounds`: as for `plan`.
-    pub(super) fn look(&mut self, rounds: u32) -> Result<Option<Amount>> {
+    /// anything else to do. `None`: this is no such step. `rounds`, `beside`: as for `plan`.
+    pub(super) fn look(&mut self, rounds: u32, beside: Duration) -> Result<Option<Amount>> {
         let is_next = |slot: &&mut super::Slot| slot.goes && slot.work.image_rest().is_some();
         let has_others = self
             .slots
@@ -16,8 +18,8 @@ impl Lane {
         let looked = std::mem::replace(&mut self.looked, false);
         let most = self.context.n_batch().min(self.context.n_ubatch()) as usize;
         let portion = match &self.shape {
-            Shape::Paced(pace, _) => pace.budget(0, most, rounds),
-            Shape::Fixed(piece) => *piece,
+            Shape::Paced(pace, _) => pace.budget(0, most, rounds, beside),
+            Shape::Fixed(fixed) => fixed.chunk(),
         };
         let Some(slot) = self.slots.iter_mut().find(is_next) else {
             return Ok(None);

@@ -1,8 +1,9 @@
 //! What the next step of a lane evaluates.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::batch::{self, Allowance};
+use super::super::failpoint::{self, Point};
 use super::super::hold::answers_go_on;
 use super::super::pace::Amount;
 use super::super::rows;
@@ -14,15 +15,18 @@ use crate::error::Result;
 const HELD: u32 = 16;
 
 impl Lane {
-    /// Fills the batch. `rounds`: steps, this one with them, until it is this lane's turn again.
-    pub(super) fn plan(&mut self, now: Instant, rounds: u32) -> Result<Amount> {
+    /// Fills the batch. `rounds`: steps, this one with them, until it is this lane's turn again; `beside`: time that this
+    /// model's other contexts take until then.
+    pub(super) fn plan(&mut self, now: Instant, rounds: u32, beside: Duration) -> Result<Amount> {
+        failpoint::hit(Point::Plan);
         self.choose(now);
         self.follow();
         self.keeps_one = false;
-        if let Some(amount) = self.look(rounds)? {
+        if let Some(amount) = self.look(rounds, beside)? {
             return Ok(amount);
         }
         let graph = self.context.n_ubatch() as usize;
+        let cells = self.depth();
         let (answers, prefill) = match &self.shape {
             Shape::Paced(pace, _) => {
                 let text = |slot: &&Slot| slot.goes && slot.work.image_rest().is_none();
@@ -34,18 +38,23 @@ impl Lane {
                 };
                 let room = (self.context.n_batch() as usize).saturating_sub(decodes);
                 let most = room.min(graph);
-                let wanted = pace.budget(decodes, most, rounds);
-                let beside = if self.context.is_unified() {
+                let wanted = pace.budget(decodes, most, rounds, beside);
+                let answers_beside = if self.context.is_unified() {
                     decodes
                 } else {
                     0
                 };
                 let prompts = self.waiting_prompts();
-                let prefill = rows::portion(wanted, prompts, beside, self.depth());
+                let meets = rows::Graph {
+                    beside: answers_beside,
+                    cells,
+                    on_cpu: self.placement.attends_on_cpu(),
+                };
+                let prefill = rows::portion(wanted, prompts, meets);
                 (answers, prefill.min(most))
             }
-            Shape::Fixed(piece) => {
-                let piece = |slot: &Slot| slot.work.fixed_piece(*piece);
+            Shape::Fixed(fixed) => {
+                let piece = |slot: &Slot| slot.work.fixed_piece(fixed.chunk());
                 (true, self.slots.first().map_or(0, piece))
             }
         };
@@ -53,9 +62,9 @@ impl Lane {
             answers,
             prefill,
             // Without a shared pool, each prompt is a graph of its own.
-            unit: match !self.context.is_unified() && self.depth() >= rows::DEEP {
-                true => rows::TILE,
-                false => 1,
+            unit: match self.context.is_unified() {
+                true => 1,
+                false => rows::unit(cells, self.placement.attends_on_cpu()),
             },
             turn: self.steps,
         };

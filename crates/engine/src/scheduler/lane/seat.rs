@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::super::failpoint::{self, Point};
 use super::super::pool::{Ask, Grant, LEAST, Start};
 use super::super::queue::{Rotation, Standing};
 use super::super::reuse::{Hit, Miss};
@@ -18,19 +19,65 @@ use crate::stopping::Verdict;
 /// Bytes of cells that may be carried out of a context and back between two steps of running turns.
 const CARRY: usize = 16 << 20;
 
-/// A sequence and cells for a turn.
-pub(in super::super) struct Seat {
+/// A sequence and cells for a turn, given back unless the turn takes them.
+#[must_use]
+pub(in super::super) struct Seat<'a> {
+    lane: &'a mut Lane,
     sequence: usize,
     /// Whether the turn waited so long that nobody may take it away soon.
     is_overdue: bool,
     /// Leading tokens of the turn that its cells hold.
     cached: usize,
+    is_taken: bool,
 }
 
-impl Seat {
+impl Seat<'_> {
     /// Notes whether the turn got it for its age.
-    pub(in super::super) fn for_age(self, is_overdue: bool) -> Seat {
-        Seat { is_overdue, ..self }
+    pub(in super::super) fn for_age(mut self, is_overdue: bool) -> Self {
+        self.is_overdue = is_overdue;
+        self
+    }
+
+    /// Gives it to the turn that it was reserved for. Fails the turn where its sampler does not take the prompt.
+    pub(in super::super) fn enter(
+        mut self,
+        mut work: Box<Work>,
+        standing: Standing,
+        now: Instant,
+    ) -> std::result::Result<(), Ended> {
+        let resumed = work.has_started();
+        if let Err(error) = work.start(self.cached, now) {
+            return Err(Ended {
+                work,
+                standing,
+                how: Err(error),
+            });
+        }
+        self.is_taken = true;
+        let seq = self.lane.seq(self.sequence);
+        self.lane.slots.push(Slot {
+            work,
+            standing,
+            sequence: self.sequence,
+            seq,
+            output: None,
+            planned: Vec::new(),
+            goes: true,
+            served: 0,
+            is_overdue: self.is_overdue,
+            resumed,
+        });
+        Ok(())
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        // After a panic all sequences are cleared that run without a slot.
+        if !self.is_taken && !std::thread::panicking() {
+            self.lane
+                .release(self.sequence, self.cached > 0, Instant::now());
+        }
     }
 }
 
@@ -50,7 +97,7 @@ impl Lane {
         work: &Work,
         now_or_never: bool,
         now: Instant,
-    ) -> std::result::Result<Seat, Refusal> {
+    ) -> std::result::Result<Seat<'_>, Refusal> {
         let may_wait = !self.slots.is_empty() && !now_or_never;
         if self.carried > CARRY && may_wait {
             return Err(Refusal::Later);
@@ -89,10 +136,15 @@ impl Lane {
         for leaving in &grant.leaving {
             self.put_away(leaving);
         }
+        failpoint::hit(Point::Reserve);
+        let sequence = grant.sequence;
+        let cached = self.fill(work, grant, brought);
         Ok(Seat {
-            sequence: grant.sequence,
+            lane: self,
+            sequence,
             is_overdue: false,
-            cached: self.fill(work, grant, brought),
+            cached,
+            is_taken: false,
         })
     }
 
@@ -117,39 +169,6 @@ impl Lane {
             }
             victims.push(others.next()?);
         }
-    }
-
-    /// Gives a turn the slot that was reserved for it. Fails it where its sampler does not take the prompt.
-    pub(in super::super) fn enter(
-        &mut self,
-        mut work: Box<Work>,
-        standing: Standing,
-        seat: Seat,
-        now: Instant,
-    ) -> std::result::Result<(), Ended> {
-        let resumed = work.has_started();
-        let sequence = seat.sequence;
-        if let Err(error) = work.start(seat.cached, now) {
-            self.release(sequence, false, now);
-            return Err(Ended {
-                work,
-                standing,
-                how: Err(error),
-            });
-        }
-        self.slots.push(Slot {
-            work,
-            standing,
-            sequence,
-            seq: self.seq(sequence),
-            output: None,
-            planned: Vec::new(),
-            goes: true,
-            served: 0,
-            is_overdue: seat.is_overdue,
-            resumed,
-        });
-        Ok(())
     }
 
     /// Brings the cells of a granted sequence to a prefix of the turn's tokens; returns its length.

@@ -32,7 +32,7 @@ const FEW: usize = 512;
 impl Lane {
     /// Brings order into the sequences between two steps. At most one of them is carried away or moved.
     pub(super) fn settle(&mut self, now: Instant) {
-        if matches!(self.shape, Shape::Fixed(_)) || self.slots.is_empty() || self.carried > 0 {
+        if matches!(self.shape, Shape::Fixed(..)) || self.slots.is_empty() || self.carried > 0 {
             return;
         }
         match self.context.is_unified() {

@@ -1,11 +1,13 @@
 //! Cancellation inside a step, on a real context of the pocket model.
 
+mod seats;
+
 use std::path::Path;
 
 use super::super::batch;
 use super::super::cores::Cores;
 use super::super::desk;
-use super::super::job::{self, Deadlines, Job, Past, Piece, SessionKey, Ticket, Turn};
+use super::super::job::{self, Deadlines, Job, Kept, Past, Piece, SessionKey, Ticket, Turn};
 use super::super::media::Media;
 use super::super::pace::Amount;
 use super::super::queue::{Ask, Limits, Now, Queue};
@@ -46,12 +48,18 @@ impl Bench {
     }
 
     fn with(shape: Shape) -> Bench {
+        Bench::with_graphs(32, shape)
+    }
+
+    /// With so many tokens in a graph at most.
+    fn with_graphs(tokens: u32, shape: Shape) -> Bench {
         let text = r#"{
             "model": {"ctx_size": 512, "ubatch_size": 32, "threads": 1, "threads_batch": 1},
             "performance": {"n_parallel": 2},
             "sampling": {"temp": 0, "repeat_penalty": 1.0},
             "stopping": {"ignore_eos": true}
         }"#;
+        let text = text.replace(": 32,", &format!(": {tokens},"));
         let raw = RawConfig::parse(Door::Init, text.as_bytes()).unwrap();
         let (config, findings) = Config::from_layers(&[(Door::Init, &raw)]);
         assert_eq!(findings, []);
@@ -68,7 +76,7 @@ impl Bench {
             parallel: 2,
             capacity: brought.plan.session_tokens as usize,
             threads: brought.plan.threads,
-            on_device: false,
+            placement: Placement::CPU,
             shape,
             fair: true,
             keeping: keeping(),
@@ -93,6 +101,15 @@ impl Bench {
 
     /// Gives a turn a slot.
     fn enter(&mut self, prompt: &str) -> Caller {
+        let (work, standing, caller) = self.take(prompt);
+        let now = Instant::now();
+        let seat = self.lane.reserve(&work, false, now).ok().unwrap();
+        assert!(seat.enter(work, standing, now).is_ok());
+        caller
+    }
+
+    /// A turn that has waited and is about to get a slot.
+    fn take(&mut self, prompt: &str) -> (Box<Work>, Standing, Caller) {
         self.turns += 1;
         let cancelled = Arc::new(AtomicBool::new(false));
         let (answer, ticket) = job::channel(cancelled.clone());
@@ -125,7 +142,7 @@ impl Bench {
             since: time,
             is_accepted: false,
             cancelled: cancelled.clone(),
-            keeps: None,
+            keeps: Kept::default(),
         };
         let ask = Ask {
             class: turn.class,
@@ -142,9 +159,7 @@ impl Bench {
         assert!(self.queue.push(work, ask, now).is_ok());
         let choice = self.queue.next(now, |_| true).unwrap();
         let (work, standing) = self.queue.take(choice, now).unwrap();
-        let seat = self.lane.reserve(&work, false, time).ok().unwrap();
-        assert!(self.lane.enter(work, standing, seat, time).is_ok());
-        Caller { ticket, cancelled }
+        (work, standing, Caller { ticket, cancelled })
     }
 
     /// One step of the loop: who was cancelled leaves, then the lane evaluates.
@@ -166,11 +181,19 @@ impl Bench {
             halt: &halt,
             cores: &self.cores,
             classes: Classes::default(),
+            beside: Duration::ZERO,
             charge: &mut |_, _| (),
             watch: &mut self.watch,
         };
         self.lane.step(around, &mut ended);
         ended
+    }
+
+    /// Prompt tokens of a step beside whose steps other contexts of the model take so long.
+    fn prefill_beside(&mut self, beside: Duration) -> usize {
+        let amount = self.lane.plan(Instant::now(), 1, beside).unwrap();
+        self.lane.slots.iter_mut().for_each(Slot::unplan);
+        amount.prefill
     }
 
     /// Steps until one that evaluates no prompts would be next.
@@ -384,7 +407,7 @@ fn a_long_step_of_living_turns_alone_is_not_given_up() {
 
 #[test]
 fn in_fixed_shapes_an_answer_whose_cells_were_not_saved_comes_back_token_by_token() {
-    let mut bench = Bench::with(Shape::Fixed(64));
+    let mut bench = Bench::with(Shape::Fixed(Fixed::new(64)));
     // A store without room.
     assert_eq!(bench.lane.keeping.store.counts().ram.limit_bytes, 0);
     let caller = bench.enter(RIVERS);
@@ -396,7 +419,7 @@ fn in_fixed_shapes_an_answer_whose_cells_were_not_saved_comes_back_token_by_toke
     let now = Instant::now();
     let (work, standing) = bench.lane.park(0, now);
     let seat = bench.lane.reserve(&work, false, now).ok().unwrap();
-    assert!(bench.lane.enter(work, standing, seat, now).is_ok());
+    assert!(seat.enter(work, standing, now).is_ok());
     // The prompt is one piece; the first token came with it, and five more in steps of their own.
     bench.until_decoding();
     assert_eq!(bench.lane.steps - steps, 1 + 6);

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::super::job::SessionKey;
 use super::cells::Cell;
+use super::hashed::Hashed;
 use super::{LEAST, Leaving, Pool};
 use crate::llama::Token;
 use crate::memory::align::{Alignment, Move, align, common_prefix};
@@ -165,12 +166,30 @@ impl Pool {
 
     /// The sequence with the longest prefix of `prompt`, and how long that is.
     fn donor(&self, prompt: &[Token], but: usize, ask: &Ask<'_>) -> Option<(usize, usize)> {
+        let hashed = Hashed::of(prompt);
+        let found = self.best_donor(but, ask, |held| held.probable_prefix(&hashed));
+        match found {
+            Some((i, length)) if !self.sequences[i].tokens.starts_with(&prompt[..length]) => {
+                // Hashes were equal by chance.
+                self.best_donor(but, ask, |held| common_prefix(held, prompt))
+            }
+            found => found,
+        }
+    }
+
+    /// The sequence that has the most in common with a prompt, as `common` sees it.
+    fn best_donor(
+        &self,
+        but: usize,
+        ask: &Ask<'_>,
+        common: impl Fn(&Hashed) -> usize,
+    ) -> Option<(usize, usize)> {
         let is_other = |i: &usize| *i != but && !ask.unsettled.contains(i);
         let others = (0..self.sequences.len()).filter(is_other);
         others
             .map(|i| {
                 let held = &self.sequences[i];
-                let common = common_prefix(&held.tokens, prompt).min(held.exact);
+                let common = common(&held.tokens).min(held.exact);
                 // In split mode all of it is copied, and what is too much is taken back.
                 let back = held.tokens.len() - common;
                 (i, if back > ask.rewind { 0 } else { common })

@@ -350,3 +350,47 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn reservations_that_are_given_back_leave_nothing_behind(
+        unified: bool,
+        steps in prop::collection::vec((1u64..6, 0i32..3, 1i32..20, 0usize..20, any::<bool>()), 0..80),
+    ) {
+        let mut bench = Bench::with(3, 120, unified, CacheStrategy::Lru);
+        let mut running: Vec<Grant> = Vec::new();
+        for (session, offset, length, room, is_taken) in steps {
+            let owns = |grant: &Grant| {
+                bench.pool.sequences[grant.sequence].owner == Some(SessionKey(session))
+            };
+            if let Some(at) = running.iter().position(owns) {
+                bench.pool.release(running.remove(at).sequence, bench.now);
+            }
+            let prompt = tokens(offset * 1000..offset * 1000 + length);
+            let Some(grant) = bench.admit(session, &prompt, room) else {
+                continue;
+            };
+            let held = bench.pool.len(grant.sequence);
+            if is_taken {
+                bench.fill(&grant, &prompt);
+                running.push(grant);
+            } else {
+                // As a lane does it: what was found stays, the rest is free again.
+                bench.pool.release(grant.sequence, bench.now);
+                if held == 0 {
+                    bench.pool.forget(grant.sequence);
+                }
+                prop_assert_eq!(bench.pool.len(grant.sequence), held);
+                prop_assert_eq!(bench.pool.reserved(grant.sequence), 0);
+            }
+            prop_assert_eq!(bench.pool.running(), running.len());
+            let promised: usize = running.iter().map(|g| bench.pool.reserved(g.sequence)).sum();
+            prop_assert_eq!(bench.pool.spare(), 120 - bench.pool.used() - promised);
+        }
+        for grant in running {
+            bench.pool.release(grant.sequence, bench.now);
+        }
+        while bench.pool.evict(bench.now).is_some() {}
+        prop_assert_eq!((bench.pool.running(), bench.pool.used(), bench.pool.spare()), (0, 0, 120));
+    }
+}

@@ -45,6 +45,25 @@ impl Clients {
             .retain(|_, account| account.jobs > 0 || account.time > start);
     }
 
+    /// The jobs that are left are these; all others have ended.
+    pub(super) fn recount(&mut self, left: impl Iterator<Item = Client>) {
+        self.accounts
+            .values_mut()
+            .for_each(|account| account.jobs = 0);
+        for client in left {
+            self.accounts.entry(client).or_default().jobs += 1;
+        }
+        let start = self.lowest_active().unwrap_or(u64::MAX);
+        self.accounts
+            .retain(|_, account| account.jobs > 0 || account.time > start);
+    }
+
+    /// Clients with jobs.
+    #[cfg(test)]
+    pub(super) fn active(&self) -> usize {
+        self.accounts.values().filter(|a| a.jobs > 0).count()
+    }
+
     /// Adds to the time of `client`, if it is known.
     pub(super) fn charge(&mut self, client: Client, cost: u64) {
         if let Some(account) = self.accounts.get_mut(&client) {

@@ -306,3 +306,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_job_that_was_lost_while_it_ran_does_not_hold_its_client_among_the_active() {
+    let jobs = [(Class::Normal, 1), (Class::Normal, 2), (Class::Normal, 2)];
+    let mut queue = queue_of(limits(), &jobs);
+    // A panic takes the first one's standing with it.
+    assert_eq!(take(&mut queue, at(1)).map(|taken| taken.0), Some(0));
+    assert_eq!(take(&mut queue, at(2)).map(|taken| taken.0), Some(1));
+    assert_eq!(queue.clients.active(), 2);
+    queue.charge(Client(2), 100);
+    queue.all_done();
+    assert_eq!(queue.clients.active(), 1);
+    // Who comes now begins with the active ones, and not with the client that is gone.
+    queue.push(3, ask(Class::Normal, 3), at(3)).unwrap();
+    assert_eq!(queue.clients.time(Client(3)), 100);
+    assert_eq!(take_all(&mut queue, at(4)), [2, 3]);
+    assert_eq!(queue.len(), 0);
+}

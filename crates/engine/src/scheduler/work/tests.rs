@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use proptest::prelude::*;
 
-use super::super::job::{self, Deadlines, Past, SessionKey};
+use super::super::job::{self, Deadlines, Kept, Past, SessionKey};
 use super::super::media::Media;
 use super::super::queue::Client;
 use super::super::speech::Speech;
@@ -106,7 +106,7 @@ impl Bench {
                 since: now,
                 is_accepted: false,
                 cancelled,
-                keeps: None,
+                keeps: Kept::default(),
             },
             submitted: now,
             place: None,
