@@ -2,7 +2,7 @@
 //!
 //! Every function has one safe wrapper with the name of its verb. Knows no measurements.
 
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::path::Path;
 use std::ptr::{null, null_mut, without_provenance_mut};
 

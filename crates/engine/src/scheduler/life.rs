@@ -131,6 +131,7 @@ impl Life {
             step: 0,
             ended: Vec::new(),
             shown: 0,
+            is_stalled: false,
             rounds: 0,
         }))
     }

@@ -70,6 +70,8 @@ pub(super) struct Loop {
     pub(super) ended: Vec<Ended>,
     /// Running turns that the totals of all models have of this one.
     pub(super) shown: u64,
+    /// Nobody who waits could be let into a slot in the last round, and nobody had one.
+    pub(super) is_stalled: bool,
     /// Rounds that ended as they should.
     pub(super) rounds: u64,
 }
@@ -134,6 +136,7 @@ impl Loop {
         let blocked = self.admit(now);
         self.give_way(now, &blocked);
         self.secure(now);
+        self.is_stalled = self.lanes.len() == 0;
         let classes = self.desk.queue.classes(self.lanes.classes());
         let beside = self.lanes.beside_shared();
         for lane in self.lanes.all() {
@@ -163,7 +166,7 @@ impl Loop {
     /// Takes commands in; blocks while there is nothing to do. False: the thread ends.
     fn take_in(&mut self) -> bool {
         let is_idle = self.is_idle();
-        let only_waits = self.lanes.only_waits();
+        let only_waits = self.is_stalled && self.lanes.only_waits();
         if is_idle || only_waits {
             self.lanes.rest();
             self.cores.rest();
