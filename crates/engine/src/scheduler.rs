@@ -20,6 +20,7 @@ mod lanes;
 mod media;
 mod pace;
 mod patience;
+mod permits;
 mod pool;
 mod queue;
 mod reuse;
@@ -46,6 +47,7 @@ pub use job::{
 };
 pub use lane::Keeping;
 pub use media::Media;
+pub use permits::{Pass, Permits};
 pub use queue::{Client, Limits};
 pub use reuse::{Hit, Miss};
 pub use slow::{Cause, Counts};

@@ -174,6 +174,7 @@ impl Serving {
                     shares: config.memory.enable_token_cache_reuse,
                 },
                 limits: limits(&config.backend),
+                permits: version.permits.clone(),
                 threads: plan.threads,
                 // The output counts as a layer: with less than all of them, the others are computed here.
                 on_device: weights.n_gpu_layers() > weights.n_layer(),

@@ -17,6 +17,7 @@ use super::intake::{Intake, Refusal};
 use super::job::{Job, SessionKey, Ticket, Turn, channel};
 use super::lane::Keeping;
 use super::lanes::{Lanes, Make, Spare};
+use super::permits::Permits;
 use super::queue::{Limits, Queue};
 use super::run::{Command, Loop};
 use super::stats::{Stats, Totals};
@@ -46,6 +47,8 @@ pub struct Start {
     pub keeping: Keeping,
     /// The queue's bounds and rules.
     pub limits: Limits,
+    /// Those of the model's turns, which all of its versions have in common.
+    pub permits: Arc<Permits>,
     /// Compute threads at most; fewer while others need the cores.
     pub threads: ThreadCounts,
     /// Layers are on a device: a step takes one core.
@@ -83,7 +86,7 @@ pub struct Engine {
 impl Engine {
     /// Starts the threads, which need a stack of 8 MiB for llama.cpp's graphs. Errors: those of `spawn`.
     pub fn start(start: Start, spawn: Spawn<'_>) -> Result<Engine> {
-        let intake = Arc::new(Intake::new());
+        let intake = Arc::new(Intake::new(start.permits));
         let stats = Arc::new(Stats::new(start.totals.clone()));
         let halt = Arc::new(AtomicBool::new(false));
         let n_vocab = start.vocab.n_tokens();
@@ -170,10 +173,7 @@ impl Engine {
     pub fn submit(&self, turn: Turn) -> Result<Ticket> {
         self.check(&turn)?;
         let (answer, ticket) = channel(turn.cancelled.clone());
-        let limit = match turn.is_accepted {
-            true => usize::MAX,
-            false => self.reject_at + self.parallel,
-        };
+        let pass = turn.pass.clone();
         let job = |place| {
             Command::Submit(Box::new(Job {
                 submitted: turn.since,
@@ -182,7 +182,10 @@ impl Engine {
                 answer,
             }))
         };
-        let refusal = match self.intake.submit(limit, job) {
+        let refusal = match self
+            .intake
+            .submit(self.reject_at + self.parallel, &pass, job)
+        {
             Ok(()) => {
                 self.stats.totals.queued.count();
                 return Ok(ticket);

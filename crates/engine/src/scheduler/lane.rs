@@ -200,6 +200,11 @@ impl Lane {
         self.context.pause_threads();
     }
 
+    /// Shows every running turn.
+    pub(super) fn each(&self, see: &mut impl FnMut(&Work)) {
+        self.slots.iter().for_each(|slot| see(&slot.work));
+    }
+
     /// Takes out the running turns that `end` has an end for and adds them to `ended`.
     pub(super) fn end(
         &mut self,

@@ -147,6 +147,7 @@ impl Loop {
                 Command::Relieve(level) => self.lanes.relieve(level, Instant::now()),
                 Command::Retire { requeue } => {
                     self.hand_back(|work| !work.has_begun() || requeue && !work.has_told());
+                    self.step_aside();
                 }
                 Command::Cut => {
                     self.hand_back(|work| !work.has_told());
@@ -260,7 +261,10 @@ impl Loop {
 
     /// Answers turns so that they begin anew on another version.
     fn hand_back(&mut self, which: impl Fn(&Work) -> bool) {
-        for work in self.desk.queue.remove(|work| which(work)) {
+        let moved = self.desk.queue.remove(|work| which(work));
+        // Who wakes finds them waiting nowhere.
+        self.desk.publish_waiting();
+        for work in moved {
             self.desk.stats.totals.moved.count();
             work.fail(Error::Replaced);
         }
@@ -269,6 +273,19 @@ impl Loop {
             lane.end(Instant::now(), end, &mut self.ended);
         }
         self.answer();
+    }
+
+    /// The turns that stay leave their places in the model's queue to those of the next version.
+    fn step_aside(&mut self) {
+        let mut aside = |work: &Work| {
+            if let Some(place) = &work.job.place {
+                place.step_aside();
+            }
+        };
+        self.desk.queue.each(|work| aside(work));
+        for lane in self.lanes.all() {
+            lane.each(&mut aside);
+        }
     }
 
     /// Answers all turns with the text that they have.
@@ -328,7 +345,7 @@ impl Drop for Loop {
             match command {
                 Command::Submit(job) => {
                     self.desk.stats.totals.cancelled.count();
-                    job.fail(Error::Cancelled);
+                    job.fail(Error::Cancelled, false);
                 }
                 Command::Forget(session) => self.forget(session),
                 Command::Relieve(_) | Command::Retire { .. } | Command::Cut => {}

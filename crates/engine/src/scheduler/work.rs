@@ -411,7 +411,8 @@ impl Work {
 
     /// Answers with an error.
     pub(super) fn fail(self, error: Error) {
-        self.job.fail(error);
+        let has_run = self.has_begun();
+        self.job.fail(error, has_run);
     }
 
     /// Prompt tokens that were not in the cache when the turn came.

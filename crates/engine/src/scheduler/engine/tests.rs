@@ -8,6 +8,7 @@ use super::super::class::Class;
 use super::super::cores::Ask;
 use super::super::job::{Deadlines, Past, Piece};
 use super::super::media::Media;
+use super::super::permits::Pass;
 use super::super::queue::Client;
 use super::super::slow::Cause;
 use super::super::speech::Speech;
@@ -74,6 +75,7 @@ impl Bench {
                 fair: true,
                 sweep_expired: true,
             },
+            permits: Arc::new(Permits::new()),
             threads: brought.plan.threads,
             on_device: false,
             cores: cores.clone(),
@@ -124,7 +126,7 @@ impl Bench {
             keep_cache: false,
             past: Past::default(),
             since: Instant::now(),
-            is_accepted: false,
+            pass: Pass::new(),
             cancelled: Arc::default(),
             keeps: None,
         };

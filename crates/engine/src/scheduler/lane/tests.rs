@@ -8,6 +8,7 @@ use super::super::desk;
 use super::super::job::{self, Deadlines, Job, Past, Piece, SessionKey, Ticket, Turn};
 use super::super::media::Media;
 use super::super::pace::Amount;
+use super::super::permits::Pass;
 use super::super::queue::{Ask, Limits, Now, Queue};
 use super::super::speech::Speech;
 use super::*;
@@ -123,7 +124,7 @@ impl Bench {
             keep_cache: true,
             past: Past::default(),
             since: time,
-            is_accepted: false,
+            pass: Pass::new(),
             cancelled: cancelled.clone(),
             keeps: None,
         };
