@@ -136,6 +136,7 @@ impl Backend {
         let (journal, problem) = Journal::open(&settings.config.logging, settings.directives());
         let journal = Arc::new(journal);
         logging::open(&journal);
+        llama::exit::at_end(logging::finish);
         let fleet = Arc::new(Fleet::new());
         let contexts = Arc::new(Contexts::new());
         let store = Arc::new(Store::new(writer(&journal)));
