@@ -283,15 +283,13 @@ impl Completion {
             let (told, ready) = {
                 let own = *session.memory.lock();
                 let (serving, text) = (serving.clone(), self.prompt.text.clone());
-                let store = backend.store.clone();
-                let key = serving.engine.key(SessionKey(session.id));
-                backend.workers.run(move || {
-                    if !settings.sampling.deterministic {
-                        // What was kept in a file is read here, so that the engine thread need not wait for it.
-                        store.stage(key);
-                    }
-                    prepare_raw(&serving, &text, &images, &settings, &own)
-                })?
+                if !settings.sampling.deterministic {
+                    // What was kept in a file is read while the turn is prepared.
+                    let key = serving.engine.key(SessionKey(session.id));
+                    backend.store.stage(key);
+                }
+                let work = move || prepare_raw(&serving, &text, &images, &settings, &own);
+                backend.workers.run(work)?
             };
             if is_nothing {
                 let outcome = nothing(&ready);

@@ -256,17 +256,13 @@ impl Run<'_> {
         let (conversation, ready) = {
             let (lease, settings, text) = (self.lease.clone(), settings.clone(), text.clone());
             let own = *self.session.memory.lock();
-            let (store, key) = (
-                self.backend.store.clone(),
-                lease.engine.key(SessionKey(self.session.id)),
-            );
-            self.backend.workers.run(move || {
-                if !settings.sampling.deterministic {
-                    // What was kept in a file is read here, so that the engine thread need not wait for it.
-                    store.stage(key);
-                }
-                prepare(&lease, history, &text, &settings, &own)
-            })?
+            if !settings.sampling.deterministic {
+                // What was kept in a file is read while the turn is prepared.
+                let key = lease.engine.key(SessionKey(self.session.id));
+                self.backend.store.stage(key);
+            }
+            let work = move || prepare(&lease, history, &text, &settings, &own);
+            self.backend.workers.run(work)?
         };
         let outcome = match settings.token_limit() {
             TokenLimit::AtMost(0) => nothing(&ready),

@@ -240,8 +240,8 @@ impl Engine {
         self.capacity
     }
 
-    /// Takes no turn any more. Those that no step has worked for are answered with `Replaced`, and with `requeue` those
-    /// that run and whose callers have none of their text. The thread does the others, keeps the cells of idle
+    /// Takes no turn any more. Those that wait and that no step has worked for are answered with `Replaced`, and with
+    /// `requeue` those that run and whose callers have none of their text. The thread does the others, keeps the cells of idle
     /// conversations for later, and ends.
     pub fn retire(&self, requeue: bool) {
         self.intake.leave_with(Command::Retire { requeue });

@@ -194,7 +194,7 @@ impl<C> Intake<C> {
 }
 
 impl Place {
-    /// Gives the place back and leaves the permit with the turn, which begins anew on another version. `has_run`: a step
+    /// Gives the place back and leaves the permit with the turn, which begins again on another version. `has_run`: a step
     /// has worked for it.
     pub fn hand_back(mut self, has_run: bool) {
         self.pass.hand_back(&self.permits, has_run);

@@ -1,6 +1,6 @@
 //! How many turns of a model are accepted and not answered yet, whichever of its versions they are with.
 //!
-//! A version that is replaced hands turns back, and they begin anew on the next one. They keep their permits on the way, so
+//! A version that is replaced hands turns back, and they begin again on the next one. They keep their permits on the way, so
 //! that nobody else takes the places that are theirs, and what moves is counted once. Knows no job, no queue and no version.
 
 use crate::sync::atomic::{AtomicUsize, Ordering};
