@@ -446,8 +446,8 @@ fn a_turn_that_only_waited_keeps_its_deadline_through_a_swap() {
     })));
     let contexts = [(); 2].map(|()| open(backend));
     thread::scope(|scope| {
-        let long = &slow(json!({"max_tokens": 100_000}));
-        scope.spawn(move || say_with(backend, contexts[0], "Hello.", long));
+        let long = slow(json!({"max_tokens": 100_000}));
+        scope.spawn(move || say_with(backend, contexts[0], "Hello.", &long));
         until("it runs", || {
             status(backend, StatusKind::Queue)["running"] == 1
         });

@@ -96,8 +96,9 @@ impl Backend {
             Some(pass) => pass.obtain(&sleeper.version.permits, most),
             None => Ok(()),
         };
-        let full = |waiting| Error::QueueFull {
-            waiting,
+        // Some of those that hold permits may run to their end on the version before, and do not wait.
+        let full = |held: usize| Error::QueueFull {
+            waiting: held.min(most),
             limit: most,
         };
         let late = || {

@@ -95,7 +95,11 @@ impl<T, S> State<T, S> {
             name: name.clone(),
             found: entry.found.clone(),
             used: entry.used,
-            waiting: entry.waiting,
+            // Once a version serves, they are on their way to it, although they may not have woken yet.
+            waiting: match entry.found {
+                Found::Away(_) => entry.waiting,
+                _ => 0,
+            },
         });
         listed.collect()
     }
