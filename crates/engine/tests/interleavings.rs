@@ -149,9 +149,8 @@ impl Engine {
                 answer,
             })
         };
-        self.intake
-            .submit(limit, &Pass::new(), job)
-            .map(|()| ticket)
+        let pass = Pass::new();
+        self.intake.submit(limit, &pass, job).map(|()| ticket)
     }
 }
 
@@ -443,10 +442,8 @@ fn no_more_are_let_in_than_there_are_places() {
             let intake: Arc<Intake<Place>> = Arc::new(Intake::new(Arc::new(Permits::new())));
             let callers: Vec<_> = (0..3)
                 .map(|_| {
-                    let intake = intake.clone();
-                    thread::spawn(move || {
-                        usize::from(intake.submit(2, &Pass::new(), |place| place).is_ok())
-                    })
+                    let (intake, pass) = (intake.clone(), Pass::new());
+                    thread::spawn(move || usize::from(intake.submit(2, &pass, |p| p).is_ok()))
                 })
                 .collect();
             let let_in = callers.into_iter().map(|c| c.join().expect("a caller"));

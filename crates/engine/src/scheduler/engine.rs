@@ -126,6 +126,7 @@ impl Engine {
             halt: halt.clone(),
             gather: start.gather,
             step: 0,
+            retires: None,
             ended: Vec::new(),
             shown: 0,
         };
