@@ -19,8 +19,11 @@ set(WASI_NN_BACKEND_LIBRARY "${CMAKE_BINARY_DIR}/libwasi_nn_backend.so")
 set(WASI_NN_LLAMACPP_LIBRARY "${CMAKE_BINARY_DIR}/libwasi_nn_llamacpp.so")
 
 set(packages --package wasi-nn-backend)
+# A Debug build is what memory checkers watch: there, what the kernel wrote for us is shown to them.
+set(features wasi-nn-backend/memory-checkers)
 if(WASI_NN_BACKEND_BUILD_WAMR_PLUGIN)
     list(APPEND packages --package wamr-plugin)
+    string(APPEND features ",wamr-plugin/memory-checkers")
 endif()
 
 # The dev profile writes to a folder called debug.
@@ -33,11 +36,13 @@ set(built "${WASI_NN_BACKEND_CARGO_TARGET_DIR}/$<IF:$<CONFIG:Debug>,debug,releas
 add_custom_target(wasi_nn_backend_cargo ALL
     COMMAND "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${WASI_NN_BACKEND_CARGO_TARGET_DIR}"
         "${CARGO_EXECUTABLE}" build --locked ${packages} --profile ${profile}
+        "$<$<CONFIG:Debug>:--features=${features}>"
     COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${built}/libwasi_nn_backend.so" "${WASI_NN_BACKEND_LIBRARY}"
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     BYPRODUCTS "${WASI_NN_BACKEND_LIBRARY}"
     COMMENT "Building the library with cargo"
     USES_TERMINAL
+    COMMAND_EXPAND_LISTS
     VERBATIM)
 
 # The plugin is another root over the same crates: the call above has built it too.

@@ -33,7 +33,7 @@ pub(crate) fn insert(backend: Backend) -> Result<*mut c_void, Failure> {
     boundary::report_panics(|text| log::error!(target: "backend", "{text}"));
     let token = TOKENS.draw().ok_or(Failure::HandlesUsedUp)?;
     let entry = Entry {
-        backend: Arc::new(backend),
+        backend: backend.share(),
         last_error: Mutex::new(Arc::from("")),
     };
     BACKENDS.write().insert(token, entry);

@@ -70,10 +70,14 @@ pub(crate) unsafe fn write(address: usize, bytes: &[u8]) -> bool {
             _ => return false,
         }
     }
-    // The same bytes once more as an ordinary store: memory checkers do not see what the kernel wrote through a system
-    // call that could as well have been for another process, and would call the host's buffer uninitialised.
-    // SAFETY: the kernel has just written this whole range, so it is mapped and writable; `bytes` is our own copy.
-    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) };
+    // The same bytes once more as an ordinary store, where a memory checker watches: it does not see what the kernel wrote
+    // through a system call that could as well have been for another process, and would call the host's buffer
+    // uninitialised. Nowhere else: another thread may unmap the range between the two, and an ordinary store faults then.
+    #[cfg(feature = "memory-checkers")]
+    // SAFETY: the kernel has just written this whole range, and programs under a checker keep it; `bytes` is our own copy.
+    unsafe {
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len());
+    }
     true
 }
 
@@ -243,6 +247,40 @@ mod tests {
             check_reads();
             check_writes();
         });
+    }
+
+    #[cfg(not(feature = "memory-checkers"))]
+    #[test]
+    fn a_page_that_another_thread_takes_away_during_a_write_is_a_refusal_and_no_fault() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+
+        const EACH: usize = 500;
+        // So many that a store of our own would take as long as the memory stays.
+        const LENGTH: usize = 64 * PAGE;
+        let fenced = Fenced::new(LENGTH);
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    fenced.protect(libc::PROT_NONE);
+                    fenced.protect(libc::PROT_READ | libc::PROT_WRITE);
+                    for _ in 0..20_000 {
+                        std::hint::spin_loop();
+                    }
+                }
+            });
+            let bytes = vec![7; LENGTH];
+            let mut outcomes = [0; 2];
+            while outcomes.iter().any(|&count| count < EACH) {
+                // SAFETY: memory of this test, or none that can be written.
+                let is_written = unsafe { write(fenced.address(), &bytes) };
+                outcomes[usize::from(is_written)] += 1;
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        let mut copy = vec![0; LENGTH];
+        assert_eq!(read(fenced.address(), &mut copy), LENGTH);
+        assert!(copy.iter().all(|&byte| byte == 7));
     }
 
     #[test]

@@ -50,6 +50,14 @@ impl Fenced {
         self.start.wrapping_add(self.len)
     }
 
+    /// Other rights to all of the memory, while other threads use it.
+    #[cfg(not(feature = "memory-checkers"))]
+    pub(crate) fn protect(&self, access: i32) {
+        // SAFETY: the mapping made in `new`; its users go through the kernel.
+        let done = unsafe { libc::mprotect(self.start.cast(), self.len, access) };
+        assert_eq!(done, 0);
+    }
+
     pub(crate) fn fill(&self, byte: impl Fn(usize) -> u8) {
         for index in 0..self.len {
             // SAFETY: inside the mapping, which no reference covers.
@@ -57,6 +65,10 @@ impl Fenced {
         }
     }
 }
+
+// SAFETY: an address and a length; what lies there is touched by the kernel, or by the thread that owns the value.
+#[cfg(not(feature = "memory-checkers"))]
+unsafe impl Sync for Fenced {}
 
 impl Drop for Fenced {
     fn drop(&mut self) {

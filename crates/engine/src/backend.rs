@@ -24,6 +24,7 @@ mod prepare;
 mod report;
 mod serving;
 mod settings;
+mod submit;
 mod swap;
 #[cfg(test)]
 mod tests;
@@ -31,8 +32,8 @@ mod turn;
 mod version;
 mod workers;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -112,6 +113,8 @@ pub struct Backend {
     warned_graph: AtomicBool,
     /// Threads of loads in the background.
     background: Mutex<Vec<JoinHandle<()>>>,
+    /// Itself, where `share` was called.
+    itself: OnceLock<Weak<Backend>>,
 }
 
 /// A call that is inside a backend, with its log lines going there.
@@ -133,6 +136,7 @@ impl Backend {
         let (journal, problem) = Journal::open(&settings.config.logging, settings.directives());
         let journal = Arc::new(journal);
         logging::open(&journal);
+        llama::exit::at_end(logging::finish);
         let fleet = Arc::new(Fleet::new());
         let contexts = Arc::new(Contexts::new());
         let store = Arc::new(Store::new(writer(&journal)));
@@ -156,6 +160,7 @@ impl Backend {
             closing: AtomicBool::new(false),
             warned_graph: AtomicBool::new(false),
             background: Mutex::default(),
+            itself: OnceLock::new(),
         };
         let _entered = logging::enter(&backend.journal);
         opening.log();
@@ -164,6 +169,20 @@ impl Backend {
         }
         log::info!(target: "backend", "backend {} opened", backend.id);
         Ok(backend)
+    }
+
+    /// Makes it one that several owners share. A model that comes back for a turn then goes on coming where the turn has
+    /// ended meanwhile.
+    pub fn share(self) -> Arc<Backend> {
+        let shared = Arc::new(self);
+        // It was nobody's before, so it is set once.
+        drop(shared.itself.set(Arc::downgrade(&shared)));
+        shared
+    }
+
+    /// Itself, for what outlives a call.
+    fn shared(&self) -> Option<Arc<Backend>> {
+        self.itself.get()?.upgrade()
     }
 
     /// Cancels all turns and loads, waits until every caller has left, and ends all threads. Errors: `Closing` when it

@@ -10,9 +10,12 @@ mod category;
 mod directives;
 mod journal;
 mod line;
+mod outlet;
 mod pairs;
+mod unblocked;
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use log::{LevelFilter, Log, Metadata, Record};
@@ -23,6 +26,9 @@ pub use journal::Journal;
 
 /// Journals of the open backends, oldest first.
 static JOURNALS: RwLock<Vec<Arc<Journal>>> = RwLock::new(Vec::new());
+
+/// The process that opened the last of them.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Journal>>> = const { RefCell::new(None) };
@@ -36,12 +42,15 @@ static IS_INSTALLED: OnceLock<bool> = OnceLock::new();
 /// Adds a backend's journal; the first call makes the router the process's logger.
 pub fn open(journal: &Arc<Journal>) {
     IS_INSTALLED.get_or_init(|| log::set_logger(&Router).is_ok());
+    PROCESS.store(std::process::id(), Ordering::Relaxed);
     JOURNALS.write().push(journal.clone());
     update_level();
 }
 
-/// Takes a journal out; lines of its threads go to the oldest one that is left.
+/// Takes a journal out; lines of its threads go to the oldest one that is left. What waits for its reader is written as far
+/// as a moment's patience goes.
 pub fn close(journal: &Arc<Journal>) {
+    journal.finish();
     JOURNALS.write().retain(|j| !Arc::ptr_eq(j, journal));
     update_level();
 }
@@ -66,6 +75,32 @@ impl Drop for Entered {
         // A thread that is being torn down has no journal any more.
         drop(CURRENT.try_with(|c| c.replace(before)));
     }
+}
+
+/// Whether lines of an open journal wait for their reader.
+pub fn is_behind() -> bool {
+    JOURNALS.read().iter().any(|journal| journal.is_behind())
+}
+
+/// Writes what waits, as far as readers take it now.
+pub fn drain() {
+    let journals = JOURNALS.read().clone();
+    for journal in journals {
+        journal.drain();
+    }
+}
+
+/// As `drain`, and waits for readers, but not for long: the process ends. Does nothing in a child that was forked: the
+/// lines are its parent's, and who held a lock is not there.
+pub fn finish() {
+    if PROCESS.load(Ordering::Relaxed) != std::process::id() {
+        return;
+    }
+    let journals = JOURNALS.try_read().map(|journals| journals.clone());
+    journals
+        .iter()
+        .flatten()
+        .for_each(|journal| journal.finish());
 }
 
 /// Lets the facade drop lines early that no journal wants.

@@ -24,6 +24,7 @@ mod maker;
 mod media;
 mod pace;
 mod patience;
+mod permits;
 mod placement;
 mod pool;
 mod pulse;
@@ -54,6 +55,7 @@ pub use job::{
 };
 pub use lane::Keeping;
 pub use media::Media;
+pub use permits::{Pass, Permits};
 pub use placement::Placement;
 pub use queue::{Client, Limits};
 pub use reuse::{Hit, Miss};

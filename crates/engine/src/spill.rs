@@ -11,13 +11,13 @@ mod folder;
 mod index;
 pub mod order;
 mod prefixes;
+mod reader;
 mod shelves;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -30,9 +30,10 @@ use crate::presence::Presence;
 pub use counts::Counts;
 #[cfg(test)]
 use counts::Held;
-use entry::Found;
 pub use file::random;
 use index::Index;
+pub use reader::Fetch;
+use reader::{Outcome, Reads};
 use writer::{Clock, Shared};
 
 /// Whose cells, and of which model's shape.
@@ -95,12 +96,12 @@ pub struct Limits {
     pub strategy: CacheStrategy,
 }
 
-/// Starts the writer's thread with the given body.
+/// Starts the writer's or the reader's thread with the given body.
 pub type Spawn =
     Box<dyn Fn(Box<dyn FnOnce() + Send>) -> std::io::Result<JoinHandle<()>> + Send + Sync>;
 
-/// The store of one backend. Any thread; no call but `close` waits for another one's file, and only `take`
-/// and `stage` touch files on the calling thread. Dropping it closes it.
+/// The store of one backend. Any thread; no call touches a file on the calling thread, and none but `close` waits for one.
+/// Dropping it closes it.
 pub struct Store {
     shared: Arc<Shared>,
     spawn: Spawn,
@@ -109,7 +110,7 @@ pub struct Store {
 impl Store {
     /// An empty one without room; `set_limits` gives it some. Starts no thread and touches no file.
     ///
-    /// `spawn` is called when something is to be written for the first time, on the thread that caused it.
+    /// `spawn` is called when something is to be written or read for the first time, on the thread that caused it.
     pub fn new(spawn: Spawn) -> Store {
         Store::with_clock(spawn, Box::new(Instant::now))
     }
@@ -140,26 +141,32 @@ impl Store {
         self.act(|index, _| index.tokens(key)).flatten()
     }
 
-    /// Takes a key's cells out, reading and verifying their file if they are in one.
-    pub fn take(&self, key: Key) -> Result<(Arc<Cells>, Tier), Loss> {
-        let found = self.act(|index, _| index.take(key));
-        let filed = match found.unwrap_or(Err(Loss::Never))? {
-            Found::Ram(cells) => return Ok((cells, Tier::Ram)),
-            Found::Disk(filed) => filed,
-        };
-        let read = self.shared.seal.read(&filed.path, &filed.label());
-        // What cannot be removed goes with the folder.
-        drop(fs::remove_file(&filed.path));
-        match read {
-            Ok(state) => {
-                self.act(|index, _| index.count_read_back());
-                Ok((filed.cells(state), Tier::Disk))
-            }
-            Err(fault) => {
-                if self.act(|index, _| index.count_fault(&fault)).is_some() {
-                    warn(key, &fault);
-                }
-                Err(fault.loss())
+    /// Has a key's file read for a turn that is about to take its cells. `None`: they are in no file.
+    pub fn fetch(&self, key: Key) -> Option<Fetch> {
+        self.act_reading(|shared, index, reads| {
+            let filed = index.in_file(key)?;
+            Some(reads.want(shared, filed))
+        })
+        .flatten()
+    }
+
+    /// Whether a fetch has ended, and there is nothing more to fetch.
+    pub fn has(&self, fetch: &Fetch) -> bool {
+        !matches!(fetch.outcome(), None | Some(Outcome::Moved))
+    }
+
+    /// Takes a key's cells out: those in memory, or those that were fetched. Touches no file.
+    pub fn take(&self, key: Key, fetched: Option<Fetch>) -> Result<(Arc<Cells>, Tier), Loss> {
+        match fetched.and_then(|fetch| fetch.outcome()) {
+            Some(Outcome::Read(cells)) => self
+                .act(|index, _| index.take_read(key, cells))
+                .ok_or(Loss::Never),
+            Some(Outcome::Lost(loss)) => Err(loss),
+            Some(Outcome::Moved) | None => {
+                let took = self.act(|index, _| index.take(key));
+                // What is in a file left a moment ago, and nobody waits for it now.
+                let cells = took.unwrap_or(Err(Loss::Never))?.ok_or(Loss::Evicted)?;
+                Ok((cells, Tier::Ram))
             }
         }
     }
@@ -193,20 +200,15 @@ impl Store {
             .filter(|(_, length)| *length >= least.max(1))
     }
 
-    /// Brings a key's cells from their file into memory ahead of need, on the calling thread.
+    /// Has a key's cells brought from their file into memory ahead of need. Does not wait.
     ///
-    /// Nothing happens if they are not in a file or are larger than all of memory's budget.
+    /// Nothing happens if they are not in a file, are larger than all of memory's budget, or if too many are to be brought.
     pub fn stage(&self, key: Key) {
-        let Some(filed) = self.act(|index, _| index.filed(key)).flatten() else {
-            return;
-        };
-        let read = self.shared.seal.read(&filed.path, &filed.label());
-        let cells = read.map(|state| filed.cells(state));
-        let outcome = cells.as_ref().map(Arc::clone);
-        let is_news = self.act(|index, now| index.staged(&filed, outcome, now));
-        if let (Some(true), Err(fault)) = (is_news, &cells) {
-            warn(key, fault);
-        }
+        self.act_reading(|_, index, reads| {
+            if index.filed(key).is_some() {
+                reads.want_ahead(key);
+            }
+        });
     }
 
     /// Drops everything of a session, of every shape, and the memory of what it lost.
@@ -227,13 +229,32 @@ impl Store {
         self.shared.look(Index::counts)
     }
 
-    /// Waits until the writer has nothing to do.
+    /// Takes a key's cells out, wherever they are, and waits until their file has gone.
+    #[cfg(test)]
+    fn take_waiting(&self, key: Key) -> Result<(Arc<Cells>, Tier), Loss> {
+        loop {
+            let fetch = self.fetch(key);
+            while fetch.as_ref().is_some_and(|fetch| !fetch.is_over()) {
+                std::thread::yield_now();
+            }
+            if fetch.as_ref().is_none_or(|fetch| self.has(fetch)) {
+                let was_filed = fetch.is_some();
+                let took = self.take(key, fetch);
+                if was_filed {
+                    self.flush();
+                }
+                return took;
+            }
+        }
+    }
+
+    /// Waits until writer and reader have nothing to do.
     #[cfg(test)]
     fn flush(&self) {
         self.shared.flush();
     }
 
-    /// Drops everything, ends the writer and removes its folder. Waits for a write that is under way; afterwards every
+    /// Drops everything, ends writer and reader and removes the folder. Waits for a file that is written or read just now; afterwards every
     /// call finds an empty store that keeps nothing.
     pub fn close(&self) {
         self.shared.close();
@@ -242,6 +263,22 @@ impl Store {
     /// As `close`, for a process that is ending: does not wait for long.
     pub fn abandon(&self) {
         self.shared.abandon(Duration::from_secs(1));
+    }
+
+    /// As `act`, on what is to be read, too.
+    fn act_reading<R>(
+        &self,
+        act: impl FnOnce(&Arc<Shared>, &mut Index, &mut Reads) -> R,
+    ) -> Option<R> {
+        let shared = &self.shared;
+        let acted = shared.act_reading(|index, reads| act(shared, index, reads));
+        let (result, starts_reader) = acted?;
+        if starts_reader {
+            let shared = shared.clone();
+            let reader = (self.spawn)(Box::new(move || reader::run(&shared)));
+            self.shared.reader_started(reader);
+        }
+        Some(result)
     }
 
     /// `None` once the store is closed.

@@ -16,6 +16,7 @@ mod scheduler {
     pub mod answer;
     pub mod class;
     pub mod intake;
+    pub mod permits;
     pub mod queue;
 }
 
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 use scheduler::answer::{Next, pipe};
 use scheduler::class::Class;
 use scheduler::intake::{Intake, Phase, Place, Refusal, Wait};
+use scheduler::permits::{Pass, Permits};
 use scheduler::queue::{Ask, Client, Limits, Now, Queue, Standing};
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use shuttle::sync::{Arc, mpsc};
@@ -109,7 +111,7 @@ impl Engine {
 
     fn start_mortal(slots: usize, life: u64) -> (Engine, JoinHandle<()>) {
         let engine = Engine {
-            intake: Arc::new(Intake::new()),
+            intake: Arc::new(Intake::new(Arc::new(Permits::new()))),
             forgotten: Arc::default(),
         };
         let state = Loop {
@@ -147,7 +149,8 @@ impl Engine {
                 answer,
             })
         };
-        self.intake.submit(limit, job).map(|()| ticket)
+        let pass = Pass::new();
+        self.intake.submit(limit, &pass, job).map(|()| ticket)
     }
 }
 
@@ -436,11 +439,11 @@ fn no_more_are_let_in_than_there_are_places() {
     shuttle::check_random(
         || {
             // No thread takes: nothing is answered.
-            let intake: Arc<Intake<Place>> = Arc::new(Intake::new());
+            let intake: Arc<Intake<Place>> = Arc::new(Intake::new(Arc::new(Permits::new())));
             let callers: Vec<_> = (0..3)
                 .map(|_| {
-                    let intake = intake.clone();
-                    thread::spawn(move || usize::from(intake.submit(2, |place| place).is_ok()))
+                    let (intake, pass) = (intake.clone(), Pass::new());
+                    thread::spawn(move || usize::from(intake.submit(2, &pass, |p| p).is_ok()))
                 })
                 .collect();
             let let_in = callers.into_iter().map(|c| c.join().expect("a caller"));

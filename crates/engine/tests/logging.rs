@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod common;
+#[path = "logging/unread.rs"]
+mod unread;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -389,3 +389,74 @@ fn a_turn_that_begins_anew_after_its_deadline_waits_anew() {
         (&json!(0), &json!(2))
     );
 }
+
+#[test]
+fn around_swaps_no_more_turns_wait_than_may() {
+    const MOST: u64 = 4;
+    for (mode, swaps) in [("beside", 50), ("replace", 10)] {
+        let backend = &backend(&small(json!({"backend": {
+            "swap_mode": mode, "queue_size": MOST, "queue_warning_threshold": MOST,
+            "queue_reject_threshold": MOST,
+        }})));
+        let over = &AtomicBool::new(false);
+        let (turns, refused) = (&AtomicUsize::new(0), &AtomicUsize::new(0));
+        let most = thread::scope(|scope| {
+            for _ in 0..64 {
+                scope.spawn(move || {
+                    let c = open(backend);
+                    while !over.load(Ordering::Relaxed) {
+                        match say_with(backend, c, "Hello.", r#"{"max_tokens": 2}"#) {
+                            Ok(_) => turns.fetch_add(1, Ordering::Relaxed),
+                            Err(Error::QueueFull { .. }) => refused.fetch_add(1, Ordering::Relaxed),
+                            Err(error) => panic!("{error}"),
+                        };
+                    }
+                });
+            }
+            let watch = scope.spawn(move || {
+                let mut most = 0;
+                while !over.load(Ordering::Relaxed) {
+                    let queue = status(backend, StatusKind::Queue);
+                    let waiting = |what: &str| queue[what].as_u64().unwrap();
+                    most = most.max(waiting("waiting_total") + waiting("waiting_for_model"));
+                }
+                most
+            });
+            for which in ["b", "a"].into_iter().cycle().take(swaps) {
+                backend.load_file(&pocket(which), None, None).unwrap();
+            }
+            over.store(true, Ordering::Relaxed);
+            watch.join().unwrap()
+        });
+        assert!(most <= MOST, "{mode}: {most} waited, {MOST} may");
+        assert!(turns.load(Ordering::Relaxed) > 0 && refused.load(Ordering::Relaxed) > 0);
+        let queue = status(backend, StatusKind::Queue);
+        assert_eq!(
+            (&queue["expired"], &queue["failed"]),
+            (&json!(0), &json!(0))
+        );
+    }
+}
+
+#[test]
+fn a_turn_that_only_waited_keeps_its_deadline_through_a_swap() {
+    let backend = &backend(&small(json!({
+        "performance": {"n_parallel": 1},
+        "backend": {"swap_mode": "replace", "swap_drain_ms": 700, "default_task_timeout_ms": 1000},
+    })));
+    let contexts = [(); 2].map(|()| open(backend));
+    thread::scope(|scope| {
+        let long = slow(json!({"max_tokens": 100_000}));
+        scope.spawn(move || say_with(backend, contexts[0], "Hello.", &long));
+        until("it runs", || {
+            status(backend, StatusKind::Queue)["running"] == 1
+        });
+        let waits = scope.spawn(move || say(backend, contexts[1], "Hello."));
+        // It is handed back late in its time, and the next version comes after it.
+        thread::sleep(Duration::from_millis(600));
+        backend.load_file(&pocket("b"), None, None).unwrap();
+        let answer = waits.join().unwrap();
+        assert!(matches!(answer, Err(Error::Timeout(_))), "{answer:?}");
+        backend.cancel(contexts[0]).unwrap();
+    });
+}

@@ -5,6 +5,7 @@
 
 /// What the engine takes from std.
 mod sync {
+    pub use shuttle::sync::atomic;
     pub use shuttle::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 }
 
@@ -14,9 +15,18 @@ mod models {
     pub mod registry;
 }
 
+#[path = "../src/scheduler"]
+#[expect(dead_code, reason = "the rest of the engine is missing")]
+mod scheduler {
+    pub mod intake;
+    pub mod permits;
+}
+
 use std::time::{Duration, Instant};
 
 use models::registry::{Found, Name, Unserved};
+use scheduler::intake::{Intake, Place, Refusal};
+use scheduler::permits::{Pass, Permits};
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use shuttle::sync::{Arc, Weak};
 use shuttle::thread;
@@ -67,7 +77,7 @@ fn far() -> Instant {
 /// What a turn does; the number of the version that answered it.
 fn turn(registry: &Registry, gives_up: &dyn Fn() -> bool) -> Result<usize, Unserved> {
     loop {
-        match registry.wait("m", 8, far(), gives_up)? {
+        match registry.wait("m", &|_| Ok(()), far(), gives_up)? {
             Found::Serving(version) => {
                 version.users.fetch_add(1, Ordering::SeqCst);
                 let is_late = version.retired.load(Ordering::SeqCst);
@@ -300,12 +310,17 @@ fn no_more_wait_than_may() {
             let registry = serving();
             let claim = registry.claim(&|| false).expect("nobody else is there");
             drop(claim.put(&name(), away(1)));
+            let permits = Arc::new(Permits::new());
             let waiting: Vec<_> = (0..3)
                 .map(|_| {
-                    spawn(&registry, |r| match r.wait("m", 2, far(), &|| false) {
-                        Ok(Found::Serving(_)) => 0,
-                        Err(Unserved::Full(2)) => 1,
-                        other => panic!("{other:?}"),
+                    let (permits, pass) = (permits.clone(), Pass::new());
+                    spawn(&registry, move |r| {
+                        let joins = |_: &usize| pass.obtain(&permits, 2);
+                        match r.wait("m", &joins, far(), &|| false) {
+                            Ok(Found::Serving(_)) => 0,
+                            Err(Unserved::Full(2)) => 1,
+                            other => panic!("{other:?}"),
+                        }
                     })
                 })
                 .collect();
@@ -314,6 +329,57 @@ fn no_more_wait_than_may() {
             drop(claim);
             assert!(join(waiting).iter().sum::<i32>() <= 1);
             assert_eq!(registry.list()[0].waiting, 0);
+        },
+        RUNS,
+    );
+}
+
+/// A caller's way through versions that are replaced under it: what it is handed back by one it submits to the next.
+fn submit_until_taken(versions: &[Intake<(Pass, Place)>; 2], taken: &AtomicUsize) {
+    let pass = Pass::new();
+    for version in versions {
+        match version.submit(2, &pass, |place| (pass.clone(), place)) {
+            Ok(()) => {
+                taken.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
+            Err(Refusal::Full(2)) => return,
+            Err(Refusal::Full(held)) => panic!("{held} turns are in, 2 may be"),
+            Err(Refusal::Closed) => {}
+        }
+    }
+    panic!("the second version is open");
+}
+
+#[test]
+fn around_a_swap_no_more_turns_are_in_than_may_be() {
+    shuttle::check_random(
+        || {
+            let permits = Arc::new(Permits::new());
+            let versions = Arc::new([(); 2].map(|()| Intake::new(permits.clone())));
+            let taken = Arc::new(AtomicUsize::new(0));
+            let callers: Vec<_> = (0..3)
+                .map(|_| {
+                    let (versions, taken) = (versions.clone(), taken.clone());
+                    thread::spawn(move || submit_until_taken(&versions, &taken))
+                })
+                .collect();
+            // The first version ends; what it had not begun goes to the second one, and is never refused.
+            let moved = versions[0].close();
+            for (pass, place) in moved {
+                place.hand_back(false);
+                thread::yield_now();
+                let again = versions[1].submit(2, &pass, |place| (pass.clone(), place));
+                assert!(again.is_ok());
+                assert!(!pass.take_run());
+            }
+            for caller in callers {
+                caller.join().expect("a caller");
+            }
+            let (inside, let_in) = (versions[1].unanswered(), taken.load(Ordering::SeqCst));
+            assert_eq!((inside, let_in, permits.held()), (2, 2, 2));
+            drop(versions[1].close());
+            assert_eq!((versions[1].unanswered(), permits.held()), (0, 0));
         },
         RUNS,
     );

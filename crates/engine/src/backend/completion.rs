@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::metadata::{Facts, metadata};
 use super::prepare::{Told, prepare_raw};
 use super::serving::{GraphId, Serving};
-use super::turn::{How, Submitted, class_of, nothing, submit, waited};
+use super::submit::{How, Submitted, submit};
+use super::turn::{class_of, nothing, waited};
 use super::{Backend, lines};
 use crate::chat::session::Turn;
 use crate::chat::turnstile::Place;
@@ -20,7 +21,7 @@ use crate::chat::{Session, TurnResult, ledger};
 use crate::config::{ArgumentsMode, TokenLimit};
 use crate::error::{Error, Result};
 use crate::llama::Special;
-use crate::scheduler::{Outcome, Piece, SessionKey};
+use crate::scheduler::{Outcome, Pass, Piece, SessionKey};
 use crate::stopping::Verdict;
 
 /// A raw prompt.
@@ -48,7 +49,9 @@ pub struct Completion {
     session: Arc<Session>,
     prompt: Prompt,
     since: Instant,
-    is_accepted: bool,
+    /// Latest moment to leave the queue.
+    deadline: Instant,
+    pass: Pass,
     cancelled: Arc<AtomicBool>,
     text: String,
     state: State,
@@ -155,14 +158,16 @@ impl Backend {
             prompt,
             // It grows old in the queue, and not behind its predecessors.
             since: Instant::now(),
-            is_accepted: false,
+            deadline,
+            pass: Pass::new(),
             cancelled,
             text: String::new(),
             state: State::Waiting(Weak::new()),
             right: Some((turn, place)),
             backend: self.clone(),
         };
-        completion.hand_in(deadline)?;
+        completion.hand_in(false)?;
+        completion.pass.attend(false);
         Ok(completion)
     }
 }
@@ -175,10 +180,12 @@ impl Completion {
     pub fn next_piece(&mut self) -> Result<Option<String>> {
         let backend = self.backend.clone();
         let call = backend.enter();
+        self.pass.attend(true);
         let next = match &call {
             Ok(_) => self.advance(),
             Err(error) => Err(error.clone()),
         };
+        self.pass.attend(false);
         if let Err(error) = &next {
             if !matches!(self.state, State::Failed(_)) {
                 lines::failed(self.context, &self.session, error);
@@ -223,9 +230,7 @@ impl Completion {
                 State::Ended { .. } => return Ok(None),
                 State::Failed(error) => return Err(error.clone()),
                 State::Waiting(_) => {
-                    // A turn that had begun begins to wait anew.
-                    let timeout = self.backend.settings().config.backend.default_task_timeout;
-                    self.hand_in(Instant::now() + timeout)?;
+                    self.hand_in(true)?;
                     continue;
                 }
                 State::Running(running) => running,
@@ -250,7 +255,6 @@ impl Completion {
                 }
                 // The next lease is of the version that took over, or says that there is none.
                 Piece::Failed(Error::Replaced) => {
-                    self.is_accepted = true;
                     self.state = State::Waiting(running.whose.serving.clone());
                 }
                 Piece::Failed(error) => return Err(error),
@@ -258,19 +262,24 @@ impl Completion {
         }
     }
 
-    /// Prepares the turn for the version that serves now, and hands it over.
-    fn hand_in(&mut self, mut deadline: Instant) -> Result<()> {
+    /// Prepares the turn for the version that serves now, and hands it over. `was_replaced`: another one handed it back.
+    fn hand_in(&mut self, mut was_replaced: bool) -> Result<()> {
         let (backend, session) = (self.backend.clone(), self.session.clone());
         let timeout = backend.settings().config.backend.default_task_timeout;
+        // A turn that ran begins to wait again, and so does one whose reader was slow to look: it could not be handed in.
+        if was_replaced {
+            self.pass.take_run();
+            self.deadline = self.deadline.max(Instant::now() + timeout);
+        }
         let mut before = match &self.state {
             State::Waiting(version) => version.clone(),
             _ => Weak::new(),
         };
         loop {
             let lease =
-                backend.patient_lease(&session, deadline, &self.cancelled, self.is_accepted)?;
+                backend.patient_lease(&session, self.deadline, &self.cancelled, &self.pass)?;
             let serving = lease.serving().clone();
-            if self.is_accepted && before.ptr_eq(&Arc::downgrade(&serving)) {
+            if was_replaced && before.ptr_eq(&Arc::downgrade(&serving)) {
                 // It takes nothing any more, and none has come in its place.
                 return Err(Error::Internal(
                     "the engine thread of the model ended".into(),
@@ -280,8 +289,8 @@ impl Completion {
             let settings = backend.call_settings(&serving, ArgumentsMode::Eight, call)?;
             let how = How {
                 since: self.since,
-                is_accepted: self.is_accepted,
-                deadline,
+                pass: self.pass.clone(),
+                deadline: self.deadline,
                 cancelled: self.cancelled.clone(),
                 class: class_of(&session, &serving, &settings),
                 deterministic: settings.sampling.deterministic,
@@ -293,15 +302,13 @@ impl Completion {
             let (told, ready) = {
                 let own = *session.memory.lock();
                 let (serving, text) = (serving.clone(), self.prompt.text.clone());
-                let store = backend.store.clone();
-                let key = serving.engine.key(SessionKey(session.id));
-                backend.workers.run(move || {
-                    if !settings.sampling.deterministic {
-                        // What was kept in a file is read here, so that the engine thread need not wait for it.
-                        store.stage(key);
-                    }
-                    prepare_raw(&serving, &text, &images, &settings, &own)
-                })?
+                if !settings.sampling.deterministic {
+                    // What was kept in a file is read while the turn is prepared.
+                    let key = serving.engine.key(SessionKey(session.id));
+                    backend.store.stage(key);
+                }
+                let work = move || prepare_raw(&serving, &text, &images, &settings, &own);
+                backend.workers.run(work)?
             };
             if is_nothing {
                 let outcome = nothing(&ready);
@@ -310,9 +317,8 @@ impl Completion {
             }
             match submit(&serving, &session, ready, how) {
                 Err(Error::Replaced) => {
-                    self.is_accepted = true;
+                    was_replaced = true;
                     before = Arc::downgrade(&serving);
-                    deadline = deadline.max(Instant::now() + timeout);
                 }
                 Err(error) => return Err(error),
                 Ok(submitted) => {

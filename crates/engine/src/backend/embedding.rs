@@ -8,6 +8,7 @@ use super::Backend;
 use super::lease::Patience;
 use crate::error::{Error, Result};
 use crate::llama::Special;
+use crate::scheduler::Pass;
 
 /// What the largest value becomes where an embedding is scaled by it: nearly the largest 16 bit integer.
 const LARGEST: f64 = 32_760.0;
@@ -44,12 +45,15 @@ impl Backend {
         let _turn = session
             .begin(&cancelled)
             .ok_or(Error::UnknownContext(context))?;
+        let pass = Pass::new();
         let patience = Patience {
             deadline,
             cancelled: &cancelled,
-            is_accepted: false,
+            pass: Some(&pass),
         };
         let lease = self.lease(&session, &patience)?;
+        // Texts have no place in the queue of turns.
+        pass.release();
         let serving = lease.serving();
         let engine = &serving.engine;
         let Some(gives_score) = engine.embeds() else {

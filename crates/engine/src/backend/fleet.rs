@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::changes::Changes;
-use super::jobs::Loads;
+use super::jobs::{Job, Loads};
 use super::serving::{GraphId, Serving};
 use super::version::{DEFAULT, Origin, Sleeper};
 use crate::config::{Config, RawConfig};
@@ -31,6 +31,8 @@ pub struct Fleet {
     pub registry: Registry,
     /// Loads under way.
     pub loads: Loads,
+    /// Those that bring back a model for the turns that want it, by model; also the last that ended.
+    pub wakes: Mutex<HashMap<Name, Arc<Job>>>,
     /// What became of the models.
     pub changes: Changes,
     /// Engine threads, of versions that serve and of those that drain.
@@ -62,6 +64,7 @@ impl Fleet {
         Fleet {
             registry: Registry::new(),
             loads: Loads::default(),
+            wakes: Mutex::default(),
             changes: Changes::default(),
             threads: Mutex::default(),
             lineages: Mutex::default(),
@@ -111,6 +114,9 @@ impl Fleet {
     /// A model is gone. Its past is remembered as long as there is room, and that of plain loads always; but not bytes
     /// that were copied.
     pub fn forget_model(&self, model: &str) {
+        let mut wakes = self.wakes.lock();
+        wakes.retain(|name, job| &**name != model || !job.is_over());
+        drop(wakes);
         let mut lineages = self.lineages.lock();
         if let Some(lineage) = lineages.get_mut(model) {
             lineage.last.take_if(|last| !last.source.is_file());

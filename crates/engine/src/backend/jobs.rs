@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
@@ -39,9 +39,14 @@ pub struct Job {
     /// Of the weights, in thousandths.
     progress: AtomicU32,
     cancelled: AtomicBool,
+    /// Turns that wait for it.
+    waiters: AtomicUsize,
     state: Mutex<State>,
     ended: Condvar,
 }
+
+/// A turn that waits for a load; dropping it leaves.
+pub struct Waiter<'a>(&'a Job);
 
 struct State {
     phase: Phase,
@@ -70,6 +75,11 @@ impl Job {
         self.cancelled.load(Ordering::Relaxed)
     }
 
+    /// Whether it has ended.
+    pub fn is_over(&self) -> bool {
+        self.state.lock().result.is_some()
+    }
+
     /// It is over.
     pub fn end(&self, result: Result<GraphId>) {
         *self.state.lock() = State {
@@ -81,16 +91,27 @@ impl Job {
 
     /// Waits for its end until `deadline`. Errors: those of the load; `Timeout`.
     pub fn wait(&self, deadline: Instant) -> Result<GraphId> {
+        self.ended_by(deadline).unwrap_or_else(|| {
+            let load = self.id.0;
+            Err(Error::Timeout(format!("load {load} has not ended yet")))
+        })
+    }
+
+    /// Its result, if it ends until `deadline`.
+    pub fn ended_by(&self, deadline: Instant) -> Option<Result<GraphId>> {
         let mut state = self.state.lock();
-        loop {
-            if let Some(result) = &state.result {
-                return result.clone();
-            }
-            if self.ended.wait_until(&mut state, deadline).timed_out() && state.result.is_none() {
-                let load = self.id.0;
-                return Err(Error::Timeout(format!("load {load} has not ended yet")));
+        while state.result.is_none() {
+            if self.ended.wait_until(&mut state, deadline).timed_out() {
+                break;
             }
         }
+        state.result.clone()
+    }
+
+    /// A turn waits for it.
+    pub fn join(&self) -> Waiter<'_> {
+        self.waiters.fetch_add(1, Ordering::SeqCst);
+        Waiter(self)
     }
 
     /// What it is doing.
@@ -116,6 +137,21 @@ impl Job {
     }
 }
 
+impl Waiter<'_> {
+    /// How many others wait, once this one has left.
+    pub fn leave(self) -> usize {
+        let job = self.0;
+        drop(self);
+        job.waiters.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.waiters.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// The loads of one backend. Any thread.
 #[derive(Default)]
 pub struct Loads(Mutex<BTreeMap<LoadId, Arc<Job>>>);
@@ -130,6 +166,7 @@ impl Loads {
             file,
             progress: AtomicU32::new(0),
             cancelled: AtomicBool::new(false),
+            waiters: AtomicUsize::new(0),
             state: Mutex::new(State {
                 phase: Phase::Waiting,
                 result: None,

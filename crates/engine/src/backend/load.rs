@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{RecvTimeoutError, bounded};
 
 use super::changes::change;
 use super::jobs::{Job, LoadId};
@@ -32,6 +32,9 @@ pub enum Target {
 
 /// Bytes that begin every GGUF file.
 const MAGIC: &[u8] = b"GGUF";
+
+/// How long a load goes on without a look whether it is still wanted.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What is to become of a model.
 #[derive(Clone)]
@@ -77,7 +80,11 @@ impl Backend {
         progress: Option<OnProgress<'_>>,
     ) -> Result<GraphId> {
         let _call = self.enter()?;
-        self.load(file_request(DEFAULT.into(), path, config)?, progress)
+        self.load(
+            file_request(DEFAULT.into(), path, config)?,
+            progress,
+            &|| false,
+        )
     }
 
     /// Loads a model from bytes, which are copied. Errors: `InvalidEncoding` for bytes that are not GGUF; else as
@@ -104,7 +111,7 @@ impl Backend {
             graph: None,
             how,
         };
-        self.load(request, None)
+        self.load(request, None, &|| false)
     }
 
     /// Loads the model in `path` under the name `model`, beside all models with other names. Where there is a model of that
@@ -120,7 +127,11 @@ impl Backend {
         progress: Option<OnProgress<'_>>,
     ) -> Result<GraphId> {
         let _call = self.enter()?;
-        self.load(file_request(model_name(model)?, path, config)?, progress)
+        self.load(
+            file_request(model_name(model)?, path, config)?,
+            progress,
+            &|| false,
+        )
     }
 
     /// Puts the model in `path` in the place of `graph`, 0 being the current one. Errors: `NoModel` where there is no such
@@ -137,7 +148,7 @@ impl Backend {
             graph: (graph > 0).then_some(graph),
             ..file_request(self.meant(graph)?, path, config)?
         };
-        self.load(request, progress)
+        self.load(request, progress, &|| false)
     }
 
     /// Puts the version before in the place of `graph`, 0 being the current model: its file with its configuration. Errors:
@@ -150,7 +161,7 @@ impl Backend {
             graph: (graph > 0).then_some(graph),
             how: How::RollBack,
         };
-        self.load(request, progress)
+        self.load(request, progress, &|| false)
     }
 
     /// As [`Backend::load_model`], in the background; without a name as [`Backend::load_file`]. What is wrong with the
@@ -168,6 +179,27 @@ impl Backend {
             .fleet
             .loads
             .begin(request.model.clone(), shown(&request), true)?;
+        self.in_background(request, &job)?;
+        Ok(job.id)
+    }
+
+    /// Brings a model back in the background, for all turns that want it: where that is under way, it is not begun again.
+    pub(super) fn begin_wake(self: &Arc<Self>, request: Request) -> Result<Arc<Job>> {
+        let mut wakes = self.fleet.wakes.lock();
+        let under_way = wakes.get(&request.model);
+        if let Some(job) = under_way.filter(|job| !job.is_over() && !job.is_cancelled()) {
+            return Ok(job.clone());
+        }
+        let (model, file) = (request.model.clone(), shown(&request));
+        let job = self.fleet.loads.begin(model.clone(), file, false)?;
+        wakes.insert(model, job.clone());
+        drop(wakes);
+        self.in_background(request, &job)?;
+        Ok(job)
+    }
+
+    /// Does a load on a thread that the backend keeps until its end.
+    fn in_background(self: &Arc<Self>, request: Request, job: &Arc<Job>) -> Result<()> {
         let (backend, own) = (self.clone(), job.clone());
         let work = move || {
             let result = match backend.enter() {
@@ -189,7 +221,7 @@ impl Backend {
             // It has answered for itself.
             drop(thread.join());
         }
-        Ok(job.id)
+        Ok(())
     }
 
     /// What a load that began in the background is doing, as JSON. Errors: `InvalidArgument` for an unknown one.
@@ -297,11 +329,13 @@ impl Backend {
         model.ok_or(Error::NoModel)
     }
 
-    /// Does a load on a thread with our stack, and hears of its progress on this one.
+    /// Does a load on a thread with our stack, and hears of its progress on this one. It is cancelled once `is_over` says
+    /// so, which is asked from time to time, whatever the load waits for.
     pub(super) fn load(
         &self,
         request: Request,
         mut progress: Option<OnProgress<'_>>,
+        is_over: &dyn Fn() -> bool,
     ) -> Result<GraphId> {
         let is_asked_for = !matches!(request.how, How::Wake { .. });
         let loads = &self.fleet.loads;
@@ -324,13 +358,22 @@ impl Backend {
                 })
                 .map_err(|e| Error::Engine(format!("no thread for the load: {e}")))
                 .inspect_err(|error| job.end(Err(error.clone())))?;
-            for part in inbox {
-                if let Some(report) = progress.as_mut()
+            loop {
+                let part = match inbox.recv_timeout(LOOK) {
+                    Ok(part) => Some(part),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => break,
+                };
+                if let (Some(part), Some(report)) = (part, progress.as_mut())
                     && !report(part)
                 {
                     job.cancel();
                     // Whoever has cancelled is not asked again.
                     progress = None;
+                }
+                if !job.is_cancelled() && is_over() {
+                    job.cancel();
+                    self.fleet.registry.wake();
                 }
             }
             work.join().unwrap_or_else(|panic| Err(panicked(&*panic)))

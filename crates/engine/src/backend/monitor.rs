@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -16,7 +16,7 @@ use super::fleet::Fleet;
 use super::workers::spawn;
 use crate::config;
 use crate::error::{Error, Result};
-use crate::logging::Journal;
+use crate::logging::{self, Journal};
 use crate::machine;
 use crate::memory::Level;
 use crate::memory::pressure::{Pressure, Share};
@@ -29,6 +29,10 @@ const OWN: &str = "max_memory_mb";
 
 /// Between two looks.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// Between two looks whether the log's reader reads again.
+const CATCH_UP: Duration = Duration::from_millis(20);
+
 const MEBIBYTE: u64 = 1 << 20;
 
 /// The watch over one backend's memory. Any thread.
@@ -184,11 +188,23 @@ impl Monitor {
 
 impl Watch {
     fn run(&self) {
+        let mut due = Instant::now() + PERIOD;
         let mut over = self.over.lock();
         while !*over {
-            self.wake.wait_for(&mut over, PERIOD);
+            // Lines of the log that wait for their reader follow soon after it reads.
+            let time = match logging::is_behind() {
+                true => due.min(Instant::now() + CATCH_UP),
+                false => due,
+            };
+            self.wake.wait_until(&mut over, time);
             if !*over {
-                parking_lot::MutexGuard::unlocked(&mut over, || self.look());
+                parking_lot::MutexGuard::unlocked(&mut over, || {
+                    logging::drain();
+                    if Instant::now() >= due {
+                        self.look();
+                        due = Instant::now() + PERIOD;
+                    }
+                });
             }
         }
     }

@@ -188,6 +188,7 @@ impl Serving {
                     shares: config.memory.enable_token_cache_reuse,
                 },
                 limits: limits(&config.backend),
+                permits: version.permits.clone(),
                 threads: plan.threads,
                 placement,
                 cores,

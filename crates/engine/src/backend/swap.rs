@@ -20,7 +20,7 @@ use super::naming::Known;
 use super::prepare::recipe;
 use super::serving::{GraphId, Serving};
 use super::settings::{Pending, Text};
-use super::version::{DEFAULT, Origin, Sleeper, Version, known};
+use super::version::{DEFAULT, Origin, Sleeper, Version, known, permits};
 use super::workers::spawn;
 use super::{Backend, lines};
 use crate::config::{self, Compatibility, Config, SwapTurns};
@@ -225,6 +225,7 @@ impl Swap<'_> {
                 adapters: pending.config.model.lora.clone(),
             }),
             config: pending.config.clone(),
+            permits: permits(found),
         };
         let outcome = match (&request.how, found) {
             (How::RollBack, _) => Outcome::RolledBack,

@@ -1,6 +1,5 @@
 //! One turn, from the text that a host passes to the answer that it gets back.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +9,7 @@ use super::lease::{Lease, Patience};
 use super::metadata::{Facts, metadata};
 use super::prepare::{Conversation, Ready, prepare};
 use super::serving::Serving;
+use super::submit::{How, Submitted, submit};
 use super::{Backend, OnPiece, lines};
 use crate::chat::history::ContentTokens;
 use crate::chat::{Message, Role, Session, TurnResult};
@@ -17,9 +17,7 @@ use crate::config::{
     ArgumentsMode, CallSettings, Config, Door, Finding, Priority, RawConfig, TokenLimit,
 };
 use crate::error::{Error, Result};
-use crate::scheduler::{
-    Class, Client, Deadlines, Kept, Outcome, Past, Piece, SessionKey, Speech, Ticket, Timings, Turn,
-};
+use crate::scheduler::{Class, Outcome, Pass, Piece, SessionKey, Timings};
 use crate::stopping::Verdict;
 
 thread_local! {
@@ -92,11 +90,14 @@ impl Backend {
         // In the order of the calls, whatever they wait for.
         let place = session.turnstile.join();
         // What is wrong with the call's own configuration is answered at once, not after the turns before.
-        let first = self.patient_lease(session, deadline, &cancelled, false)?;
+        let pass = Pass::new();
+        let first = self.patient_lease(session, deadline, &cancelled, &pass)?;
         let call = asked.call.as_deref();
         let mut settings = self.call_settings(first.serving(), asked.mode, call)?;
         let mut version = Arc::downgrade(first.serving());
         drop(first);
+        // Behind other turns of its context it has no place in the queue.
+        pass.release();
         if !place.enter(deadline, || cancelled.load(Ordering::Relaxed)) {
             return Err(match cancelled.load(Ordering::Relaxed) {
                 true => Error::Cancelled,
@@ -104,13 +105,13 @@ impl Backend {
             });
         }
         let since = Instant::now();
-        let mut is_accepted = false;
+        let mut was_replaced = false;
         loop {
             // The lease is taken here, not earlier: a turn that waited for its predecessor runs on the current model.
-            let lease = self.patient_lease(session, deadline, &cancelled, is_accepted)?;
+            let lease = self.patient_lease(session, deadline, &cancelled, &pass)?;
             let now = Arc::downgrade(lease.serving());
             let is_same = version.ptr_eq(&now);
-            if is_accepted && is_same {
+            if was_replaced && is_same {
                 // It takes nothing any more, and none has come in its place.
                 return Err(Error::Internal(
                     "the engine thread of the model ended".into(),
@@ -128,7 +129,7 @@ impl Backend {
             };
             let how = How {
                 since,
-                is_accepted,
+                pass: pass.clone(),
                 deadline,
                 cancelled: cancelled.clone(),
                 class: class_of(session, lease.serving(), &settings),
@@ -142,10 +143,12 @@ impl Backend {
                 .map(|on_piece| &mut **on_piece as OnPiece<'_>);
             match run.attempt(&asked.text, &settings, how, on_piece) {
                 // The next lease is of the version that took over, or says that there is none. A turn that ran begins to
-                // wait anew.
+                // wait again; one that was refused, or waited only, has the time that it had.
                 Err(Error::Replaced) => {
-                    is_accepted = true;
-                    deadline = deadline.max(Instant::now() + timeout);
+                    was_replaced = true;
+                    if pass.take_run() {
+                        deadline = deadline.max(Instant::now() + timeout);
+                    }
                 }
                 result => return result,
             }
@@ -157,12 +160,12 @@ impl Backend {
         session: &Session,
         deadline: Instant,
         cancelled: &AtomicBool,
-        is_accepted: bool,
+        pass: &Pass,
     ) -> Result<Lease> {
         let patience = Patience {
             deadline,
             cancelled,
-            is_accepted,
+            pass: Some(pass),
         };
         self.lease(session, &patience)
     }
@@ -240,26 +243,6 @@ struct Run<'a> {
     session: &'a Session,
 }
 
-/// How a turn is to be run.
-pub struct How {
-    /// When its caller first handed it in.
-    pub since: Instant,
-    /// Another version had accepted it.
-    pub is_accepted: bool,
-    /// Latest moment to leave the queue.
-    pub deadline: Instant,
-    /// Ends it when set.
-    pub cancelled: Arc<AtomicBool>,
-    /// How urgent it is.
-    pub class: Class,
-    /// It runs in engine calls of its own.
-    pub deterministic: bool,
-    /// Its caller wants the text in pieces.
-    pub stream: bool,
-    /// Let go of when it is answered.
-    pub keeps: Option<Box<dyn Any + Send>>,
-}
-
 impl Run<'_> {
     /// Prepares the turn, runs it and commits it. Errors: `Replaced` where another version took over before it began.
     fn attempt(
@@ -273,17 +256,13 @@ impl Run<'_> {
         let (conversation, ready) = {
             let (lease, settings, text) = (self.lease.clone(), settings.clone(), text.clone());
             let own = *self.session.memory.lock();
-            let (store, key) = (
-                self.backend.store.clone(),
-                lease.engine.key(SessionKey(self.session.id)),
-            );
-            self.backend.workers.run(move || {
-                if !settings.sampling.deterministic {
-                    // What was kept in a file is read here, so that the engine thread need not wait for it.
-                    store.stage(key);
-                }
-                prepare(&lease, history, &text, &settings, &own)
-            })?
+            if !settings.sampling.deterministic {
+                // What was kept in a file is read while the turn is prepared.
+                let key = lease.engine.key(SessionKey(self.session.id));
+                self.backend.store.stage(key);
+            }
+            let work = move || prepare(&lease, history, &text, &settings, &own);
+            self.backend.workers.run(work)?
         };
         let outcome = match settings.token_limit() {
             TokenLimit::AtMost(0) => nothing(&ready),
@@ -400,51 +379,6 @@ pub(super) fn class_of(session: &Session, serving: &Serving, settings: &CallSett
         Some(priority) => class(priority),
         None => own.unwrap_or_else(|| class(serving.config.priority)),
     }
-}
-
-/// A turn that the engine has accepted.
-pub struct Submitted {
-    /// The way of its answer.
-    pub ticket: Ticket,
-    /// Tokens of its prompt.
-    pub prompt_tokens: usize,
-}
-
-/// Hands a prepared turn of `session` to the engine thread. Errors: `Replaced` where another version has taken over.
-pub(super) fn submit(
-    serving: &Serving,
-    session: &Session,
-    prepared: Ready,
-    how: How,
-) -> Result<Submitted> {
-    let prompt_tokens = prepared.tokens.len();
-    let ticket = serving.engine.submit(Turn {
-        session: SessionKey(session.id),
-        class: how.class,
-        client: Client(session.client.load(Ordering::Relaxed)),
-        deterministic: how.deterministic,
-        stream: how.stream,
-        tokens: prepared.tokens,
-        media: prepared.media,
-        speech: Speech::new(prepared.recipe, prepared.rules),
-        deadlines: Deadlines {
-            queued: how.deadline,
-            hard: prepared.hard_limit,
-        },
-        keep_cache: serving.config.memory.cache_prompt,
-        past: Past {
-            presence: session.presence.clone(),
-            ..prepared.past
-        },
-        since: how.since,
-        is_accepted: how.is_accepted,
-        cancelled: how.cancelled,
-        keeps: Kept::new(how.keeps),
-    })?;
-    Ok(Submitted {
-        ticket,
-        prompt_tokens,
-    })
 }
 
 /// A configured priority as a class of the queue.

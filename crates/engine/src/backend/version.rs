@@ -9,6 +9,7 @@ use super::serving::{GraphId, Serving};
 use crate::config::{Config, Lora, RawConfig};
 use crate::error::{Error, Result};
 use crate::models::{Found, Name, Profile, Source};
+use crate::scheduler::Permits;
 
 /// The model of plain loads, which name none.
 pub const DEFAULT: &str = "default";
@@ -29,6 +30,8 @@ pub struct Version {
     pub origin: Arc<Origin>,
     /// The settings that it was loaded with.
     pub config: Arc<Config>,
+    /// Those of the model's turns, which go from version to version.
+    pub permits: Arc<Permits>,
 }
 
 /// What it takes to load a version again.
@@ -70,6 +73,15 @@ impl Sleeper {
             Some((at, error)) if *at >= since => Err(error.clone()),
             _ => Ok(()),
         }
+    }
+}
+
+/// The permits of a model's turns; new ones where there is no such model.
+pub fn permits(found: &Found<Serving, Sleeper>) -> Arc<Permits> {
+    match found {
+        Found::Serving(serving) => serving.version.permits.clone(),
+        Found::Asleep(sleeper) | Found::Away(sleeper) => sleeper.version.permits.clone(),
+        Found::Absent => Arc::new(Permits::new()),
     }
 }
 

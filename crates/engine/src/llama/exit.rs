@@ -5,12 +5,13 @@
 //! runs before they go. A thread that was computing then stays where it is; the process ends around it. Knows nothing
 //! of jobs.
 
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Once, OnceLock};
 use std::time::{Duration, Instant};
 
 static UNDER_WAY: AtomicBool = AtomicBool::new(false);
 static COMPUTING: AtomicUsize = AtomicUsize::new(0);
+static LAST: OnceLock<fn()> = OnceLock::new();
 
 /// Longest wait for a graph that does not look at its abort callback, such as one on a device.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -62,6 +63,11 @@ pub(crate) fn is_under_way() -> bool {
     UNDER_WAY.load(Ordering::Relaxed)
 }
 
+/// What the handler does last, once computation has stopped; the first one that is given stays.
+pub(crate) fn at_end(last: fn()) {
+    LAST.get_or_init(|| last);
+}
+
 /// Registers the handler, once. To be called after a model has computed, when all of ggml's statics exist.
 pub(crate) fn guard() {
     static ONCE: Once = Once::new();
@@ -78,5 +84,9 @@ extern "C" fn stop() {
     let deadline = Instant::now() + PATIENCE;
     while COMPUTING.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
         std::thread::sleep(Duration::from_micros(200));
+    }
+    if let Some(last) = LAST.get() {
+        // No panic crosses the border to C, and there is nobody to tell of one.
+        drop(std::panic::catch_unwind(last));
     }
 }

@@ -1,20 +1,34 @@
 //! One backend's log: its level, its categories and its sink.
 
 use std::fs::{File, OpenOptions};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use log::{LevelFilter, Metadata, Record};
+use log::{Level, LevelFilter, Metadata, Record};
 use parking_lot::{Mutex, RwLock};
 
 use super::category;
 use super::directives::Directives;
 use super::line::{self, Shape};
+use super::outlet::Outlet;
+use super::unblocked;
 use crate::config;
 
-/// A backend's log. Any thread; each line is one write that nothing buffers, so lines of several threads do not mix and
-/// a line is in the file when the call that wrote it returns.
+/// What waits for the process's stderr, which all journals without a file have in common.
+static STDERR: Mutex<Outlet> = Mutex::new(Outlet::new());
+
+/// For how long an end waits for a reader that reads nothing.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// For how long an end waits for a reader that reads.
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// A backend's log. Any thread; no line waits for its reader. Each line is one write where the sink takes it at once,
+/// so lines of several threads do not mix and a line is in the file when the call that wrote it returns; what a pipe or a
+/// terminal does not take waits in an outlet.
 pub struct Journal {
     /// The most talkative level of each category. Outside the lock, because every line that some backend wants asks.
     thresholds: [AtomicUsize; category::NAMES.len()],
@@ -31,7 +45,7 @@ struct Rules {
 
 enum Sink {
     Stderr,
-    File(File),
+    File(File, Outlet),
 }
 
 impl Journal {
@@ -61,7 +75,12 @@ impl Journal {
         let mut problem = None;
         let mut sink = self.sink.lock();
         if !is_same {
-            (*sink, problem) = Sink::open(settings.file.as_deref());
+            let (mut next, found) = Sink::open(settings.file.as_deref());
+            problem = found;
+            if let (Sink::File(_, before), Sink::File(_, outlet)) = (&*sink, &mut next) {
+                outlet.add_lost(before.lost());
+            }
+            *sink = next;
         }
         *self.rules.write() = rules(settings, directives, &sink);
         self.set_thresholds(settings, directives);
@@ -83,7 +102,7 @@ impl Journal {
         metadata.level() as usize <= threshold.load(Ordering::Relaxed)
     }
 
-    /// Writes one line, at once.
+    /// Writes one line, at once or when its sink takes it.
     pub fn write(&self, record: &Record<'_>) {
         let shape = {
             let rules = self.rules.read();
@@ -97,12 +116,52 @@ impl Journal {
             rules.shape
         };
         let text = line::format(record, &shape);
-        let mut sink = self.sink.lock();
-        // A log that cannot be written must not fail the work that it tells of.
-        drop(match &mut *sink {
-            Sink::Stderr => std::io::stderr().write_all(text.as_bytes()),
-            Sink::File(file) => file.write_all(text.as_bytes()),
-        });
+        let notice = |dropped| gap(dropped, &shape);
+        match &mut *self.sink.lock() {
+            Sink::Stderr => STDERR.lock().send(text, &notice, &mut unblocked::to_stderr),
+            Sink::File(file, outlet) => {
+                outlet.send(text, &notice, &mut |bytes| unblocked::to_own(file, bytes));
+            }
+        }
+    }
+
+    /// Whether lines wait for their reader.
+    pub fn is_behind(&self) -> bool {
+        match &*self.sink.lock() {
+            Sink::Stderr => STDERR.lock().is_behind(),
+            Sink::File(_, outlet) => outlet.is_behind(),
+        }
+    }
+
+    /// Writes what waits, as far as its sink takes it now. How much is left.
+    pub fn drain(&self) -> usize {
+        let shape = self.rules.read().shape;
+        let notice = |dropped| gap(dropped, &shape);
+        match &mut *self.sink.lock() {
+            Sink::Stderr => {
+                let mut outlet = STDERR.lock();
+                outlet.drain(&notice, &mut unblocked::to_stderr);
+                outlet.bytes()
+            }
+            Sink::File(file, outlet) => {
+                outlet.drain(&notice, &mut |bytes| unblocked::to_own(file, bytes));
+                outlet.bytes()
+            }
+        }
+    }
+
+    /// As `drain`, and waits for a reader, but not for long: the end of a backend is not in its hands.
+    pub fn finish(&self) {
+        let begun = Instant::now();
+        let (mut left, mut read) = (self.drain(), begun);
+        while left > 0 && read.elapsed() < PATIENCE && begun.elapsed() < LONGEST {
+            unblocked::await_stderr(Duration::from_millis(10));
+            let now = self.drain();
+            if now < left {
+                read = Instant::now();
+            }
+            left = now;
+        }
     }
 
     fn set_thresholds(&self, settings: &config::Logging, directives: Option<&Directives>) {
@@ -118,8 +177,11 @@ impl Sink {
         let Some(path) = path else {
             return (Sink::Stderr, None);
         };
-        match OpenOptions::new().create(true).append(true).open(path) {
-            Ok(file) => (Sink::File(file), None),
+        // A pipe that nobody reads is neither waited for now nor later.
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        match options.custom_flags(libc::O_NONBLOCK).open(path) {
+            Ok(file) => (Sink::File(file, Outlet::new()), None),
             Err(error) => (
                 Sink::Stderr,
                 Some(format!(
@@ -145,8 +207,23 @@ fn rules(settings: &config::Logging, directives: Option<&Directives>, sink: &Sin
         path: settings
             .file
             .clone()
-            .filter(|_| matches!(sink, Sink::File(_))),
+            .filter(|_| matches!(sink, Sink::File(..))),
     }
+}
+
+/// The line in the place of those that were dropped. It is in the log whatever its levels are: without it the log would
+/// seem whole.
+fn gap(dropped: u64, shape: &Shape) -> String {
+    line::format(
+        &Record::builder()
+            .level(Level::Warn)
+            .target("backend")
+            .args(format_args!(
+                "{dropped} lines of the log were dropped: nobody read it"
+            ))
+            .build(),
+        shape,
+    )
 }
 
 /// The level of each category.

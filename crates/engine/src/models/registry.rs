@@ -95,7 +95,11 @@ impl<T, S> State<T, S> {
             name: name.clone(),
             found: entry.found.clone(),
             used: entry.used,
-            waiting: entry.waiting,
+            // Once a version serves, they are on their way to it, although they may not have woken yet.
+            waiting: match entry.found {
+                Found::Away(_) => entry.waiting,
+                _ => 0,
+            },
         });
         listed.collect()
     }
@@ -134,12 +138,12 @@ impl<T, S> Registry<T, S> {
         }
     }
 
-    /// As `find`, but waits while the next version is on its way: until `deadline`, and as one of `most` at most.
-    /// `gives_up` is asked from time to time.
+    /// As `find`, but waits while the next version is on its way: until `deadline`, and if `joins` lets it, which is asked
+    /// under the lock and otherwise says how many wait. `gives_up` is asked from time to time.
     pub fn wait(
         &self,
         name: &str,
-        most: usize,
+        joins: &dyn Fn(&S) -> Result<(), usize>,
         deadline: Instant,
         gives_up: &dyn Fn() -> bool,
     ) -> Result<Found<T, S>, Unserved> {
@@ -150,13 +154,11 @@ impl<T, S> Registry<T, S> {
                 return Ok(Found::Absent);
             };
             entry.used = Instant::now();
-            if !matches!(entry.found, Found::Away(_)) {
+            let Found::Away(before) = &entry.found else {
                 break Ok(entry.found.clone());
-            }
+            };
             if !is_counted {
-                if entry.waiting >= most {
-                    return Err(Unserved::Full(entry.waiting));
-                }
+                joins(before).map_err(Unserved::Full)?;
                 entry.waiting += 1;
                 is_counted = true;
             }

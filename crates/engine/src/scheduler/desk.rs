@@ -118,10 +118,15 @@ impl Desk {
     /// Publishes the lengths of the queue.
     pub(super) fn publish(&self, now: Now) {
         failpoint::hit(Point::Publish);
+        self.publish_waiting();
+        self.stats.overdue.set(self.queue.overdue(now) as u64);
+    }
+
+    /// Publishes how many wait.
+    pub(super) fn publish_waiting(&self) {
         for class in Class::ALL {
             self.stats.waiting[class as usize].set(self.queue.waiting(class) as u64);
         }
-        self.stats.overdue.set(self.queue.overdue(now) as u64);
     }
 }
 

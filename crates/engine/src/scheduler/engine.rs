@@ -17,6 +17,7 @@ use super::job::{Deadlines, Job, SessionKey, Ticket, Turn, channel};
 use super::lane::Keeping;
 use super::life::Life;
 use super::maker::Spare;
+use super::permits::Permits;
 use super::placement::Placement;
 use super::pulse::{Bounds, Vigil, stuck};
 use super::queue::Limits;
@@ -51,6 +52,8 @@ pub struct Start {
     pub keeping: Keeping,
     /// The queue's bounds and rules.
     pub limits: Limits,
+    /// Those of the model's turns, which all of its versions have in common.
+    pub permits: Arc<Permits>,
     /// Compute threads at most; fewer while others need the cores.
     pub threads: ThreadCounts,
     /// Where the model computes.
@@ -88,7 +91,7 @@ pub struct Engine {
 impl Engine {
     /// Starts the threads, which need a stack of 8 MiB for llama.cpp's graphs. Errors: those of `spawn`.
     pub fn start(start: Start, spawn: &Spawn) -> Result<Engine> {
-        let intake = Arc::new(Intake::new());
+        let intake = Arc::new(Intake::new(start.permits));
         let stats = Arc::new(Stats::new(start.totals.clone()));
         let halt = Arc::new(AtomicBool::new(false));
         let n_vocab = start.vocab.n_tokens();
@@ -177,10 +180,7 @@ impl Engine {
         let vigil = Vigil::new(self.stats.clone(), Bounds::USUAL, queued, hard);
         let (answer, ticket) = channel(turn.cancelled.clone());
         let ticket = ticket.watched(vigil);
-        let limit = match turn.is_accepted {
-            true => usize::MAX,
-            false => self.reject_at + self.parallel,
-        };
+        let pass = turn.pass.clone();
         let job = |place| {
             Command::Submit(Box::new(Job {
                 submitted: turn.since,
@@ -189,7 +189,10 @@ impl Engine {
                 answer,
             }))
         };
-        let refusal = match self.intake.submit(limit, job) {
+        let refusal = match self
+            .intake
+            .submit(self.reject_at + self.parallel, &pass, job)
+        {
             Ok(()) => {
                 self.stats.totals.queued.count();
                 return Ok(ticket);
@@ -247,8 +250,8 @@ impl Engine {
         self.capacity
     }
 
-    /// Takes no turn any more. Those that no step has worked for are answered with `Replaced`, and with `requeue` those
-    /// that run and whose callers have none of their text. The thread does the others, keeps the cells of idle
+    /// Takes no turn any more. Those that wait and that no step has worked for are answered with `Replaced`, and with
+    /// `requeue` those that run and whose callers have none of their text. The thread does the others, keeps the cells of idle
     /// conversations for later, and ends.
     pub fn retire(&self, requeue: bool) {
         self.intake.leave_with(Command::Retire { requeue });

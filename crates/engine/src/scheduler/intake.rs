@@ -1,10 +1,11 @@
-//! The way into an engine thread: what callers tell it, and how many jobs may be unanswered.
+//! The way into an engine thread: what callers tell it, and which jobs are unanswered.
 //!
 //! One lock covers both and the end of the thread, so that every job that was let in is either taken by the thread or
 //! handed to whoever closes. Generic over the command; knows no queue and no channel for answers.
 
 use std::time::{Duration, Instant};
 
+use super::permits::{Pass, Permits};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
 
@@ -14,6 +15,8 @@ pub struct Intake<C> {
     arrived: Condvar,
     /// Places given and not returned. Rises under the lock only.
     unanswered: Arc<AtomicUsize>,
+    /// Those of the model, which the thread is one version of.
+    permits: Arc<Permits>,
 }
 
 struct State<C> {
@@ -48,18 +51,23 @@ pub enum Wait {
 /// Why nothing was let in.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// So many are unanswered.
+    /// So many turns of the model are unanswered.
     Full(usize),
     /// The thread is ending or has ended.
     Closed,
 }
 
-/// A place among the unanswered jobs, given back when it is dropped.
-pub struct Place(Arc<AtomicUsize>);
+/// A place among the unanswered jobs. Dropping it gives it back, and the turn's permit with it.
+pub struct Place {
+    unanswered: Arc<AtomicUsize>,
+    permits: Arc<Permits>,
+    pass: Pass,
+    keeps_permit: bool,
+}
 
 impl<C> Intake<C> {
-    /// Open and empty.
-    pub fn new() -> Intake<C> {
+    /// Open and empty. `permits` are those of the model's turns.
+    pub fn new(permits: Arc<Permits>) -> Intake<C> {
         Intake {
             state: Mutex::new(State {
                 commands: Vec::new(),
@@ -67,21 +75,30 @@ impl<C> Intake<C> {
             }),
             arrived: Condvar::new(),
             unanswered: Arc::new(AtomicUsize::new(0)),
+            permits,
         }
     }
 
-    /// Lets a job in if fewer than `limit` are unanswered. `command` runs under the lock.
-    pub fn submit(&self, limit: usize, command: impl FnOnce(Place) -> C) -> Result<(), Refusal> {
+    /// Lets a job in whose turn has a permit, or gets one because fewer than `limit` are held. `command` runs under the
+    /// lock. A refusal leaves the turn's permit as it was.
+    pub fn submit(
+        &self,
+        limit: usize,
+        pass: &Pass,
+        command: impl FnOnce(Place) -> C,
+    ) -> Result<(), Refusal> {
         let mut state = self.lock();
         if state.phase != Phase::Open {
             return Err(Refusal::Closed);
         }
-        let unanswered = self.unanswered.load(Ordering::SeqCst);
-        if unanswered >= limit {
-            return Err(Refusal::Full(unanswered));
-        }
+        pass.obtain(&self.permits, limit).map_err(Refusal::Full)?;
         self.unanswered.fetch_add(1, Ordering::SeqCst);
-        state.commands.push(command(Place(self.unanswered.clone())));
+        state.commands.push(command(Place {
+            unanswered: self.unanswered.clone(),
+            permits: self.permits.clone(),
+            pass: pass.clone(),
+            keeps_permit: false,
+        }));
         drop(state);
         self.arrived.notify_one();
         Ok(())
@@ -176,8 +193,26 @@ impl<C> Intake<C> {
     }
 }
 
+impl Place {
+    /// Gives the place back and leaves the permit with the turn, which begins again on another version. `has_run`: a step
+    /// has worked for it.
+    pub fn hand_back(mut self, has_run: bool) {
+        self.pass.hand_back(&self.permits, has_run);
+        self.keeps_permit = true;
+    }
+
+    /// Gives the permit back before the answer: the turn stays with a version that takes no others, and nobody waits behind
+    /// it.
+    pub fn step_aside(&self) {
+        self.pass.release();
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        if !self.keeps_permit {
+            self.pass.release();
+        }
+        self.unanswered.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -10,6 +10,7 @@ use super::answer::{Next, Reader, Writer, pipe};
 use super::class::Class;
 use super::intake::Place;
 use super::media::Media;
+use super::permits::Pass;
 use super::pulse::Vigil;
 use super::queue::Client;
 use super::shield::attempt;
@@ -79,8 +80,8 @@ pub struct Turn {
     pub past: Past,
     /// When its caller first handed it in, to whichever version of the model.
     pub since: Instant,
-    /// It was accepted by another version before, and is not refused for want of a place.
-    pub is_accepted: bool,
+    /// Its permit, which it has already if it was accepted before: then it is not refused for want of a place.
+    pub pass: Pass,
     /// Ends the turn when set, from any thread.
     pub cancelled: Arc<AtomicBool>,
     /// Let go of when the turn is answered, whether or not somebody has read the answer.
@@ -328,9 +329,12 @@ impl Job {
         self.turn.cancelled.load(Ordering::Relaxed)
     }
 
-    /// Answers with an error.
-    pub(super) fn fail(mut self, error: Error) {
-        self.place.take();
+    /// Answers with an error. `has_run`: a step has worked for it.
+    pub(super) fn fail(mut self, error: Error, has_run: bool) {
+        match (self.place.take(), &error) {
+            (Some(place), Error::Replaced) => place.hand_back(has_run),
+            (place, _) => drop(place),
+        }
         drop(std::mem::take(&mut self.turn.keeps));
         self.answer.send(Piece::Failed(error));
     }

@@ -37,8 +37,12 @@ use crate::llama::{Batch, Context, DecodeFailure, SeqId, ThreadCounts, Vocab};
 use crate::stopping::Verdict;
 
 pub use keep::Keeping;
+use keep::Thinning;
 pub(super) use seat::Refusal;
 use settle::Settling;
+
+/// Bytes of cells that may be carried out of a context and back between two steps of running turns.
+const CARRY: usize = 16 << 20;
 
 /// A context and its running turns.
 pub(super) struct Lane {
@@ -64,8 +68,12 @@ pub(super) struct Lane {
     settling: Settling,
     /// Bytes of cells that were carried out of the context and back since the last step.
     carried: usize,
+    /// How many of them may be carried between two steps of running turns; one sequence may always be.
+    carry: usize,
     /// Those of them that the step before counted.
     told: usize,
+    /// Idle cells that are still to go.
+    thinning: Option<Thinning>,
     /// Bytes of a sequence's own part of the cells.
     stream_bytes: usize,
     bytes: u64,
@@ -148,7 +156,9 @@ impl Lane {
             keeping: setup.keeping,
             settling: Settling::default(),
             carried: 0,
+            carry: CARRY,
             told: 0,
+            thinning: None,
             stream_bytes: usize::try_from(own_part).unwrap_or(usize::MAX),
             bytes: memory.context + memory.compute,
             totals: setup.totals,
@@ -202,6 +212,11 @@ impl Lane {
     /// Puts the compute threads to sleep until the next step.
     pub(super) fn rest(&mut self) {
         self.context.pause_threads();
+    }
+
+    /// Shows every running turn.
+    pub(super) fn each(&self, see: &mut impl FnMut(&Work)) {
+        self.slots.iter().for_each(|slot| see(&slot.work));
     }
 
     /// Takes out the running turns that `end` has an end for and adds them to `ended`.

@@ -204,6 +204,11 @@ impl Lanes {
         self.own.as_ref().map_or(0, Lane::bytes)
     }
 
+    /// Whether idle cells are still to go.
+    pub(super) fn is_thinning(&self) -> bool {
+        self.shared.is_thinning() || self.own.as_ref().is_some_and(Lane::is_thinning)
+    }
+
     /// Gives up idle cells under memory pressure.
     pub(super) fn relieve(&mut self, level: Level, now: Instant) {
         self.all().for_each(|lane| lane.relieve(level, now));

@@ -176,7 +176,7 @@ impl Life {
                         Error::Cancelled => self.stats.totals.cancelled.count(),
                         _ => self.stats.totals.failed.count(),
                     }
-                    job.fail(error.clone());
+                    job.fail(error.clone(), false);
                 }
                 Command::Forget(session) => forgotten.push(session),
                 Command::Relieve(_) | Command::Retire { .. } | Command::Cut | Command::Look => {}

@@ -107,6 +107,33 @@ impl Pool {
         Some(leaving)
     }
 
+    /// As `evict`, but not the sequence of this session.
+    pub fn evict_other(&mut self, session: SessionKey, now: Instant) -> Option<Leaving> {
+        let own: Vec<usize> = self.idle_of(session).into_iter().collect();
+        let victim = self.first_to_leave(&own, now)?;
+        let leaving = self.leaving(victim);
+        self.forget(victim);
+        Some(leaving)
+    }
+
+    /// How many idle sequences would have to leave for a turn of `session` with `need` cells, beside its own; 0 where running
+    /// turns hold too much for it.
+    pub fn crowded_out(&self, session: SessionKey, need: usize, now: Instant) -> usize {
+        if !self.fits_without(need, &[]) {
+            return 0;
+        }
+        let mut gone: Vec<usize> = self.idle_of(session).into_iter().collect();
+        let own = gone.len();
+        let mut room = self.spare() + gone.iter().map(|&i| self.len(i)).sum::<usize>();
+        while room < need
+            && let Some(victim) = self.first_to_leave(&gone, now)
+        {
+            room += self.len(victim);
+            gone.push(victim);
+        }
+        gone.len() - own
+    }
+
     /// Takes the idle sequence away that leaves first among those that were not used since `since`.
     pub fn evict_unused(&mut self, since: Instant, now: Instant) -> Option<Leaving> {
         // What several began with is in use as long as one of them is, and cannot be saved.

@@ -285,6 +285,11 @@ impl<J> Queue<J> {
         expired
     }
 
+    /// Shows every waiting job, in order of arrival.
+    pub fn each(&self, mut see: impl FnMut(&J)) {
+        self.waiting.iter().for_each(|waiting| see(&waiting.job));
+    }
+
     /// Takes out every job that `gone` names.
     pub fn remove(&mut self, mut gone: impl FnMut(&J) -> bool) -> Vec<J> {
         self.remove_if(|w| gone(&w.job))

@@ -23,6 +23,9 @@ use crate::llama::Vocab;
 use crate::memory::Level;
 use crate::stopping::Verdict;
 
+/// Between two looks at files that are read, where there is nothing else to do.
+const FILE_LOOK: Duration = Duration::from_millis(2);
+
 /// What callers tell the engine thread.
 pub(super) enum Command {
     Submit(Box<Job>),
@@ -132,6 +135,9 @@ impl Loop {
             );
         }
         self.answer();
+        for lane in self.lanes.all() {
+            lane.go_on_thinning(now.time);
+        }
         self.secure(now);
         let blocked = self.admit(now);
         self.give_way(now, &blocked);
@@ -175,6 +181,8 @@ impl Loop {
         let wait = match only_waits {
             _ if is_idle => Wait::Forever,
             true => Wait::Until(Instant::now() + LOOK),
+            // Nothing runs, and all that waits waits for a disk: deadlines and cancels are looked at meanwhile.
+            false if self.is_fetching() => Wait::Until(Instant::now() + FILE_LOOK),
             false => Wait::No,
         };
         let mut phase = self.take(wait);
@@ -188,7 +196,13 @@ impl Loop {
         }
         match phase {
             Phase::Open => true,
-            Phase::Left => !self.is_idle(),
+            Phase::Left => {
+                if self.is_fetching() {
+                    // Commands are not waited for any more.
+                    std::thread::sleep(FILE_LOOK);
+                }
+                !self.is_idle()
+            }
             Phase::Stopping | Phase::Closed => false,
         }
     }
@@ -201,10 +215,14 @@ impl Loop {
                 Command::Forget(session) => self.forget(session),
                 Command::Relieve(level) => self.lanes.relieve(level, Instant::now()),
                 Command::Retire { requeue } => {
-                    self.hand_back(|work| !work.has_begun() || requeue && !work.has_told());
+                    // Who has a slot stays: beside those that wait there may be no place to wait.
+                    let moves = |work: &Work| requeue && !work.has_told();
+                    self.hand_back(|work| !work.has_begun() || moves(work), moves);
+                    self.step_aside();
                 }
                 Command::Cut => {
-                    self.hand_back(|work| !work.has_told());
+                    let moves = |work: &Work| !work.has_told();
+                    self.hand_back(moves, moves);
                     self.end_all(Verdict::Replaced);
                 }
                 Command::Look => {}
@@ -217,8 +235,17 @@ impl Loop {
         self.lanes.all().for_each(|lane| lane.forget(session));
     }
 
+    /// Whether nothing runs and all that waits waits for files.
+    fn is_fetching(&self) -> bool {
+        let mut is_fetching = self.lanes.len() == 0 && !self.lanes.is_thinning();
+        self.desk
+            .queue
+            .each(|work| is_fetching &= work.is_fetching());
+        is_fetching
+    }
+
     fn is_idle(&self) -> bool {
-        self.lanes.len() == 0 && self.desk.queue.is_empty()
+        self.lanes.len() == 0 && self.desk.queue.is_empty() && !self.lanes.is_thinning()
     }
 
     /// Sees to it that whoever runs has cells for what is next; who gives them up waits again, in its place.
@@ -236,7 +263,10 @@ impl Loop {
             let Loop { desk, lanes, .. } = self;
             let is_blocked = |which| blocked.iter().any(|b| b.0 == which);
             let is_open = |which| lanes.has_room(which) && !is_blocked(which);
-            let Some(choice) = desk.queue.next(now, |work| is_open(Which::of(work))) else {
+            let Some(choice) = desk
+                .queue
+                .next(now, |work| is_open(Which::of(work)) && !work.is_fetching())
+            else {
                 return blocked;
             };
             let Some(work) = desk.queue.job(&choice) else {
@@ -257,6 +287,8 @@ impl Loop {
                     let is_overdue = choice.is_overdue();
                     let seat = match lane.reserve(work, false, now.time) {
                         Ok(seat) => seat.for_age(is_overdue),
+                        // It is passed over until its file is read.
+                        Err(Refusal::Fetching) => continue,
                         Err(refusal) => {
                             blocked.push((which, refusal));
                             continue;
@@ -285,7 +317,9 @@ impl Loop {
             }
             let queue = &self.desk.queue;
             let running = lane.running();
-            let rotation = queue.rotate(now, &running, |work| Which::of(work) == which);
+            let rotation = queue.rotate(now, &running, |work| {
+                Which::of(work) == which && !work.is_fetching()
+            });
             drop(running);
             if let Some(rotation) = rotation {
                 self.rotate(which, rotation, now);
@@ -300,6 +334,9 @@ impl Loop {
         let Some(work) = desk.queue.job(&rotation.choice) else {
             return;
         };
+        if !lane.could_take(work) {
+            return;
+        }
         let Some(victims) = lane.victims(work, &rotation) else {
             return;
         };
@@ -319,17 +356,33 @@ impl Loop {
         }
     }
 
-    /// Answers turns so that they begin anew on another version.
-    fn hand_back(&mut self, which: impl Fn(&Work) -> bool) {
-        for work in self.desk.queue.remove(|work| which(work)) {
+    /// Answers waiting and running turns so that they begin again on another version.
+    fn hand_back(&mut self, waiting: impl Fn(&Work) -> bool, running: impl Fn(&Work) -> bool) {
+        let moved = self.desk.queue.remove(|work| waiting(work));
+        // Who wakes finds them waiting nowhere.
+        self.desk.publish_waiting();
+        for work in moved {
             self.desk.stats.totals.moved.count();
             work.fail(Error::Replaced);
         }
-        let end = |work: &Work| which(work).then_some(Err(Error::Replaced));
+        let end = |work: &Work| running(work).then_some(Err(Error::Replaced));
         for lane in self.lanes.all() {
             lane.end(Instant::now(), end, &mut self.ended);
         }
         self.answer();
+    }
+
+    /// The turns that stay leave their places in the model's queue to those of the next version.
+    fn step_aside(&mut self) {
+        let mut aside = |work: &Work| {
+            if let Some(place) = &work.job.place {
+                place.step_aside();
+            }
+        };
+        self.desk.queue.each(|work| aside(work));
+        for lane in self.lanes.all() {
+            lane.each(&mut aside);
+        }
     }
 
     /// Answers all turns with the text that they have.

@@ -215,6 +215,18 @@ impl Stats {
 }
 
 impl Totals {
+    /// A turn ran into its deadline before an engine thread could count it.
+    pub fn came_late(&self) {
+        self.queued.count();
+        self.expired.count();
+    }
+
+    /// A turn was cancelled before an engine thread could count it.
+    pub fn given_up(&self) {
+        self.queued.count();
+        self.cancelled.count();
+    }
+
     pub(super) fn step(&self, prefill: usize, time: Duration) {
         self.step_times.record(time);
         self.step_us

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use super::job::{Droppable, HardLimit, Job, Outcome, Piece, Timings, Turn};
 use crate::error::{Error, Result};
 use crate::llama::{Context, Rows, Token, Vocab};
 use crate::memory::align::LEAST;
+use crate::spill::{Fetch, Key, Store};
 use crate::stopping::{Verdict, deadline};
 
 /// How often something may give way to one answer that has no limit of tokens, or to which turns do. Without a bound an
@@ -47,6 +49,8 @@ pub(super) struct Work {
     turns_dropped: usize,
     /// Its caller has some of its text.
     told: bool,
+    /// The file of its saved cells that is read for it.
+    fetch: RefCell<Option<Fetch>>,
 }
 
 /// When what happened.
@@ -84,6 +88,7 @@ impl Work {
             shifts: 0,
             turns_dropped: 0,
             told: false,
+            fetch: RefCell::default(),
             job,
         }
     }
@@ -109,6 +114,31 @@ impl Work {
             (Some(Droppable::Text { .. }), None) => room + MOST_SHIFTS * (capacity / 2),
             _ => room,
         }
+    }
+
+    /// Whether the cells that `store` has under `key` can be taken without a file; has the file read where they cannot.
+    pub(super) fn fetch(&self, store: &Store, key: Key) -> bool {
+        let mut fetch = self.fetch.borrow_mut();
+        let is_read = match &*fetch {
+            Some(fetch) if !fetch.is_over() => return false,
+            Some(fetch) => store.has(fetch),
+            None => false,
+        };
+        if !is_read {
+            *fetch = store.fetch(key);
+        }
+        is_read || fetch.is_none()
+    }
+
+    /// What was fetched for it, if anything was.
+    pub(super) fn take_fetched(&self) -> Option<Fetch> {
+        self.fetch.take()
+    }
+
+    /// Whether it waits for a file.
+    pub(super) fn is_fetching(&self) -> bool {
+        let fetch = self.fetch.borrow();
+        fetch.as_ref().is_some_and(|fetch| !fetch.is_over())
     }
 
     /// Whether it has had a slot before.
@@ -411,7 +441,8 @@ impl Work {
 
     /// Answers with an error.
     pub(super) fn fail(self, error: Error) {
-        self.job.fail(error);
+        let has_run = self.has_begun();
+        self.job.fail(error, has_run);
     }
 
     /// Prompt tokens that were not in the cache when the turn came.

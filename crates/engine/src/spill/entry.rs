@@ -38,14 +38,6 @@ pub enum Place {
     Disk(PathBuf),
 }
 
-/// What was found under a key.
-pub enum Found {
-    /// In memory.
-    Ram(Arc<Cells>),
-    /// In a file that is yet to be read.
-    Disk(Filed),
-}
-
 /// An entry whose state is in a file.
 pub struct Filed {
     /// Whose.
@@ -134,6 +126,11 @@ impl Entry {
 }
 
 impl Filed {
+    /// State and tokens.
+    pub fn bytes(&self) -> u64 {
+        (self.state_bytes + size_of_val(&*self.tokens)) as u64
+    }
+
     /// What must stand in the file.
     pub fn label(&self) -> Label<'_> {
         Label {

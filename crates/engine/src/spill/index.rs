@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::counts::Counts;
-use super::entry::{Entry, Filed, Found, Order, Place};
+use super::entry::{Entry, Filed, Order, Place};
 use super::file::Fault;
 use super::order;
 use super::shelves::Shelves;
-use super::{Cells, Key, Limits, Loss};
+use super::{Cells, Key, Limits, Loss, Tier};
 use crate::config::CacheStrategy;
 use crate::llama::Token;
 
@@ -110,14 +110,22 @@ impl Index {
         Some((entry.tokens.clone(), entry.moved))
     }
 
-    /// Takes an entry out; its file is then the caller's.
-    pub fn take(&mut self, key: Key) -> Result<Found, Loss> {
-        match self.shelves.remove(key) {
-            None => Err(self.loss(key)),
-            Some(entry) => Ok(match entry.place {
-                Place::Ram(cells) | Place::Leaving(cells) => Found::Ram(cells),
-                Place::Disk(ref path) => Found::Disk(entry.filed(key, path)),
-            }),
+    /// Takes an entry out that is in memory. `None`: it is in a file, and stays.
+    pub fn take(&mut self, key: Key) -> Result<Option<Arc<Cells>>, Loss> {
+        let entry = self.shelves.get(key).ok_or_else(|| self.loss(key))?;
+        let cells = entry.cells().cloned();
+        if cells.is_some() {
+            self.shelves.remove(key);
+        }
+        Ok(cells)
+    }
+
+    /// The entry of a key, where it is in a file.
+    pub fn in_file(&self, key: Key) -> Option<Filed> {
+        let entry = self.shelves.get(key)?;
+        match &entry.place {
+            Place::Disk(path) => Some(entry.filed(key, path)),
+            Place::Ram(_) | Place::Leaving(_) => None,
         }
     }
 
@@ -188,13 +196,37 @@ impl Index {
         true
     }
 
-    /// A file that was taken came back whole.
-    pub fn count_read_back(&mut self) {
-        self.counts.read_back += 1;
+    /// Whether the entry is still in that file.
+    pub fn is_filed(&self, filed: &Filed) -> bool {
+        let entry = self.shelves.get(filed.key);
+        entry.is_some_and(|entry| entry.is_filed(filed.generation))
     }
 
-    /// A file that was taken gave nothing.
-    pub fn count_fault(&mut self, fault: &Fault) {
+    /// Takes an entry out whose file was read: from memory where it is there by now, and else as it was `read`.
+    pub fn take_read(&mut self, key: Key, read: Arc<Cells>) -> (Arc<Cells>, Tier) {
+        let here = self.shelves.get(key).and_then(Entry::cells).cloned();
+        self.discard(key);
+        match here {
+            Some(cells) => (cells, Tier::Ram),
+            None => {
+                self.counts.read_back += 1;
+                (read, Tier::Disk)
+            }
+        }
+    }
+
+    /// A file that a turn wanted gave nothing. False: it has gone its way meanwhile.
+    pub fn refuse(&mut self, filed: &Filed, fault: &Fault) -> bool {
+        let is_filed = self.is_filed(filed);
+        if is_filed {
+            self.count_fault(fault);
+            self.discard(filed.key);
+        }
+        is_filed
+    }
+
+    /// A file gave nothing.
+    fn count_fault(&mut self, fault: &Fault) {
         match fault {
             Fault::Unreadable(_) => self.counts.unreadable += 1,
             Fault::Damaged(_) => self.counts.damaged += 1,

@@ -5,6 +5,7 @@ mod faults;
 mod model;
 mod races;
 
+use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -133,7 +134,7 @@ impl Bench {
 
     /// Takes, checks what was taken and says from where.
     fn take(&self, session: u64) -> Result<Tier, Loss> {
-        self.store.take(key(session)).map(|(found, tier)| {
+        self.store.take_waiting(key(session)).map(|(found, tier)| {
             let expected = cells(session, found.state.len() + 8);
             assert!(found.state == expected.state && found.tokens == expected.tokens);
             tier
@@ -182,7 +183,7 @@ fn a_put_replaces_what_the_key_had_in_every_tier() {
         let bench = Bench::with_disk(ram, 1000);
         bench.put(1, 100);
         bench.put(1, 300);
-        let (found, _) = bench.store.take(key(1)).ok().unwrap();
+        let (found, _) = bench.store.take_waiting(key(1)).ok().unwrap();
         assert_eq!(found.state.len(), 292);
         bench.store.flush();
         let counts = bench.store.counts();
@@ -205,7 +206,7 @@ fn a_file_gives_back_everything_that_was_put() {
     let (tokens, moved) = bench.store.tokens(key(1)).unwrap();
     assert!(moved && *tokens == [Token(1), Token(7)]);
     assert_eq!(bench.scratch.files().len(), 1);
-    let (found, tier) = bench.store.take(key(1)).ok().unwrap();
+    let (found, tier) = bench.store.take_waiting(key(1)).ok().unwrap();
     assert!(found.moved && found.tokens == tokens && Arc::ptr_eq(&found.presence, &presence));
     assert!(found.state == cells(1, 600_000).state && tier == Tier::Disk);
     assert_eq!(bench.scratch.files(), Vec::<PathBuf>::new());
@@ -226,7 +227,7 @@ fn cells_without_state_and_tokens_come_back_too() {
     assert!(
         bench
             .store
-            .take(key(1))
+            .take_waiting(key(1))
             .is_ok_and(|(found, _)| found.state.is_empty())
     );
 }
@@ -237,13 +238,16 @@ fn a_loss_says_what_became_of_the_cells() {
     assert_eq!(bench.take(1), Err(Loss::Never));
     bench.put(1, 100);
     let other = Key { shape: 2, ..key(1) };
-    assert_eq!(bench.store.take(other).err(), Some(Loss::OtherModel));
+    assert_eq!(
+        bench.store.take_waiting(other).err(),
+        Some(Loss::OtherModel)
+    );
     // Of the same model, but not for this kind of turn.
     let exact = Key {
         exact: true,
         ..key(1)
     };
-    assert_eq!(bench.store.take(exact).err(), Some(Loss::Never));
+    assert_eq!(bench.store.take_waiting(exact).err(), Some(Loss::Never));
     bench.put(2, 100);
     assert_eq!(bench.take(1), Err(Loss::Evicted));
     assert_eq!(bench.take(1), Err(Loss::Evicted), "until it puts again");
@@ -338,6 +342,7 @@ fn what_memory_cannot_hold_is_not_staged() {
     let bench = Bench::with_disk(99, 1000);
     bench.put(1, 100);
     bench.store.stage(key(1));
+    bench.store.flush();
     assert_eq!(bench.store.counts().staged, 0);
     assert_eq!(bench.take(1), Ok(Tier::Disk));
 }
@@ -423,5 +428,5 @@ fn cells_of_a_session_that_has_ended_are_not_kept() {
     bench.store.forget(1);
     bench.store.put(key, cells(&presence));
     assert_eq!(bench.store.counts().ram.entries, 0);
-    assert_eq!(bench.store.take(key).err(), Some(Loss::Never));
+    assert_eq!(bench.store.take_waiting(key).err(), Some(Loss::Never));
 }

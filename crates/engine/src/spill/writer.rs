@@ -1,4 +1,4 @@
-//! The thread that touches the disk, and what it shares with those that only hand buffers over.
+//! The thread that writes to the disk, and what it and the reader share with those that only hand buffers over.
 //!
 //! It is started by the first entry that leaves for the disk. Everything about files is done between two visits to the
 //! lock, never under it; a file belongs to the index only once the index has said that it still wants it.
@@ -15,6 +15,7 @@ use super::entry::Order;
 use super::file::Seal;
 use super::folder::Folder;
 use super::index::{Chores, Index};
+use super::reader::Reads;
 
 /// The time, as a store sees it.
 pub type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
@@ -24,7 +25,9 @@ pub struct Shared {
     state: Mutex<State>,
     /// There is something to do.
     work: Condvar,
-    /// The writer has nothing to do, has ended, or its start has.
+    /// There is something to read, or room for it.
+    reads: Condvar,
+    /// The writer or the reader has nothing to do, has ended, or its start has.
     quiet: Condvar,
     clock: Clock,
     /// Signs what is written.
@@ -35,11 +38,14 @@ struct State {
     index: Index,
     hand: Hand,
     is_busy: bool,
+    reads: Reads,
     is_closed: bool,
 }
 
-/// The writer's life.
-enum Hand {
+/// The life of the writer, or of the reader.
+#[derive(Default)]
+pub(super) enum Hand {
+    #[default]
     None,
     Starting,
     Running(JoinHandle<()>),
@@ -59,9 +65,11 @@ impl Shared {
                 index: Index::new(),
                 hand: Hand::None,
                 is_busy: false,
+                reads: Reads::default(),
                 is_closed: false,
             }),
             work: Condvar::new(),
+            reads: Condvar::new(),
             quiet: Condvar::new(),
             clock,
             seal: Seal::new(),
@@ -85,6 +93,57 @@ impl Shared {
         })
     }
 
+    /// Works on the index of an open store and on what is to be read. The flag: the caller has to start a reader and say so
+    /// to `reader_started`.
+    pub fn act_reading<R>(
+        &self,
+        act: impl FnOnce(&mut Index, &mut Reads) -> R,
+    ) -> Option<(R, bool)> {
+        self.visit(|state, _| {
+            let result = act(&mut state.index, &mut state.reads);
+            let is_first = state.reads.has_work() && matches!(state.reads.hand, Hand::None);
+            if is_first {
+                state.reads.hand = Hand::Starting;
+            }
+            self.reads.notify_one();
+            (result, is_first)
+        })
+    }
+
+    /// Changes what is to be read, in an open store or a closed one.
+    pub fn let_read(&self, act: impl FnOnce(&mut Reads)) {
+        let mut state = self.state.lock();
+        act(&mut state.reads);
+        drop(state);
+        self.reads.notify_one();
+        self.quiet.notify_all();
+    }
+
+    /// Waits until `next` finds something to read; `None` when the store is closed.
+    pub fn wait_read<R>(
+        &self,
+        mut next: impl FnMut(&mut Index, &mut Reads) -> Option<R>,
+    ) -> Option<R> {
+        let mut guard = self.state.lock();
+        loop {
+            let state = &mut *guard;
+            state.reads.is_busy = false;
+            if state.is_closed {
+                return None;
+            }
+            let before = state.reads.len();
+            if let Some(found) = next(&mut state.index, &mut state.reads) {
+                state.reads.is_busy = true;
+                return Some(found);
+            }
+            // What has gone its way was left out; something may stand behind it.
+            if state.reads.len() == before {
+                self.quiet.notify_all();
+                self.reads.wait(&mut guard);
+            }
+        }
+    }
+
     /// The writer that `act` asked for, or why there is none.
     pub fn started(&self, writer: io::Result<JoinHandle<()>>) {
         let (handle, failure) = match writer {
@@ -102,11 +161,15 @@ impl Shared {
         }
     }
 
-    /// Waits until the writer has nothing to do, or there is none.
+    /// Waits until writer and reader have nothing to do, or there is none.
     #[cfg(test)]
     pub fn flush(&self) {
         let mut state = self.state.lock();
-        while state.has_work() && !matches!(state.hand, Hand::None) {
+        let writes = |state: &State| state.has_work() && !matches!(state.hand, Hand::None);
+        let reads = |reads: &Reads| {
+            (reads.is_busy || reads.has_work()) && !matches!(reads.hand, Hand::None)
+        };
+        while writes(&state) || reads(&state.reads) {
             self.quiet.wait(&mut state);
         }
     }
@@ -117,16 +180,26 @@ impl Shared {
         state.is_closed = true;
         state.index.clear();
         let trash = state.index.take_trash();
+        state.reads.give_up();
         self.work.notify_one();
-        while matches!(state.hand, Hand::Starting) {
+        self.reads.notify_one();
+        let is_starting = |state: &State| {
+            matches!(state.hand, Hand::Starting) || matches!(state.reads.hand, Hand::Starting)
+        };
+        while is_starting(&state) {
             self.quiet.wait(&mut state);
         }
-        let hand = std::mem::replace(&mut state.hand, Hand::None);
+        let hands = [
+            std::mem::take(&mut state.hand),
+            std::mem::take(&mut state.reads.hand),
+        ];
         drop(state);
         drop(trash);
-        if let Hand::Running(handle) = hand {
-            // A panic of the writer costs the cache only.
-            drop(handle.join());
+        for hand in hands {
+            if let Hand::Running(handle) = hand {
+                // A panic of either costs the cache only.
+                drop(handle.join());
+            }
         }
     }
 
@@ -135,7 +208,9 @@ impl Shared {
         let mut state = self.state.lock();
         state.is_closed = true;
         state.index.clear();
+        state.reads.give_up();
         self.work.notify_one();
+        self.reads.notify_one();
         let hand = std::mem::replace(&mut state.hand, Hand::None);
         drop(state);
         let end = Instant::now() + patience;

@@ -44,7 +44,7 @@ pub fn open() -> Result<Arc<Backend>, Failure> {
         log_filter: filter.as_deref(),
     };
     let opened = Backend::open(options).map_err(|e| Failure::Runtime(format!("{CONFIG}: {e}")))?;
-    let backend = Arc::new(opened);
+    let backend = opened.share();
     *open = Arc::downgrade(&backend);
     drop(open);
     asked::reset();
@@ -62,7 +62,7 @@ pub fn open_for_log() -> Option<Arc<Backend>> {
             config: Some(config.as_bytes()),
             ..Options::default()
         })
-        .map(Arc::new)
+        .map(Backend::share)
     });
     opened.ok()
 }

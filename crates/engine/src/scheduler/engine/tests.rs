@@ -12,6 +12,7 @@ use super::super::cores::{Ask, Member};
 use super::super::failpoint::armed::Plan;
 use super::super::job::{Deadlines, Kept, Past, Piece};
 use super::super::media::Media;
+use super::super::permits::Pass;
 use super::super::queue::Client;
 use super::super::slow::Cause;
 use super::super::speech::Speech;
@@ -100,6 +101,7 @@ impl Bench {
                 fair: true,
                 sweep_expired: true,
             },
+            permits: Arc::new(Permits::new()),
             threads: brought.plan.threads,
             placement: Placement::CPU,
             cores: cores.clone(),
@@ -160,7 +162,7 @@ impl Bench {
             keep_cache: false,
             past: Past::default(),
             since: Instant::now(),
-            is_accepted: false,
+            pass: Pass::new(),
             cancelled: Arc::default(),
             keeps: Kept::default(),
         }

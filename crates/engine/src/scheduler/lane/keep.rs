@@ -45,6 +45,14 @@ impl Keeping {
     }
 }
 
+/// Idle cells that are to go.
+pub(super) struct Thinning {
+    /// How many tokens may stay.
+    goal: usize,
+    /// The store gets what leaves.
+    saves: bool,
+}
+
 /// Cells outside of the context that begin as a prompt does.
 pub(super) struct Outside {
     key: Key,
@@ -140,6 +148,13 @@ impl Lane {
         other.or(own)
     }
 
+    /// Whether those cells can be taken without waiting for a disk; has their file read where they cannot.
+    pub(super) fn is_at_hand(&self, work: &Work, outside: Option<&Outside>) -> bool {
+        // Those of others are given from memory only.
+        let own = outside.filter(|outside| outside.is_own);
+        own.is_none_or(|own| work.fetch(&self.keeping.store, own.key))
+    }
+
     fn serves(&self, held: &[Token], prompt: &[Token], moves: bool) -> Option<Alignment> {
         let alignment = match moves {
             true => align(held, prompt),
@@ -162,7 +177,7 @@ impl Lane {
     pub(super) fn bring(&mut self, work: &Work, outside: Outside) -> Result<Brought, Miss> {
         let (cells, hit) = match outside.is_own {
             true => {
-                let (cells, tier) = self.keeping.store.take(outside.key)?;
+                let (cells, tier) = self.keeping.store.take(outside.key, work.take_fetched())?;
                 (cells, Hit::from(tier))
             }
             false => {
@@ -235,37 +250,71 @@ impl Lane {
     }
 
     /// Lets idle sequences go until they hold at most `goal` tokens: first their newer halves, where that is wanted, then
-    /// all of them. `saves`: the store gets what leaves.
-    fn thin(&mut self, goal: usize, saves: bool, now: Instant) {
+    /// all of them. `saves`: the store gets what leaves, as much as may be carried now; the rest follows step by step.
+    pub(super) fn thin(&mut self, goal: usize, saves: bool, now: Instant) {
+        self.thinning = Some(Thinning { goal, saves });
+        self.go_on_thinning(now);
+    }
+
+    /// Lets go of idle sequences that are still to go.
+    pub(in super::super) fn go_on_thinning(&mut self, now: Instant) {
+        let Some(Thinning { goal, saves }) = self.thinning.take() else {
+            return;
+        };
         let before = self.pool.idle_tokens();
-        while self.keeping.halves
-            && self.rewindable() == usize::MAX
-            && self.pool.idle_tokens() > goal
-            && let Some((leaving, keep)) = self.pool.halve(now)
-        {
-            if saves {
-                self.put_away(&leaving);
+        while self.pool.idle_tokens() > goal {
+            if saves && self.carried > self.carry {
+                self.thinning = Some(Thinning { goal, saves });
+                break;
             }
-            let seq = self.seq(leaving.sequence);
-            if !self.context.seq_truncate(seq, position(keep)) {
-                self.pool.forget(leaving.sequence);
-                self.clear(leaving.sequence);
+            if !self.let_half_go(saves, now) && !self.let_one_go(saves, now) {
+                break;
             }
-        }
-        while self.pool.idle_tokens() > goal
-            && let Some(leaving) = self.pool.evict(now)
-        {
-            let is_saved = leaving.session.is_some_and(|session| {
-                let held = self.keeping.store.tokens(self.key(session));
-                held.is_some_and(|(tokens, _)| tokens.starts_with(&leaving.tokens))
-            });
-            if saves && !is_saved {
-                self.put_away(&leaving);
-            }
-            self.clear(leaving.sequence);
         }
         let after = self.pool.idle_tokens();
-        log::debug!(target: "memory", "idle tokens {before} -> {after}, at most {goal} wanted");
+        if before > after {
+            log::debug!(target: "memory", "idle tokens {before} -> {after}, at most {goal} wanted");
+        }
+    }
+
+    /// Whether idle cells are still to go.
+    pub(in super::super) fn is_thinning(&self) -> bool {
+        self.thinning.is_some()
+    }
+
+    /// Takes the newer half off the idle sequence that leaves first. False: halves are not wanted, or none is whole.
+    fn let_half_go(&mut self, saves: bool, now: Instant) -> bool {
+        if !self.keeping.halves || self.rewindable() != usize::MAX {
+            return false;
+        }
+        let Some((leaving, keep)) = self.pool.halve(now) else {
+            return false;
+        };
+        if saves {
+            self.put_away(&leaving);
+        }
+        let seq = self.seq(leaving.sequence);
+        if !self.context.seq_truncate(seq, position(keep)) {
+            self.pool.forget(leaving.sequence);
+            self.clear(leaving.sequence);
+        }
+        true
+    }
+
+    /// Lets the idle sequence go that leaves first. False: there is none.
+    fn let_one_go(&mut self, saves: bool, now: Instant) -> bool {
+        let Some(leaving) = self.pool.evict(now) else {
+            return false;
+        };
+        let is_saved = leaving.session.is_some_and(|session| {
+            let held = self.keeping.store.tokens(self.key(session));
+            held.is_some_and(|(tokens, _)| tokens.starts_with(&leaving.tokens))
+        });
+        if saves && !is_saved {
+            self.put_away(&leaving);
+        }
+        self.clear(leaving.sequence);
+        true
     }
 
     /// Gives up idle cells under memory pressure.

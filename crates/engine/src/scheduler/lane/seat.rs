@@ -16,9 +16,6 @@ use crate::llama::SeqId;
 use crate::memory::align::Alignment;
 use crate::stopping::Verdict;
 
-/// Bytes of cells that may be carried out of a context and back between two steps of running turns.
-const CARRY: usize = 16 << 20;
-
 /// A sequence and cells for a turn, given back unless the turn takes them.
 #[must_use]
 pub(in super::super) struct Seat<'a> {
@@ -88,6 +85,8 @@ pub(in super::super) enum Refusal {
     Cells,
     /// The running turns waited long enough for cells that were carried, or the next step has yet to copy some.
     Later,
+    /// The file of its cells is being read; others may come before it.
+    Fetching,
 }
 
 impl Lane {
@@ -99,12 +98,18 @@ impl Lane {
         now: Instant,
     ) -> std::result::Result<Seat<'_>, Refusal> {
         let may_wait = !self.slots.is_empty() && !now_or_never;
-        if self.carried > CARRY && may_wait {
+        if self.carried > self.carry && may_wait {
             return Err(Refusal::Later);
         }
         let turn = &work.job.turn;
         let outside = self.outside(work);
         if outside.is_some() && self.context.has_copies_pending() && may_wait {
+            return Err(Refusal::Later);
+        }
+        if !self.is_at_hand(work, outside.as_ref()) {
+            return Err(Refusal::Fetching);
+        }
+        if may_wait && !self.save_ahead(work, now) {
             return Err(Refusal::Later);
         }
         let unsettled: Vec<usize> = (0..self.context.n_seq_max() as usize)
@@ -123,6 +128,10 @@ impl Lane {
         };
         let grant = self.pool.admit(&ask, now).ok_or(Refusal::Cells)?;
         let session = turn.session;
+        if grant.start != Start::Saved {
+            // What was read for it is of no use.
+            drop(work.take_fetched());
+        }
         let brought = match (&grant.start, outside) {
             (Start::Saved, Some(outside)) => Some(self.bring(work, outside)),
             _ => None,
@@ -146,6 +155,29 @@ impl Lane {
             cached,
             is_taken: false,
         })
+    }
+
+    /// Saves idle sequences ahead where more than one would have to leave for a turn at once, as many as may be carried before
+    /// the next step. False: the others follow after it.
+    fn save_ahead(&mut self, work: &Work, now: Instant) -> bool {
+        let session = work.job.turn.session;
+        let need = work.tokens().len() + work.answer_room(self.capacity).min(LUMP);
+        while self.pool.crowded_out(session, need, now) > 1 {
+            if self.carried > self.carry {
+                return false;
+            }
+            let Some(leaving) = self.pool.evict_other(session, now) else {
+                break;
+            };
+            self.put_away(&leaving);
+            self.clear(leaving.sequence);
+        }
+        true
+    }
+
+    /// Whether a turn can have a seat without waiting for a disk; has the file of its cells read where it cannot.
+    pub(in super::super) fn could_take(&self, work: &Work) -> bool {
+        self.is_at_hand(work, self.outside(work).as_ref())
     }
 
     /// The running turns that must give way so that `work` has a slot and its cells, highest index first: the victim

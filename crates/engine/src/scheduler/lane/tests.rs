@@ -1,5 +1,6 @@
 //! Cancellation inside a step, on a real context of the pocket model.
 
+mod files;
 mod seats;
 
 use std::path::Path;
@@ -10,6 +11,7 @@ use super::super::desk;
 use super::super::job::{self, Deadlines, Job, Kept, Past, Piece, SessionKey, Ticket, Turn};
 use super::super::media::Media;
 use super::super::pace::Amount;
+use super::super::permits::Pass;
 use super::super::queue::{Ask, Limits, Now, Queue};
 use super::super::speech::Speech;
 use super::*;
@@ -111,6 +113,11 @@ impl Bench {
     /// A turn that has waited and is about to get a slot.
     fn take(&mut self, prompt: &str) -> (Box<Work>, Standing, Caller) {
         self.turns += 1;
+        self.wait(prompt, self.turns)
+    }
+
+    /// A turn of a session, out of the queue and without a slot.
+    fn wait(&mut self, prompt: &str, session: u64) -> (Box<Work>, Standing, Caller) {
         let cancelled = Arc::new(AtomicBool::new(false));
         let (answer, ticket) = job::channel(cancelled.clone());
         let recipe = sampling::recipe(&self.config.sampling, &self.vocab, 0, 512).unwrap();
@@ -124,9 +131,9 @@ impl Bench {
         .unwrap();
         let time = Instant::now();
         let turn = Turn {
-            session: SessionKey(self.turns),
+            session: SessionKey(session),
             class: Class::Normal,
-            client: Client(self.turns),
+            client: Client(session),
             deterministic: false,
             // Nothing is held back of an answer that is read.
             stream: true,
@@ -140,7 +147,7 @@ impl Bench {
             keep_cache: true,
             past: Past::default(),
             since: time,
-            is_accepted: false,
+            pass: Pass::new(),
             cancelled: cancelled.clone(),
             keeps: Kept::default(),
         };
@@ -425,4 +432,44 @@ fn in_fixed_shapes_an_answer_whose_cells_were_not_saved_comes_back_token_by_toke
     assert_eq!(bench.lane.steps - steps, 1 + 6);
     bench.finish();
     assert_eq!(caller.answer().unwrap(), alone(RIVERS));
+}
+
+#[test]
+fn idle_cells_leave_a_busy_context_one_portion_a_step() {
+    let mut bench = Bench::new();
+    // Several in one context: what is idle stays in it.
+    for prompt in [RIVERS, COUNT] {
+        let _caller = bench.enter(prompt);
+        bench.finish();
+    }
+    let idle = bench.lane.pool.idle_sequences();
+    assert_eq!(idle, 2);
+    let spills = |bench: &Bench| bench.lane.totals.spills.get();
+    let now = Instant::now();
+    bench.lane.keeping.halves = false;
+    // The first one is more than a portion.
+    bench.lane.carry = 1;
+    bench.lane.carried = 0;
+    bench.lane.thin(0, true, now);
+    assert_eq!((spills(&bench), bench.lane.pool.idle_sequences()), (1, 1));
+    bench.lane.go_on_thinning(now);
+    assert!(bench.lane.is_thinning());
+    assert_eq!(
+        spills(&bench),
+        1,
+        "before the next step nothing more is carried"
+    );
+    assert!(bench.evaluate().is_empty());
+    bench.lane.go_on_thinning(now);
+    assert_eq!((spills(&bench), bench.lane.pool.idle_sequences()), (2, 0));
+    bench.lane.go_on_thinning(now);
+    assert!(!bench.lane.is_thinning());
+    // What is dropped and not copied goes at once.
+    bench.enter(RIVERS);
+    bench.finish();
+    bench.lane.thin(0, false, now);
+    assert_eq!(
+        (bench.lane.pool.idle_tokens(), bench.lane.is_thinning()),
+        (0, false)
+    );
 }

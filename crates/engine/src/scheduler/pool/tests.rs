@@ -351,6 +351,34 @@ proptest! {
     }
 }
 
+#[test]
+fn who_would_have_to_leave_at_once_is_known_before_and_may_go_one_by_one() {
+    let mut bench = Bench::new(5, 100);
+    for session in 1..=4 {
+        let first = 100 * session as i32;
+        bench.run(session, &tokens(first..first + 20));
+    }
+    let crowd = |bench: &Bench, session, need| {
+        let now = bench.now + Duration::from_secs(1);
+        bench.pool.crowded_out(SessionKey(session), need, now)
+    };
+    // 20 cells are free; each of the others has 20, and what is its own does not leave.
+    assert_eq!(
+        [10, 20, 30, 70].map(|need| crowd(&bench, 9, need)),
+        [0, 0, 1, 3]
+    );
+    assert_eq!([40, 70].map(|need| crowd(&bench, 1, need)), [0, 2]);
+    assert_eq!(crowd(&bench, 9, 101), 0, "it never fits");
+    let now = bench.now + Duration::from_secs(1);
+    for expect in [2, 3] {
+        let leaving = bench.pool.evict_other(SessionKey(1), now).unwrap();
+        assert_eq!(leaving.session, Some(SessionKey(expect)));
+    }
+    assert_eq!(crowd(&bench, 9, 70), 1);
+    let grant = bench.admit(9, &tokens(0..70), 0).unwrap();
+    assert_eq!(left(&grant), [0], "session 1 is the oldest that is left");
+}
+
 proptest! {
     #[test]
     fn reservations_that_are_given_back_leave_nothing_behind(

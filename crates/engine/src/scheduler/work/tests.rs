@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::super::job::{self, Deadlines, Kept, Past, SessionKey};
 use super::super::media::Media;
+use super::super::permits::Pass;
 use super::super::queue::Client;
 use super::super::speech::Speech;
 use super::*;
@@ -104,7 +105,7 @@ impl Bench {
                     ..Past::default()
                 },
                 since: now,
-                is_accepted: false,
+                pass: Pass::new(),
                 cancelled,
                 keeps: Kept::default(),
             },

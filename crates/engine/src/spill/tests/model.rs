@@ -199,7 +199,7 @@ fn step(bench: &Bench, model: &mut Model, step: &Step) {
             model.put(key, bytes, open);
         }
         Step::Take(key) => {
-            let took = store.take(key);
+            let took = store.take_waiting(key);
             assert_eq!(took.map(|(_, tier)| tier), model.take(key));
         }
         Step::Read(key) => {

@@ -32,7 +32,7 @@ fn a_file_is_wanted_if_nothing_happens_meanwhile() {
 
 #[test]
 fn a_file_of_cells_that_were_taken_meanwhile_is_not_wanted() {
-    let take = |index: &mut Index, _| assert!(matches!(index.take(key(1)), Ok(Found::Ram(_))));
+    let take = |index: &mut Index, _| assert!(matches!(index.take(key(1)), Ok(Some(_))));
     let index = check(take, false);
     assert_eq!(
         (index.counts().disk.bytes, index.counts().leaving.bytes),
@@ -95,7 +95,11 @@ fn what_was_staged_twice_is_kept_once() {
 
 #[test]
 fn what_was_taken_or_forgotten_while_it_was_staged_stays_so() {
-    let take = |index: &mut Index, _| assert!(matches!(index.take(key(1)), Ok(Found::Disk(_))));
+    let take = |index: &mut Index, _| {
+        assert!(matches!(index.take(key(1)), Ok(None)));
+        let read = Arc::new(cells(1, 100));
+        assert_eq!(index.take_read(key(1), read).1, Tier::Disk);
+    };
     assert_eq!(check_stage(take, false).counts().ram.entries, 0);
     assert_eq!(
         check_stage(|index, _| index.forget(1), false)
@@ -224,7 +228,7 @@ fn closing_while_others_work_ends_quietly() {
                     for session in 0..100 {
                         bench.store.put(key(session), cells(session, 100));
                         bench.store.stage(key(session / 2));
-                        bench.store.take(key(session / 3 + thread)).ok();
+                        bench.store.take_waiting(key(session / 3 + thread)).ok();
                     }
                 });
             }
@@ -234,4 +238,81 @@ fn closing_while_others_work_ends_quietly() {
         assert_eq!(bench.scratch.names(), Vec::<String>::new());
         assert_eq!(bench.store.counts().ram, Held::default());
     }
+}
+
+#[test]
+fn cells_that_were_put_while_their_file_was_read_are_those_that_are_taken() {
+    let bench = Bench::with_disk(0, 1000);
+    bench.put(1, 100);
+    let fetch = bench.store.fetch(key(1)).unwrap();
+    while !fetch.is_over() {
+        std::thread::yield_now();
+    }
+    bench.limit(1000, Some(bench.scratch.path()), 1000);
+    bench.put(1, 300);
+    let (found, tier) = bench.store.take(key(1), Some(fetch)).ok().unwrap();
+    assert_eq!((found.state.len(), tier), (292, Tier::Ram));
+    assert!(bench.store.tokens(key(1)).is_none());
+}
+
+#[test]
+fn no_call_waits_for_a_file_that_is_read_and_a_close_ends_the_wait() {
+    let bench = Bench::with_disk(0, u64::MAX);
+    for session in 0..3 {
+        bench.put(session, 40 << 20);
+    }
+    // Two of them are more than may be held, so the third one waits for the first to be used.
+    let fetches: Vec<_> = (0..3)
+        .map(|session| bench.store.fetch(key(session)).unwrap())
+        .collect();
+    while !fetches[0].is_over() {
+        std::thread::yield_now();
+    }
+    // A small one of another model behind them shows that the reader has passed them by.
+    let other = Key { shape: 2, ..key(9) };
+    bench.store.put(other, cells(9, 100));
+    let passes = loop {
+        if let Some(fetch) = bench.store.fetch(other) {
+            break fetch;
+        }
+        std::thread::yield_now();
+    };
+    while !passes.is_over() {
+        std::thread::yield_now();
+    }
+    assert_eq!(
+        [1, 2].map(|at: usize| fetches[at].is_over()),
+        [false, false]
+    );
+    let mut fetches = fetches.into_iter();
+    let took = bench.store.take(key(0), fetches.next());
+    assert_eq!(took.map(|(_, tier)| tier), Ok(Tier::Disk));
+    let rest: Vec<_> = fetches.collect();
+    while !rest[0].is_over() {
+        std::thread::yield_now();
+    }
+    assert!(!rest[1].is_over() && bench.store.tokens(key(1)).is_some());
+    bench.store.close();
+    assert!(rest[1].is_over());
+    let [read, unread] = rest.try_into().ok().unwrap();
+    // What was read before the close is whole; the store has nothing any more.
+    assert!(bench.store.take(key(1), Some(read)).is_err());
+    assert!(bench.store.take(key(2), Some(unread)).is_err());
+}
+
+#[test]
+fn a_model_whose_turns_hold_what_was_read_keeps_none_of_another_one_waiting() {
+    let bench = Bench::with_disk(0, u64::MAX);
+    bench.put(1, 70 << 20);
+    bench.put(2, 70 << 20);
+    let other = Key { shape: 2, ..key(3) };
+    bench.store.put(other, cells(3, 100));
+    bench.store.flush();
+    let held = bench.store.fetch(key(1)).unwrap();
+    let waits = bench.store.fetch(key(2)).unwrap();
+    let comes = bench.store.fetch(other).unwrap();
+    while !held.is_over() || !comes.is_over() {
+        std::thread::yield_now();
+    }
+    assert!(!waits.is_over());
 }
