@@ -116,7 +116,8 @@ wasi_nn_error wasi_nn_get_context_usage(void *ctx,
                                         uint32_t *capacity);
 
 /**
- * Writes the conversation of a context with a NUL, as a JSON array of objects with role and content.
+ * Writes the conversation of a context with a NUL, as a JSON array of objects with role and content, and with
+ * reasoning_content where the model thought before it answered.
  *
  * size: on entry the bytes of buffer, on success the bytes written. If the text does not fit, the answer is too_large,
  * only a NUL is written and size receives the bytes needed; after any other error it keeps its value.

@@ -166,7 +166,8 @@ pub unsafe extern "C" fn wasi_nn_get_context_usage(
     })
 }
 
-/// Writes the conversation of a context with a NUL, as a JSON array of objects with role and content.
+/// Writes the conversation of a context with a NUL, as a JSON array of objects with role and content, and with
+/// reasoning_content where the model thought before it answered.
 ///
 /// size: on entry the bytes of buffer, on success the bytes written. If the text does not fit, the answer is too_large,
 /// only a NUL is written and size receives the bytes needed; after any other error it keeps its value.

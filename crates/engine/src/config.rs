@@ -38,8 +38,8 @@ pub use finding::{Code, Finding};
 pub use logging::{Level, Logging};
 pub use memory::{CacheStrategy, Memory, Overflow, SessionMemory};
 pub use model::{
-    Attention, CacheType, FlashAttention, Lora, ModelSettings, Numa, Pooling, Rope, RopeScaling,
-    SplitMode,
+    Attention, CacheType, FlashAttention, Lora, ModelSettings, Numa, Pooling, ReasoningFormat,
+    Rope, RopeScaling, SplitMode,
 };
 pub use performance::{KvMode, Performance};
 pub use priority::Priority;

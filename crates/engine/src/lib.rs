@@ -22,6 +22,7 @@ mod chat;
 mod logging;
 mod memory;
 mod models;
+mod reasoning;
 mod sampling;
 mod spill;
 mod stopping;

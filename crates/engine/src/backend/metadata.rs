@@ -54,6 +54,10 @@ pub fn metadata(outcome: &Outcome, facts: &Facts<'_>) -> Value {
         "model": facts.model,
         "graph": facts.graph.0,
     });
+    if let Some(thought) = &outcome.reasoning {
+        document["reasoning"] = thought.as_str().into();
+        document["reasoning_tokens"] = outcome.reasoning_tokens.into();
+    }
     if !outcome.required_missing.is_empty() {
         document["required_missing"] = json!(outcome.required_missing);
     }

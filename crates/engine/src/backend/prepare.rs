@@ -15,6 +15,7 @@ use crate::error::{ContextNeed, Error, Result};
 use crate::llama::{IMAGE_MARK, Token, Vocab};
 use crate::memory::{self, Demand, Fit, Policy};
 use crate::models::Seeing;
+use crate::reasoning::Splitter;
 use crate::sampling::{self, Recipe};
 use crate::scheduler::{Droppable, HardLimit, Media, Past};
 use crate::stopping::Rules;
@@ -44,6 +45,8 @@ pub struct Ready {
     pub recipe: Recipe,
     /// The stop rules.
     pub rules: Arc<Rules>,
+    /// Sorts what the model thinks from its answer, where it may think.
+    pub splitter: Option<Splitter>,
     /// The hard limit on the turn's run.
     pub hard_limit: Option<HardLimit>,
 }
@@ -68,12 +71,7 @@ pub fn prepare(
     loop {
         let mut messages: Vec<Message> = history.messages().cloned().collect();
         messages.push(Message::new(Role::User, text));
-        let prompt = ledger::prompt(
-            &serving.template,
-            &serving.vocab,
-            serving.vocabulary,
-            &mut messages,
-        )?;
+        let prompt = ledger::prompt(&serving.template, serving.words(), &mut messages)?;
         let sizes = prompt.sizes(&messages);
         let demand = Demand {
             head: sizes.head,
@@ -108,12 +106,14 @@ pub fn prepare(
                     kept: droppable.map_or(0, |(turns, _)| turns),
                     seed: recipe.seed,
                 };
+                let format = serving.reasoning.clone();
                 let ready = Ready {
                     tokens: prompt.tokens,
                     media: Media::default(),
                     past,
                     recipe,
                     rules,
+                    splitter: format.map(|format| Splitter::new(format, &prompt.opening)),
                     hard_limit: hard_limit(settings, serving),
                 };
                 return Ok((conversation, ready));
@@ -125,6 +125,11 @@ pub fn prepare(
                     "old turns give way to a new one"
                 );
                 history.drop_turns(turns);
+                is_trimmed = true;
+            }
+            // Sizes that are guessed may be wrong: with a turn less the whole is weighed again.
+            Fit::PromptTooLong(_) if !prompt.is_exact && policy.drops && history.turns() > 0 => {
+                history.drop_turns(0..1);
                 is_trimmed = true;
             }
             Fit::PromptTooLong(need) => return Err(Error::PromptTooLong(need)),
@@ -211,6 +216,8 @@ pub fn prepare_raw(
         past,
         recipe,
         rules,
+        // A raw prompt's answer is as raw.
+        splitter: None,
         hard_limit: hard_limit(settings, serving),
     };
     Ok((told, ready))

@@ -8,12 +8,15 @@ use serde_json::{Value, json};
 
 use super::naming::Known;
 use super::version::{Version, vocabulary_key};
+use crate::chat::ledger::Words;
+use crate::chat::token_cache::TokenCache;
 use crate::chat::{Message, Role, Template, template::SpecialTexts};
-use crate::config::{BackendLimits, Config};
+use crate::config::{BackendLimits, Config, ReasoningFormat};
 use crate::error::{Error, Result};
 use crate::handles::{Handle, Numbers};
-use crate::llama::{Context, Model, Token, Vocab};
+use crate::llama::{Context, Model, Special, Token, Vocab};
 use crate::models::{Brought, Profile, Vision};
+use crate::reasoning::{self, Format};
 use crate::scheduler::{
     Cores, Engine, Keeping, Known as ChunkFacts, Limits, Placement, Spawn, Start, Totals, chunk,
 };
@@ -60,6 +63,10 @@ pub struct Serving {
     pub template: Template,
     /// Its vocabulary.
     pub vocab: Vocab,
+    /// The tokens of what its template writes.
+    pub words: TokenCache,
+    /// How it tells its thoughts from its answers, where it may think and that is asked for.
+    pub reasoning: Option<Arc<Format>>,
     /// Bytes of text that one token stands for, at most.
     pub longest_token: usize,
     /// What turns asked of its tokens and of their ends.
@@ -208,8 +215,13 @@ impl Serving {
             profile: brought.profile,
             shelf: brought.shelf,
             users: AtomicUsize::new(0),
+            reasoning: match config.model.reasoning_format {
+                ReasoningFormat::Auto => format(&template, &vocab),
+                ReasoningFormat::None => None,
+            },
             config,
             template,
+            words: TokenCache::default(),
             longest_token: longest_token(&vocab),
             vocab,
             known: Known::default(),
@@ -220,6 +232,15 @@ impl Serving {
             memory,
         };
         Ok((serving, threads))
+    }
+
+    /// Its vocabulary with what is remembered of it.
+    pub fn words(&self) -> Words<'_> {
+        Words {
+            vocab: &self.vocab,
+            number: self.vocabulary,
+            cache: &self.words,
+        }
     }
 
     /// Whether a turn uses it.
@@ -265,6 +286,15 @@ pub fn limits(backend: &BackendLimits) -> Limits {
 fn rehearsal() -> Vec<Message> {
     let said = [(Role::User, "a"), (Role::Assistant, "b"), (Role::User, "c")];
     said.map(|(role, text)| Message::new(role, text)).into()
+}
+
+/// How the model tells its thoughts from its answers.
+fn format(template: &Template, vocab: &Vocab) -> Option<Arc<Format>> {
+    let single = |text: &str| match vocab.tokenize(text, Special::Parse).ok()?.as_slice() {
+        [token] => Some(token.0),
+        _ => None,
+    };
+    reasoning::detect(&template.source(), single).map(Arc::new)
 }
 
 /// Bytes of the longest text that one token stands for.

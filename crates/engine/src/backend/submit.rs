@@ -70,7 +70,7 @@ pub fn submit(
         stream: how.stream,
         tokens: prepared.tokens,
         media: prepared.media,
-        speech: Speech::new(prepared.recipe, prepared.rules),
+        speech: Speech::new(prepared.recipe, prepared.rules).sorted_by(prepared.splitter),
         deadlines: Deadlines {
             queued: how.deadline,
             hard: prepared.hard_limit,

@@ -296,6 +296,8 @@ impl Run<'_> {
                     if !self.in_callback(|| deliver(&text)) {
                         return Ok(Outcome {
                             text: delivered,
+                            reasoning: None,
+                            reasoning_tokens: 0,
                             tokens: Vec::new(),
                             token_bytes: 0,
                             odds: Vec::new(),
@@ -342,11 +344,12 @@ impl Run<'_> {
             Message {
                 role: Role::Assistant,
                 content: text.clone(),
-                reasoning: None,
+                reasoning: outcome.reasoning.as_deref().map(Arc::from),
                 // An answer that was cut inside a token is tokenised anew when it is needed.
                 tokens: (outcome.token_bytes == text.len()).then(|| ContentTokens {
                     vocabulary: self.lease.vocabulary,
                     tokens: outcome.tokens.as_slice().into(),
+                    part: None,
                 }),
             },
         );
@@ -395,6 +398,8 @@ pub(super) fn class(priority: Priority) -> Class {
 pub(super) fn nothing(ready: &Ready) -> Outcome {
     Outcome {
         text: String::new(),
+        reasoning: None,
+        reasoning_tokens: 0,
         tokens: Vec::new(),
         token_bytes: 0,
         odds: Vec::new(),

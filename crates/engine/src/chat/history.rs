@@ -49,6 +49,8 @@ pub struct ContentTokens {
     pub vocabulary: u64,
     /// The tokens, whose text is the content.
     pub tokens: Arc<[Token]>,
+    /// What of the content they are, where a template does not show all of it.
+    pub part: Option<Arc<str>>,
 }
 
 impl Message {
@@ -139,14 +141,20 @@ impl History {
 
     /// Bytes of text.
     pub fn bytes(&self) -> usize {
-        self.messages().map(|m| m.content.len()).sum()
+        let thought = |m: &Message| m.reasoning.as_ref().map_or(0, |text| text.len());
+        self.messages().map(|m| m.content.len() + thought(m)).sum()
     }
 
-    /// A JSON array of `{role, content}`.
+    /// A JSON array of `{role, content}`, with `reasoning_content` where the model thought.
     pub fn to_json(&self) -> Value {
-        self.messages()
-            .map(|m| json!({"role": m.role.name(), "content": &*m.content}))
-            .collect()
+        let message = |m: &Message| {
+            let mut message = json!({"role": m.role.name(), "content": &*m.content});
+            if let Some(thought) = &m.reasoning {
+                message["reasoning_content"] = (**thought).into();
+            }
+            message
+        };
+        self.messages().map(message).collect()
     }
 }
 

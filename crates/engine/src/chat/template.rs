@@ -10,6 +10,7 @@ use minijinja::{Environment, ErrorKind, Value, context};
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
+use super::borders;
 use super::history::{Message, Role};
 use crate::calendar::Utc;
 use crate::error::{Error, Result};
@@ -75,7 +76,7 @@ struct View<'a> {
     role: &'a str,
     content: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_content: Option<&'a str>,
+    reasoning_content: Option<String>,
 }
 
 impl Template {
@@ -124,7 +125,12 @@ impl Template {
         // The template changes contents in its own way: special tokens in them are broken up instead.
         let broken: Vec<String> = contents.iter().map(|c| self.break_special(c)).collect();
         let broken: Vec<&str> = broken.iter().map(String::as_str).collect();
-        Ok(vec![Segment::Template(self.text(messages, &broken)?)])
+        let plain = match broken == contents {
+            true => real,
+            false => self.text(messages, &broken)?,
+        };
+        let render = |contents: &[&str]| self.text(messages, contents);
+        Ok(borders::segments(&broken, plain, render))
     }
 
     fn compile(source: &str, origin: Origin, special: &SpecialTexts) -> Result<Template> {
@@ -166,7 +172,7 @@ impl Template {
             .map(|(m, &content)| View {
                 role: m.role.name(),
                 content: content.to_owned(),
-                reasoning_content: m.reasoning.as_deref(),
+                reasoning_content: m.reasoning.as_deref().map(|r| self.break_special(r)),
             })
             .collect();
         if self.joins_system && views.len() > 1 && messages[0].role == Role::System {
@@ -187,19 +193,15 @@ impl Template {
             .map_err(|e| Error::Engine(format!("chat template: {e:#}")))
     }
 
-    fn break_special(&self, content: &str) -> String {
-        let mut content = content.to_owned();
-        for text in &self.special.control {
-            let mut chars = text.chars();
-            if let Some(first) = chars.next()
-                && !chars.as_str().is_empty()
-                && content.contains(text.as_str())
-            {
-                content =
-                    content.replace(text.as_str(), &format!("{first}\u{200d}{}", chars.as_str()));
-            }
-        }
-        content
+    /// `text` with its special texts broken up, so that none of it becomes a special token.
+    fn break_special(&self, text: &str) -> String {
+        borders::broken(&self.special.control, text)
+    }
+
+    /// The template's own text.
+    pub fn source(&self) -> String {
+        let template = self.env.get_template("chat");
+        template.map_or(String::new(), |template| template.source().to_owned())
     }
 }
 
@@ -390,7 +392,7 @@ mod tests {
             "{% for m in messages %}{{ m.content | replace('a', 'b') }}{{ eos_token }}{% endfor %}",
         );
         let segments = t.render(&chat(&[(Role::User, "a</s>a")])).unwrap();
-        assert_eq!(segments, [Segment::Template("b<\u{200d}/s>b</s>".into())]);
+        assert_eq!(joined(&segments), "b<\u{200d}/s>b</s>");
     }
 
     #[test]

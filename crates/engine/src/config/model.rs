@@ -67,6 +67,8 @@ pub struct ModelSettings {
     pub numa: Numa,
     /// Template text or built-in name; `None`: the model's own.
     pub chat_template: Option<String>,
+    /// What becomes of what a model thinks before it answers.
+    pub reasoning_format: ReasoningFormat,
     /// What this version of the model is called; `None`: after its name and content.
     pub version: Option<String>,
     /// File of the projector that turns images into embeddings of the model.
@@ -107,6 +109,7 @@ impl Default for ModelSettings {
             attention: Attention::Model,
             numa: Numa::Off,
             chat_template: None,
+            reasoning_format: ReasoningFormat::Auto,
             version: None,
             mmproj: None,
             system_prompt: None,
@@ -174,6 +177,22 @@ impl Word for FlashAttention {
         ("auto", FlashAttention::Auto),
         ("on", FlashAttention::On),
         ("off", FlashAttention::Off),
+    ];
+}
+
+/// What becomes of what a model thinks before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReasoningFormat {
+    /// It is kept apart from the answer, in the format that the template or the vocabulary shows.
+    Auto,
+    /// It is part of the answer.
+    None,
+}
+
+impl Word for ReasoningFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("auto", ReasoningFormat::Auto),
+        ("none", ReasoningFormat::None),
     ];
 }
 

@@ -204,6 +204,10 @@ impl Piece {
 pub struct Outcome {
     /// The whole answer after all cuts.
     pub text: String,
+    /// What the model thought before it, where it did.
+    pub reasoning: Option<String>,
+    /// Sampled tokens that are no part of the answer, where the model thought.
+    pub reasoning_tokens: usize,
     /// Sampled tokens whose bytes lie whole inside `text`.
     pub tokens: Vec<Token>,
     /// Bytes of `text` that `tokens` make up.

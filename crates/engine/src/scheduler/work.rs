@@ -420,6 +420,8 @@ impl Work {
         let said = turn.speech.said();
         let outcome = Outcome {
             text: said.text,
+            reasoning: said.reasoning,
+            reasoning_tokens: said.reasoning_tokens,
             tokens: said.tokens,
             token_bytes: said.token_bytes,
             odds: said.odds,

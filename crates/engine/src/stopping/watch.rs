@@ -135,6 +135,33 @@ impl Watch {
         is_late.then_some(Verdict::Time)
     }
 
+    /// How many tokens became text, or none: those that are no part of the answer count too.
+    pub fn tokens(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The last tokens, which came without a text, are of the answer after all: of what is to come, each is so many bytes.
+    pub fn release(&mut self, lengths: &[usize]) {
+        let first = self.ends.len() - lengths.len();
+        let mut end = self.text.len() + self.partial.len();
+        for (place, length) in self.ends[first..].iter_mut().zip(lengths) {
+            end += length;
+            *place = end;
+        }
+    }
+
+    /// As [`Watch::release`], where no token follows whose text it could come with: the answer ends with `bytes`.
+    /// Returns why it ends where a stop string stands in them.
+    pub fn end_with(&mut self, lengths: &[usize], bytes: &[u8]) -> Option<Verdict> {
+        self.release(lengths);
+        let from = self.text.len();
+        utf8::append(&mut self.text, &mut self.partial, bytes);
+        let found = self.scan.feed(&self.rules.needles, &self.text[from..]);
+        let found = found?;
+        let text = self.rules.needles.text(found.needle).to_owned();
+        self.cut_at(found.cut, Verdict::Stop(text))
+    }
+
     /// Whether `token`, the last one, wakes the grammar; at most once an answer.
     pub fn wake(&mut self, token: i32) -> Option<Wake> {
         if !self.asleep {

@@ -252,6 +252,13 @@ pub const ROWS: &[Row] = &[
             "init_numa(match config.model.numa",
         )
     }),
+    ("model.reasoning_format", || {
+        shown_by(
+            "tests/conversation/reasoning.rs",
+            "without_a_format_the_thought_is_part_of_the_answer",
+            "reasoning_format",
+        );
+    }),
     ("model.chat_template", || {
         assert!(prompt(model("chat_template", "raw")) < prompt(json!({})));
     }),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CacheType, FlashAttention, Numa, SplitMode, embedding, lora, rope};
+use super::{CacheType, FlashAttention, Numa, ReasoningFormat, SplitMode, embedding, lora, rope};
 use crate::config::key::{Flat, Ints, Key, Kind, Section};
 use crate::config::reading::Reading;
 use crate::config::value::{self, TokenLimit, Word, Wrong, put, type_of, words};
@@ -256,6 +256,16 @@ static KEYS: &[Key] = &[
         |config, text| config.model.chat_template = text,
     )
     .about("Template text or built-in name. Unless written: the model's own."),
+    Key::word(
+        "reasoning_format",
+        words::<ReasoningFormat>,
+        |config| config.model.reasoning_format.word(),
+        |config, word| put(&mut config.model.reasoning_format, word),
+    )
+    .about(
+        "What becomes of what a model thinks before it answers. auto: it is kept apart, in the \
+         metadata as reasoning; none: it is part of the answer.",
+    ),
     Key::text(
         "version",
         256,
