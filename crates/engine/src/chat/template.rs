@@ -108,10 +108,10 @@ impl Template {
     /// Errors: `Engine` with the template's own reason when it refuses the messages.
     pub fn render(&self, messages: &[Message]) -> Result<Vec<Segment>> {
         let contents: Vec<&str> = messages.iter().map(|m| &*m.content).collect();
-        let real = self.text(messages, &contents)?;
+        let real = self.text(messages, &contents, true)?;
         let marks = marks(&contents);
         let marked: Vec<&str> = marks.iter().map(String::as_str).collect();
-        if let Ok(text) = self.text(messages, &marked)
+        if let Ok(text) = self.text(messages, &marked, true)
             && let Some(parts) = split(&text, &marks)
         {
             for shape in [|s: &str| s.to_owned(), |s: &str| s.trim().to_owned()] {
@@ -124,7 +124,21 @@ impl Template {
         // The template changes contents in its own way: special tokens in them are broken up instead.
         let broken: Vec<String> = contents.iter().map(|c| self.break_special(c)).collect();
         let broken: Vec<&str> = broken.iter().map(String::as_str).collect();
-        Ok(vec![Segment::Template(self.text(messages, &broken)?)])
+        Ok(vec![Segment::Template(self.text(messages, &broken, true)?)])
+    }
+
+    /// The text of `messages` as the template has it, with the opening of the next answer where `add_generation_prompt`.
+    /// Contents stand in it as they are: it serves to compare lengths and to find where texts differ, never to be tokenised
+    /// with special tokens.
+    ///
+    /// Errors: `Engine` with the template's own reason when it refuses the messages.
+    pub fn render_prefix(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+    ) -> Result<String> {
+        let contents: Vec<&str> = messages.iter().map(|m| &*m.content).collect();
+        self.text(messages, &contents, add_generation_prompt)
     }
 
     fn compile(source: &str, origin: Origin, special: &SpecialTexts) -> Result<Template> {
@@ -151,15 +165,20 @@ impl Template {
             joins_system: false,
         };
         let user = Message::new(Role::User, "hello");
-        template.text(std::slice::from_ref(&user), &["hello"])?;
+        template.text(std::slice::from_ref(&user), &["hello"], true)?;
         let framed = [Message::new(Role::System, "frame"), user];
         template.joins_system = !template
-            .text(&framed, &["frame", "hello"])
+            .text(&framed, &["frame", "hello"], true)
             .is_ok_and(|text| text.contains("frame"));
         Ok(template)
     }
 
-    fn text(&self, messages: &[Message], contents: &[&str]) -> Result<String> {
+    fn text(
+        &self,
+        messages: &[Message],
+        contents: &[&str],
+        add_generation_prompt: bool,
+    ) -> Result<String> {
         let mut views: Vec<View<'_>> = messages
             .iter()
             .zip(contents)
@@ -180,7 +199,7 @@ impl Template {
         template
             .render(context! {
                 messages => views,
-                add_generation_prompt => true,
+                add_generation_prompt,
                 bos_token => self.special.bos,
                 eos_token => self.special.eos,
             })
@@ -369,6 +388,16 @@ mod tests {
                 text: "hi".into()
             }
         );
+    }
+
+    #[test]
+    fn a_prefix_ends_before_the_opening_of_an_answer() {
+        let t = template("chatml");
+        let said = chat(&[(Role::User, "hi")]);
+        let prefix = t.render_prefix(&said, false).unwrap();
+        assert_eq!(prefix, "<|im_start|>user\nhi<|im_end|>\n");
+        let whole = t.render_prefix(&said, true).unwrap();
+        assert_eq!(whole.strip_prefix(&prefix), Some("<|im_start|>assistant\n"));
     }
 
     #[test]
