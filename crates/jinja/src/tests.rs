@@ -1,0 +1,3 @@
+//! Templates and what they render to.
+
+mod field;
