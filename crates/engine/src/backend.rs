@@ -25,6 +25,7 @@ mod report;
 mod serving;
 mod settings;
 mod swap;
+mod templates;
 #[cfg(test)]
 mod tests;
 mod turn;

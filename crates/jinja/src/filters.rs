@@ -118,7 +118,9 @@ impl Vm<'_> {
                 let attribute = print::string(&attribute, &self.budget)?;
                 match value {
                     // Entries of a mapping are no attributes.
-                    Value::Dict(_) => Ok(Value::Undefined(Missing::Key("dict", attribute))),
+                    Value::Dict(_) if value.method(attribute.as_str()).is_none() => {
+                        Ok(Value::Undefined(Missing::Key("dict", attribute)))
+                    }
                     value => self.attribute(&value, &attribute),
                 }
             }

@@ -63,6 +63,12 @@ impl Template {
         (text, budget.spent())
     }
 
+    /// Renders without variables on an account of the caller's.
+    #[cfg(test)]
+    pub(crate) fn run_on(&self, budget: &Rc<Budget>, moment: Moment) -> Result<String> {
+        self.run(&[], moment, &Limits::default(), budget)
+    }
+
     fn run(
         &self,
         variables: &[(&str, &Json)],

@@ -33,7 +33,15 @@ impl Drop for Text {
 /// A text that is being made. What is written is charged first.
 pub struct Writer {
     text: String,
+    /// What is on the account for it; nothing once it is finished.
+    held: usize,
     budget: Rc<Budget>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.budget.release(self.held);
+    }
 }
 
 impl Writer {
@@ -42,27 +50,28 @@ impl Writer {
         budget.hold(TEXT_BYTES)?;
         Ok(Writer {
             text: String::new(),
+            held: TEXT_BYTES,
             budget: budget.clone(),
         })
     }
 
     /// Adds a text. Errors: `Limit`.
     pub fn push(&mut self, text: &str) -> Result<()> {
-        self.budget.hold(text.len())?;
+        self.hold(text.len())?;
         self.text.push_str(text);
         Ok(())
     }
 
     /// Adds a character. Errors: `Limit`.
     pub fn push_char(&mut self, c: char) -> Result<()> {
-        self.budget.hold(c.len_utf8())?;
+        self.hold(c.len_utf8())?;
         self.text.push(c);
         Ok(())
     }
 
     /// Adds a text `count` times. Errors: `Limit`.
     pub fn repeat(&mut self, text: &str, count: usize) -> Result<()> {
-        self.budget.hold(text.len().saturating_mul(count))?;
+        self.hold(text.len().saturating_mul(count))?;
         for _ in 0..if text.is_empty() { 0 } else { count } {
             self.text.push_str(text);
         }
@@ -84,32 +93,40 @@ impl Writer {
         &self.budget
     }
 
+    fn hold(&mut self, bytes: usize) -> Result<()> {
+        self.budget.hold(bytes)?;
+        self.held += bytes;
+        Ok(())
+    }
+
+    fn finish(mut self, is_markup: bool) -> Rc<Text> {
+        // The finished text gives back what it was charged for.
+        self.held = 0;
+        Rc::new(Text {
+            text: std::mem::take(&mut self.text),
+            is_markup,
+            budget: self.budget.clone(),
+        })
+    }
+
     /// The finished text.
     pub fn text(self) -> Rc<Text> {
-        Rc::new(Text {
-            text: self.text,
-            is_markup: false,
-            budget: self.budget,
-        })
+        self.finish(false)
     }
 
     /// The finished text as a value.
     pub fn value(self) -> Value {
-        Value::Text(self.text())
+        Value::Text(self.finish(false))
     }
 
     /// The finished text as markup.
     pub fn markup(self) -> Value {
-        Value::Text(Rc::new(Text {
-            text: self.text,
-            is_markup: true,
-            budget: self.budget,
-        }))
+        Value::Text(self.finish(true))
     }
 
     /// The finished text for the caller of the rendering.
-    pub fn into_string(self) -> String {
-        self.text
+    pub fn into_string(mut self) -> String {
+        std::mem::take(&mut self.text)
     }
 }
 

@@ -142,13 +142,6 @@ pub struct LoopState {
     pub again: Option<(Arc<For>, Rc<Scope>)>,
 }
 
-impl List {
-    /// Levels of values inside.
-    pub fn depth(&self) -> u32 {
-        self.depth
-    }
-}
-
 impl Drop for List {
     fn drop(&mut self) {
         self.budget
@@ -173,7 +166,17 @@ impl Drop for Once {
 pub struct Items {
     items: Vec<Value>,
     depth: u32,
+    is_finished: bool,
     budget: Rc<Budget>,
+}
+
+impl Drop for Items {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            self.budget
+                .release(CONTAINER_BYTES + self.items.len() * ITEM_BYTES);
+        }
+    }
 }
 
 impl Items {
@@ -183,6 +186,7 @@ impl Items {
         Ok(Items {
             items: Vec::new(),
             depth: 1,
+            is_finished: false,
             budget: budget.clone(),
         })
     }
@@ -204,12 +208,13 @@ impl Items {
     }
 
     /// The finished list.
-    pub fn list(self, shape: Shape) -> List {
+    pub fn list(mut self, shape: Shape) -> List {
+        self.is_finished = true;
         List {
-            items: self.items,
+            items: std::mem::take(&mut self.items),
             shape,
             depth: self.depth,
-            budget: self.budget,
+            budget: self.budget.clone(),
         }
     }
 
@@ -219,12 +224,14 @@ impl Items {
     }
 
     /// The finished list as what is walked once.
-    pub fn once(self) -> Value {
+    pub fn once(mut self) -> Value {
+        self.is_finished = true;
+        let items = std::mem::take(&mut self.items);
         Value::Once(Rc::new(Once {
             depth: self.depth,
-            held: CONTAINER_BYTES + self.items.len() * ITEM_BYTES,
-            budget: self.budget,
-            items: RefCell::new(self.items.into()),
+            held: CONTAINER_BYTES + items.len() * ITEM_BYTES,
+            budget: self.budget.clone(),
+            items: RefCell::new(items.into()),
         }))
     }
 }

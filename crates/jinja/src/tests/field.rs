@@ -5,17 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use crate::{Limits, Moment, Template};
-
-/// The moment at which the expected texts were rendered.
-const MOMENT: Moment = Moment {
-    year: 2026,
-    month: 8,
-    day: 5,
-    hour: 14,
-    minute: 7,
-    second: 0,
-};
+use super::MOMENT;
+use crate::{Limits, Template};
 
 #[test]
 fn templates_of_real_models_render_as_jinja2_renders_them() {
@@ -80,7 +71,11 @@ fn ordered(json: &Json) -> Json {
             let mut entries: Vec<_> = entries.iter().collect();
             entries.sort_by_key(|(key, _)| ORDER.iter().position(|own| own == key));
             let entries = entries.into_iter();
-            Json::Object(entries.map(|(key, value)| (key.clone(), ordered(value))).collect())
+            Json::Object(
+                entries
+                    .map(|(key, value)| (key.clone(), ordered(value)))
+                    .collect(),
+            )
         }
         other => other.clone(),
     }
