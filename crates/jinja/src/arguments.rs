@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::budget::Hold;
 use crate::error::{Result, failed};
 use crate::text::Text;
 use crate::value::Value;
@@ -13,7 +14,12 @@ pub struct Arguments {
     pub positional: Vec<Value>,
     /// By name.
     pub named: Vec<(Rc<Text>, Value)>,
+    /// What `*` and `**` put there, which is as long as a value may be.
+    pub held: Vec<Hold>,
 }
+
+/// Bytes of one argument of `*` or `**`.
+pub const ARGUMENT_BYTES: usize = 64;
 
 impl Arguments {
     /// One by name.

@@ -115,7 +115,7 @@ impl Vm<'_> {
         self.budget.spend(1)?;
         let found = match (value, key) {
             (Value::Undefined(missing), _) => return Err(self.undefined(missing)),
-            (Value::Dict(dict), key) if key.check_key().is_ok() => dict.find(key)?.cloned(),
+            (Value::Dict(dict), key) if key.is_key(&self.budget)? => dict.find(key)?.cloned(),
             (Value::List(list), key) if !matches!(list.shape, Shape::View(_)) => key
                 .as_int()
                 .and_then(|index| place(index, list.items.len()))
@@ -152,11 +152,7 @@ impl Vm<'_> {
             return Ok(Some(Value::Undefined(Missing::Unsafe(change))));
         }
         Ok(match value {
-            Value::Namespace(namespace) => {
-                let found = namespace.get(text);
-                self.budget.spend(1)?;
-                found
-            }
+            Value::Namespace(namespace) => namespace.get(text, &self.budget)?,
             Value::Loop(state) => self.loop_attribute(state, text)?,
             Value::List(list) if list.shape == Shape::Group => match text {
                 "grouper" => list.items.first().cloned(),

@@ -4,6 +4,7 @@
 //! are given back when a value goes; fuel is never given back.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Limit, Result};
@@ -45,6 +46,29 @@ impl Default for Limits {
             bytes_per_byte: 16,
             time: Duration::from_secs(20),
         }
+    }
+}
+
+/// Bytes on the account for as long as this lives.
+pub struct Hold {
+    bytes: usize,
+    budget: Rc<Budget>,
+}
+
+impl Hold {
+    /// Takes `bytes`. Errors: `Limit`.
+    pub fn new(bytes: usize, budget: &Rc<Budget>) -> Result<Hold> {
+        budget.hold(bytes)?;
+        Ok(Hold {
+            bytes,
+            budget: budget.clone(),
+        })
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.budget.release(self.bytes);
     }
 }
 
@@ -115,11 +139,11 @@ impl Budget {
 
     /// Takes `bytes` of memory, and the fuel for filling them.
     pub fn hold(&self, bytes: usize) -> Result<()> {
-        self.look(bytes)?;
         let held = self.held.get().saturating_add(bytes);
         if held > self.held_limit.get() {
             return Err(Error::Limit(Limit::Bytes));
         }
+        self.look(bytes)?;
         self.held.set(held);
         self.most_held.set(self.most_held.get().max(held));
         Ok(())

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::arguments::{Arguments, required, whole};
+use crate::budget::Budget;
 use crate::error::{Result, failed};
 use crate::evaluate::Vm;
 use crate::text::Writer;
@@ -143,8 +144,10 @@ impl Vm<'_> {
         }
         if !is_same && state.runs.get() {
             // A loop that remembered itself would never be freed.
-            if values.iter().any(holds_a_loop) {
-                return Err(failed("'changed' does not compare loops"));
+            for value in &values {
+                if holds_a_loop(value, &self.budget)? {
+                    return Err(failed("'changed' does not compare loops"));
+                }
             }
             self.budget.look(values.len() * 32)?;
             *last = Some(values);
@@ -153,14 +156,23 @@ impl Vm<'_> {
     }
 }
 
-/// Whether a loop's state is in the value, at any depth.
-fn holds_a_loop(value: &Value) -> bool {
+/// Whether a loop's state is in the value, at any depth. Errors: `Limit`.
+fn holds_a_loop(value: &Value, budget: &Budget) -> Result<bool> {
+    budget.spend(1)?;
+    let any = |values: &mut dyn Iterator<Item = &Value>| {
+        for value in values {
+            if holds_a_loop(value, budget)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
     match value {
-        Value::Loop(_) | Value::Method(_) | Value::Cycler(_) | Value::Joiner(_) => true,
-        Value::List(list) => list.items.iter().any(holds_a_loop),
-        Value::Dict(dict) => dict.entries.iter().any(|(_, value)| holds_a_loop(value)),
-        Value::Once(once) => once.items.borrow().iter().any(holds_a_loop),
-        _ => false,
+        Value::Loop(_) | Value::Method(_) | Value::Cycler(_) | Value::Joiner(_) => Ok(true),
+        Value::List(list) => any(&mut list.items.iter()),
+        Value::Dict(dict) => any(&mut dict.entries.iter().map(|(_, value)| value)),
+        Value::Once(once) => any(&mut once.items.borrow().iter()),
+        _ => Ok(false),
     }
 }
 

@@ -84,16 +84,28 @@ impl Value {
         self.equals(other, budget)
     }
 
-    /// Refuses what cannot be a key. Errors: `Failed`.
-    pub fn check_key(&self) -> Result<()> {
-        match self {
+    /// Whether it can be a key. Errors: `Limit`.
+    pub fn is_key(&self, budget: &Budget) -> Result<bool> {
+        budget.spend(1)?;
+        Ok(match self {
             Value::List(list) if matches!(list.shape, Shape::Tuple | Shape::Group) => {
-                list.items.iter().try_for_each(Value::check_key)
+                for item in &list.items {
+                    if !item.is_key(budget)? {
+                        return Ok(false);
+                    }
+                }
+                true
             }
-            Value::List(_) | Value::Dict(_) => {
-                Err(failed(format!("unhashable type: '{}'", self.type_name())))
-            }
-            _ => Ok(()),
+            Value::List(_) | Value::Dict(_) => false,
+            _ => true,
+        })
+    }
+
+    /// Refuses what cannot be a key. Errors: `Failed`; `Limit`.
+    pub fn check_key(&self, budget: &Budget) -> Result<()> {
+        match self.is_key(budget)? {
+            true => Ok(()),
+            false => Err(failed(format!("unhashable type: '{}'", self.type_name()))),
         }
     }
 

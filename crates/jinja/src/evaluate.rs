@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::arguments::Arguments;
+use crate::arguments::{ARGUMENT_BYTES, Arguments};
 use crate::ast::{Args, Expr, Literal, Symbol};
-use crate::budget::{Budget, MAX_LEVELS};
+use crate::budget::{Budget, Hold, MAX_LEVELS};
 use crate::error::{Error, Limit, Result, failed};
 use crate::moment::Moment;
 use crate::number;
@@ -311,7 +311,8 @@ impl<'t> Vm<'t> {
                 false => found.positional.push(value),
                 true => {
                     let list = self.walked(&value)?;
-                    self.budget.look(list.items.len() * 32)?;
+                    let bytes = list.items.len() * ARGUMENT_BYTES;
+                    found.held.push(Hold::new(bytes, &self.budget)?);
                     found.positional.extend(list.items.iter().cloned());
                 }
             }
@@ -324,7 +325,8 @@ impl<'t> Vm<'t> {
             let Value::Dict(dict) = self.evaluate(spread, scope)? else {
                 return Err(failed("argument after ** must be a mapping"));
             };
-            self.budget.look(dict.entries.len() * 32)?;
+            let bytes = dict.entries.len() * ARGUMENT_BYTES;
+            found.held.push(Hold::new(bytes, &self.budget)?);
             for (key, value) in &dict.entries {
                 let Value::Text(key) = key else {
                     return Err(failed("keywords must be strings"));

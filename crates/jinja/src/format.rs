@@ -124,6 +124,10 @@ impl Vm<'_> {
                 let name = self.small_text(&behind[..end])?;
                 value = self.attribute(&value, &name)?;
                 rest = &behind[end..];
+            } else if !rest.starts_with('[') {
+                return Err(failed(
+                    "Only '.' or '[' may follow ']' in format field specifier",
+                ));
             } else {
                 let end = rest.find(']');
                 let end = end.ok_or_else(|| failed("Missing ']' in format string"))?;

@@ -76,7 +76,7 @@ impl Vm<'_> {
             let from_end = (len as i128 - 1 - start) as usize;
             let count = (start - stop).max(0) as usize;
             let taken = text.chars().rev().skip(from_end).take(count);
-            let step = usize::try_from(-step).unwrap_or(usize::MAX);
+            let step = usize::try_from(step.unsigned_abs()).unwrap_or(usize::MAX);
             for c in taken.step_by(step) {
                 out.push_char(c)?;
             }

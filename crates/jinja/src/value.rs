@@ -256,7 +256,7 @@ impl Entries {
 
     /// Sets a key that may be there. Errors: `Failed` for a key that cannot be one; `Limit`.
     pub fn set(&mut self, key: Value, value: Value) -> Result<()> {
-        key.check_key()?;
+        key.check_key(&self.budget)?;
         for at in 0..self.entries.len() {
             if self.entries[at].0.same_key(&key, &self.budget)? {
                 self.depth = self.depth.max(1 + value.depth());
@@ -314,7 +314,7 @@ impl Dict {
         if let Value::Text(key) = key {
             return self.get(key.as_str());
         }
-        key.check_key()?;
+        key.check_key(&self.budget)?;
         for (own, value) in &self.entries {
             if own.same_key(key, &self.budget)? {
                 return Ok(Some(value));
@@ -325,11 +325,12 @@ impl Dict {
 }
 
 impl Namespace {
-    /// A value by name.
-    pub fn get(&self, name: &str) -> Option<Value> {
+    /// A value by name. Errors: `Limit`.
+    pub fn get(&self, name: &str, budget: &Budget) -> Result<Option<Value>> {
         let values = self.values.borrow();
+        budget.spend(1 + values.len() as u64 / 4)?;
         let found = values.iter().find(|(own, _)| own.as_str() == name);
-        found.map(|(_, value)| value.clone())
+        Ok(found.map(|(_, value)| value.clone()))
     }
 }
 

@@ -10,6 +10,7 @@ fn again(args: &Arguments) -> Arguments {
     Arguments {
         positional: args.positional.clone(),
         named: args.named.clone(),
+        held: Vec::new(),
     }
 }
 
