@@ -63,13 +63,8 @@ impl Template {
         (text, budget.spent())
     }
 
-    /// Renders without variables on an account of the caller's.
-    #[cfg(test)]
-    pub(crate) fn run_on(&self, budget: &Rc<Budget>, moment: Moment) -> Result<String> {
-        self.run(&[], moment, &Limits::default(), budget)
-    }
-
-    fn run(
+    /// Renders on an account of the caller's.
+    pub(crate) fn run(
         &self,
         variables: &[(&str, &Json)],
         moment: Moment,

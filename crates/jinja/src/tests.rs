@@ -5,6 +5,7 @@ use crate::Moment;
 mod field;
 mod hostile;
 mod language;
+mod random;
 
 /// The moment at which the expected texts were rendered.
 const MOMENT: Moment = Moment {

@@ -223,7 +223,7 @@ fn values_that_know_each_other_in_circles_are_freed() {
     )
     .unwrap();
     let budget = std::rc::Rc::new(Budget::new(&Limits::default()));
-    template.run_on(&budget, MOMENT).unwrap();
+    template.run(&[], MOMENT, &LIMITS, &budget).unwrap();
     assert_eq!(std::rc::Rc::strong_count(&budget), 1);
 }
 
