@@ -1,5 +1,7 @@
 //! Templates and what they render to.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use crate::Moment;
 
 mod field;

@@ -69,7 +69,7 @@ pub fn judge(profile: &mut Profile, choice: &Choice) {
     profile.template_passed_over.clone_from(&choice.passed_over);
     profile.set_template(match choice.template.origin() {
         Origin::Fallback => None,
-        _ => Some(choice.template.identity()),
+        _ => Some(choice.template.source()),
     });
 }
 

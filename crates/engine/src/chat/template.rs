@@ -3,9 +3,9 @@
 //! The borders between template text and message content matter because only template text may become special tokens:
 //! content is rendered as private marks and put back afterwards. Knows no tokens.
 
-mod borders;
 mod choice;
 mod document;
+mod marks;
 mod program;
 mod rehearsal;
 mod source;
@@ -22,7 +22,7 @@ pub use choice::Choice;
 pub use document::Document;
 pub use rehearsal::Traits;
 
-use borders::{assemble, marks, split};
+use marks::{assemble, marks, split};
 use program::Program;
 
 /// Where a template came from.
@@ -50,7 +50,7 @@ pub struct SpecialTexts {
 /// A chat template that has rendered conversations. Any thread; needs some 2 MiB of stack.
 pub struct Template {
     program: Program,
-    identity: String,
+    source: String,
     is_named: bool,
     special: SpecialTexts,
     origin: Origin,
@@ -91,8 +91,8 @@ impl Template {
     }
 
     /// Its text, or its name: equal for equal templates.
-    pub fn identity(&self) -> &str {
-        &self.identity
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// What it was found to do.
@@ -162,10 +162,14 @@ impl Template {
         contents: &[&str],
         add_generation_prompt: bool,
     ) -> Result<String> {
-        let mut views: Vec<(Role, String, Option<&str>)> = messages
+        let mut views: Vec<(Role, String, Option<String>)> = messages
             .iter()
             .zip(contents)
-            .map(|(m, &content)| (m.role, content.to_owned(), m.reasoning.as_deref()))
+            .map(|(m, &content)| {
+                // A thought has no borders: nothing in it may become a special token.
+                let thought = m.reasoning.as_deref().map(|t| self.break_special(t));
+                (m.role, content.to_owned(), thought)
+            })
             .collect();
         if self.traits.joins_system && views.len() > 1 && messages[0].role == Role::System {
             let system = views.remove(0);
@@ -181,7 +185,7 @@ impl Template {
             view.insert("content".into(), content);
             if let Some(thought) = thought {
                 // The two names that templates know a thought by.
-                view.insert("reasoning_content".into(), thought.into());
+                view.insert("reasoning_content".into(), thought.as_str().into());
                 view.insert("thinking".into(), thought.into());
             }
             Value::Object(view)

@@ -9,6 +9,7 @@ use super::MOMENT;
 use crate::{Limits, Template};
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that was skipped says so")]
 fn templates_of_real_models_render_as_jinja2_renders_them() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/templates");
     let Ok(expected) = std::fs::read_to_string(folder.join("expected.json")) else {

@@ -165,12 +165,16 @@ fn a_named_model_makes_prompts_too() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that was skipped says so")]
 fn templates_of_real_models_serve_under_strict() {
     let Some(folder) = std::env::var_os("WASI_NN_TEST_MODELS") else {
         eprintln!("skipped: WASI_NN_TEST_MODELS names no folder with real models");
         return;
     };
-    for name in ["smollm2-135m-instruct-q4_1.gguf", "gemma-3-270m-q4_k_m.gguf"] {
+    for name in [
+        "smollm2-135m-instruct-q4_1.gguf",
+        "gemma-3-270m-q4_k_m.gguf",
+    ] {
         let path = std::path::Path::new(&folder).join(name);
         if !path.exists() {
             eprintln!("skipped: there is no {name}");
@@ -182,6 +186,9 @@ fn templates_of_real_models_serve_under_strict() {
         assert_eq!(served(&backend).0, "model", "{name}");
         let said = r#"[{"role":"system","content":"frame"},{"role":"user","content":"hi"}]"#;
         let prompt = backend.apply_template(0, said, "", "").unwrap();
-        assert!(prompt.contains("frame") && prompt.contains("hi"), "{prompt}");
+        assert!(
+            prompt.contains("frame") && prompt.contains("hi"),
+            "{prompt}"
+        );
     }
 }

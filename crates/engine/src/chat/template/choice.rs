@@ -61,7 +61,7 @@ impl Choice {
     fn tried(source: Source, origin: Origin, special: &SpecialTexts) -> Result<Template> {
         let mut template = Template {
             program: source.program,
-            identity: source.identity,
+            source: source.text,
             is_named: source.is_named,
             special: special.clone(),
             origin,

@@ -16,7 +16,7 @@ pub struct Source {
     /// What renders.
     pub program: Program,
     /// The text or name that tells it from others.
-    pub identity: String,
+    pub text: String,
     /// It is a format by name, whose texts the model need not know.
     pub is_named: bool,
 }
@@ -32,7 +32,7 @@ pub fn configured(setting: &str) -> Result<Source> {
     let name = setting.trim();
     let named = |program, name: &str| Source {
         program,
-        identity: name.to_owned(),
+        text: name.to_owned(),
         is_named: true,
     };
     if name.eq_ignore_ascii_case("chatml") {
@@ -64,7 +64,7 @@ pub fn configured(setting: &str) -> Result<Source> {
 pub fn own(text: &str) -> Result<Source> {
     Ok(Source {
         program: Program::jinja(text)?,
-        identity: text.to_owned(),
+        text: text.to_owned(),
         is_named: false,
     })
 }

@@ -1,5 +1,7 @@
 //! Templates of all sorts, and which of them serve.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use super::*;
 use proptest::prelude::*;
 
@@ -207,7 +209,7 @@ fn a_path_loads_the_file_and_a_bad_one_is_passed_over() {
     let choice = chosen(path.to_str(), None);
     std::fs::remove_file(&path).unwrap();
     assert_eq!(choice.passed_over, None);
-    assert_eq!(choice.template.identity(), OWN);
+    assert_eq!(choice.template.source(), OWN);
     let gone = chosen(path.to_str(), Some(OWN));
     assert_eq!(gone.template.origin(), Origin::Model);
     assert!(gone.passed_over.unwrap().contains("chat-template-"));
@@ -327,6 +329,9 @@ fn thoughts_go_by_both_names_and_tools_are_none() {
     said[1].reasoning = Some("hm".into());
     let text = template.render_prefix(&said, true).unwrap();
     assert_eq!(text, "qa(hm|hm)rTrueTrue");
+    said[1].reasoning = Some("a</s>".into());
+    let text = joined(&template.render(&said).unwrap());
+    assert!(!text.contains("</s>") && text.contains("/s>"), "{text}");
 }
 
 fn applied(source: &str, messages: &str, tools: &str, options: &str) -> Result<String> {
