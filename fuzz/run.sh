@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs a fuzz target: fuzz/run.sh NAME [SECONDS]. NAME is config, door or wamr, SECONDS is 60 unless given.
+# Runs a fuzz target: fuzz/run.sh NAME [SECONDS]. NAME is config, door, template or wamr, SECONDS is 60 unless given.
 #
 # Works on a stable toolchain: without a sanitizer cargo-fuzz needs no unstable flag. What a run learns stays under
 # fuzz/corpus, what it finds under fuzz/artifacts; the seeds that every run begins with are under fuzz/seeds.
@@ -23,7 +23,7 @@ cargo fuzz build --fuzz-dir "$root" --sanitizer none --codegen-units 16 "$name"
 
 mkdir -p "corpus/$name" "seeds/$name"
 # A sequence of calls takes hundreds of bytes, which mutations of nothing come to late: the first run begins with noise.
-if [ "$name" != config ] && [ -z "$(ls "corpus/$name")" ]; then
+if [ "$name" != config ] && [ "$name" != template ] && [ -z "$(ls "corpus/$name")" ]; then
     for n in $(seq 200); do
         head -c 1400 /dev/urandom >"corpus/$name/noise-$n"
     done

@@ -410,6 +410,36 @@ wasi_nn_error wasi_nn_await_load(void *ctx,
  */
 WASI_NN_API wasi_nn_error wasi_nn_cancel_load(void *ctx, uint32_t load);
 
+/**
+ * Writes the prompt that a model's chat template makes of a conversation, with a NUL. Nothing is computed and no context
+ * is touched; the text can be counted, or sent as a prompt of one's own.
+ *
+ * g: the number of a model, 0 for the current one.
+ *
+ * messages, messages_len: a JSON array of objects with role and content; content is a text, a list of parts, or null, and
+ * whatever else the template reads (tool_calls, name, reasoning_content) may stand beside it. tools, tools_len: a JSON
+ * array of tools; with length 0 there are none, and tools may be NULL. options, options_len: a JSON object with
+ * add_generation_prompt (true unless given), enable_thinking, tool_choice, or any other variable of the template, also
+ * inside chat_template_kwargs; with length 0 there are none, and options may be NULL. Keys keep their order.
+ *
+ * buffer, size: as for wasi_nn_get_history.
+ *
+ * Answers: invalid_argument for a bad ctx or g, or a text that is not such JSON; runtime_error, with the template's own
+ * reason as the last error, for a conversation that the template refuses; too_large; timeout and runtime_error as
+ * wasi_nn_get_context_usage.
+ */
+WASI_NN_API
+wasi_nn_error wasi_nn_apply_template(void *ctx,
+                                     graph g,
+                                     const char *messages,
+                                     uint32_t messages_len,
+                                     const char *tools,
+                                     uint32_t tools_len,
+                                     const char *options,
+                                     uint32_t options_len,
+                                     char *buffer,
+                                     uint32_t *size);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

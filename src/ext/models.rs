@@ -245,6 +245,46 @@ pub unsafe extern "C" fn wasi_nn_cancel_load(ctx: *mut c_void, load: u32) -> was
     })
 }
 
+/// Writes the prompt that a model's chat template makes of a conversation, with a NUL. Nothing is computed and no context
+/// is touched; the text can be counted, or sent as a prompt of one's own.
+///
+/// g: the number of a model, 0 for the current one.
+///
+/// messages, messages_len: a JSON array of objects with role and content; content is a text, a list of parts, or null, and
+/// whatever else the template reads (tool_calls, name, reasoning_content) may stand beside it. tools, tools_len: a JSON
+/// array of tools; with length 0 there are none, and tools may be NULL. options, options_len: a JSON object with
+/// add_generation_prompt (true unless given), enable_thinking, tool_choice, or any other variable of the template, also
+/// inside chat_template_kwargs; with length 0 there are none, and options may be NULL. Keys keep their order.
+///
+/// buffer, size: as for wasi_nn_get_history.
+///
+/// Answers: invalid_argument for a bad ctx or g, or a text that is not such JSON; runtime_error, with the template's own
+/// reason as the last error, for a conversation that the template refuses; too_large; timeout and runtime_error as
+/// wasi_nn_get_context_usage.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasi_nn_apply_template(
+    ctx: *mut c_void,
+    g: graph,
+    messages: *const c_char,
+    messages_len: u32,
+    tools: *const c_char,
+    tools_len: u32,
+    options: *const c_char,
+    options_len: u32,
+    buffer: *mut c_char,
+    size: *mut u32,
+) -> wasi_nn_error {
+    answer("wasi_nn_apply_template", ctx, move || {
+        let backend = registry::backend(ctx)?;
+        let messages = argument::plain_text(messages, messages_len)?;
+        let tools = argument::plain_text(tools, tools_len)?;
+        let options = argument::plain_text(options, options_len)?;
+        let prompt = || backend.apply_template(g, &messages, &tools, &options);
+        // SAFETY: buffer and size are the caller's.
+        unsafe { put_sized(buffer, size, prompt) }
+    })
+}
+
 /// Calls a host's function with the progress of a load; a host without one never cancels.
 fn progress(
     ctx: *mut c_void,

@@ -26,6 +26,7 @@ mod serving;
 mod settings;
 mod submit;
 mod swap;
+mod templates;
 #[cfg(test)]
 mod tests;
 mod turn;

@@ -32,6 +32,8 @@ mod threads;
 pub(crate) mod batch;
 pub(crate) mod context;
 
+pub(crate) mod format;
+
 mod grammar;
 mod greedy;
 pub(crate) mod sampler;

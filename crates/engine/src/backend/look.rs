@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::Backend;
 use super::settings::Text;
+use super::templates;
 use super::version::{DEFAULT, known};
 use super::workers::apart;
 use crate::error::Result;
@@ -30,7 +31,10 @@ impl Backend {
             };
             let pending = self.pend(text, &*model != DEFAULT)?;
             let beside = self.fleet.beside(&model);
-            let survey = models::survey(&Source::file(path)?, &pending.config, beside)?;
+            let mut survey = models::survey(&Source::file(path)?, &pending.config, beside)?;
+            let own = survey.own_template.as_deref();
+            let choice = templates::choose(&pending.config, own, &survey.vocab)?;
+            templates::judge(&mut survey.profile, &choice);
             let now = self.profile(&model);
             let report = now.map(|now| self.compare(&model, &now, &survey.profile));
             let document = json!({

@@ -23,28 +23,41 @@ pub struct Terms {
 
 /// The terms of the turns before: most turns have the same settings, and patterns and spellings take time.
 #[derive(Default)]
-pub struct Known(Mutex<Option<(Stopping, LogitBias, Arc<Terms>)>>);
+pub struct Known {
+    last: Mutex<Option<(Stopping, LogitBias, Arc<Terms>)>>,
+    /// A text that ends every answer beside what the settings say.
+    end: Option<String>,
+}
 
 type LogitBias = Vec<(TokenRef, Bias)>;
 
 impl Known {
+    /// Terms of turns that end at `end`, too: the end of an answer in the format of the chat template, where it is no
+    /// token.
+    pub fn ending_at(end: Option<String>) -> Known {
+        Known {
+            end,
+            ..Known::default()
+        }
+    }
+
     /// The terms of `settings`. What they name and the model lacks is skipped and logged, or refused under `strict`.
     ///
     /// Errors: `InvalidArgument` naming the pattern or token.
     pub fn terms(&self, settings: &CallSettings, vocab: &Vocab) -> Result<Arc<Terms>> {
         let (stopping, biases) = (&settings.stopping, &settings.sampling.logit_bias);
-        let known = self.0.lock().as_ref().and_then(|(of, with, terms)| {
+        let known = self.last.lock().as_ref().and_then(|(of, with, terms)| {
             let is_same = of == stopping && with == biases;
             is_same.then(|| terms.clone())
         });
         let terms = match known {
             Some(terms) => terms,
             None => {
-                let terms = Arc::new(compile(settings, vocab)?);
+                let terms = Arc::new(compile(settings, self.end.as_ref(), vocab)?);
                 if let Some(text) = terms.unresolved.as_ref().filter(|_| !settings.strict) {
                     log::warn!(target: "sampling", "{text}, skipped");
                 }
-                *self.0.lock() = Some((stopping.clone(), biases.clone(), terms.clone()));
+                *self.last.lock() = Some((stopping.clone(), biases.clone(), terms.clone()));
                 terms
             }
         };
@@ -55,14 +68,14 @@ impl Known {
     }
 }
 
-fn compile(settings: &CallSettings, vocab: &Vocab) -> Result<Terms> {
+fn compile(settings: &CallSettings, end: Option<&String>, vocab: &Vocab) -> Result<Terms> {
     let forbidden = forbidden(settings, vocab);
     let single = |tokens: &Vec<Token>| match tokens.as_slice() {
         [token] => Some((TokenRef::Id(token.0.into()), Bias::Never)),
         _ => None,
     };
     let never = forbidden.iter().filter_map(single).collect();
-    let rules = Arc::new(rules(settings, forbidden, vocab)?);
+    let rules = Arc::new(rules(settings, end, forbidden, vocab)?);
     Ok(Terms {
         rules,
         never,
@@ -70,8 +83,17 @@ fn compile(settings: &CallSettings, vocab: &Vocab) -> Result<Terms> {
     })
 }
 
-fn rules(settings: &CallSettings, forbidden: Vec<Vec<Token>>, vocab: &Vocab) -> Result<Rules> {
-    let stopping = &settings.stopping;
+fn rules(
+    settings: &CallSettings,
+    end: Option<&String>,
+    forbidden: Vec<Vec<Token>>,
+    vocab: &Vocab,
+) -> Result<Rules> {
+    let mut stopping = settings.stopping.clone();
+    if !stopping.ignore_eos {
+        stopping.stop.extend(end.cloned());
+    }
+    let stopping = &stopping;
     let id = |reference: &TokenRef| sampling::resolve(reference, vocab).map(|token| token.0);
     let required = |reference: &TokenRef| match reference {
         TokenRef::Id(_) => id(reference).map(Required::Token),

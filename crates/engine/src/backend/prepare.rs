@@ -159,7 +159,7 @@ pub fn prepare_raw(
     settings: &CallSettings,
     own: &SessionMemory,
 ) -> Result<(Told, Ready)> {
-    let terms = serving.known.terms(settings, &serving.vocab)?;
+    let terms = serving.known_raw.terms(settings, &serving.vocab)?;
     let rules = terms.rules.clone();
     let capacity = serving.engine.capacity();
     let recipe = recipe(settings, &terms, &serving.vocab, capacity)?;

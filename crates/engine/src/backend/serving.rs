@@ -7,10 +7,11 @@ use std::thread::JoinHandle;
 use serde_json::{Value, json};
 
 use super::naming::Known;
+use super::templates;
 use super::version::{Version, vocabulary_key};
+use crate::chat::Template;
 use crate::chat::ledger::Words;
 use crate::chat::token_cache::TokenCache;
-use crate::chat::{Message, Role, Template, template::SpecialTexts};
 use crate::config::{BackendLimits, Config, ReasoningFormat};
 use crate::error::{Error, Result};
 use crate::handles::{Handle, Numbers};
@@ -71,6 +72,8 @@ pub struct Serving {
     pub longest_token: usize,
     /// What turns asked of its tokens and of their ends.
     pub known: Known,
+    /// The same for turns on raw prompts.
+    pub known_raw: Known,
     /// Its engine thread.
     pub engine: Engine,
     /// How it reads images, where it has a projector.
@@ -98,7 +101,8 @@ pub struct Memory {
 impl Serving {
     /// Puts a model into service as `version`. The threads are the caller's to join.
     ///
-    /// `strict`: a template that cannot render a conversation is an error, and not a warning. Errors: `Load` then.
+    /// `strict`: a template that was passed over is an error, and not a warning. Errors: `Load` then, and under the
+    /// configuration's own `strict`.
     pub fn start(
         brought: Brought,
         version: Version,
@@ -111,20 +115,23 @@ impl Serving {
         let config = version.config.clone();
         let weights = brought.weights;
         let vocab = weights.vocab();
-        let (template, warning) = Template::new(
-            config.model.chat_template.as_deref(),
-            weights.chat_template(None).as_deref(),
-            special_texts(&vocab),
-        )?;
-        let refusal = template.render(&rehearsal()).err();
-        if let Some(error) = refusal.as_ref().filter(|_| strict) {
-            let text = format!("its chat template cannot render a conversation: {error}");
-            return Err(Error::Load(text));
+        let choice = templates::choose(&config, weights.chat_template(None).as_deref(), &vocab)?;
+        if let Some(reason) = choice.passed_over.as_ref()
+            && (strict || config.strict)
+        {
+            return Err(Error::Load(reason.clone()));
         }
-        let warning = warning.or(refusal.map(|e| format!("chat template: {e}")));
-        if let Some(warning) = &warning {
-            log::warn!(target: "model", "{warning}");
+        let mut profile = brought.profile;
+        templates::judge(&mut profile, &choice);
+        let note = choice.note();
+        match (&note, choice.is_absent) {
+            (Some(note), true) => log::info!(target: "model", "{note}"),
+            (Some(note), false) => log::warn!(target: "model", "{note}"),
+            (None, _) => {}
         }
+        let template = choice.template;
+        log::debug!(target: "model", "chat template {:?}", template.traits());
+        let end = templates::foreign_end(&template, &vocab);
         let bytes = brought.context.memory();
         let embedding = brought.embedding.as_ref().map(Context::memory);
         let [cache, compute] = embedding.map_or([0; 2], |bytes| [bytes.context, bytes.compute]);
@@ -162,7 +169,7 @@ impl Serving {
             "cache_type_k": brought.cache_types[0],
             "cache_type_v": brought.cache_types[1],
             "chat_template": format!("{:?}", template.origin()).to_lowercase(),
-            "notes": brought.notes.iter().chain(&warning).collect::<Vec<_>>(),
+            "notes": brought.notes.iter().chain(&note).collect::<Vec<_>>(),
         });
         let placement = Placement {
             device_layers: weights.n_gpu_layers(),
@@ -211,8 +218,8 @@ impl Serving {
             graph: version.graph,
             version,
             label: brought.label.into(),
-            vocabulary: vocabulary_key(&brought.profile),
-            profile: brought.profile,
+            vocabulary: vocabulary_key(&profile),
+            profile,
             shelf: brought.shelf,
             users: AtomicUsize::new(0),
             reasoning: match config.model.reasoning_format {
@@ -224,7 +231,8 @@ impl Serving {
             words: TokenCache::default(),
             longest_token: longest_token(&vocab),
             vocab,
-            known: Known::default(),
+            known: Known::ending_at(end),
+            known_raw: Known::default(),
             engine,
             vision: brought.vision,
             weights,
@@ -282,12 +290,6 @@ pub fn limits(backend: &BackendLimits) -> Limits {
     }
 }
 
-/// A conversation of two turns, as every template must render it.
-fn rehearsal() -> Vec<Message> {
-    let said = [(Role::User, "a"), (Role::Assistant, "b"), (Role::User, "c")];
-    said.map(|(role, text)| Message::new(role, text)).into()
-}
-
 /// How the model tells its thoughts from its answers.
 fn format(template: &Template, vocab: &Vocab) -> Option<Arc<Format>> {
     let single = |text: &str| match vocab.tokenize(text, Special::Parse).ok()?.as_slice() {
@@ -308,18 +310,4 @@ fn longest_token(vocab: &Vocab) -> usize {
         bytes.len()
     });
     lengths.max().unwrap_or(0)
-}
-
-fn special_texts(vocab: &Vocab) -> SpecialTexts {
-    let text = |token: Option<Token>| token.map(|t| vocab.token_text(t)).unwrap_or_default();
-    let ids = 0..i32::try_from(vocab.n_tokens()).unwrap_or(i32::MAX);
-    SpecialTexts {
-        bos: text(vocab.bos()),
-        eos: text(vocab.eos()),
-        control: ids
-            .map(Token)
-            .filter(|&t| vocab.is_control(t))
-            .map(|t| vocab.token_text(t))
-            .collect(),
-    }
 }

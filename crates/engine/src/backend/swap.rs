@@ -20,6 +20,7 @@ use super::naming::Known;
 use super::prepare::recipe;
 use super::serving::{GraphId, Serving};
 use super::settings::{Pending, Text};
+use super::templates;
 use super::version::{DEFAULT, Origin, Sleeper, Version, known, permits};
 use super::workers::spawn;
 use super::{Backend, lines};
@@ -249,7 +250,14 @@ impl Swap<'_> {
             return Ok(Way::Beside);
         }
         let beside = self.fleet.beside(&self.model);
-        let survey = models::survey(&next.version.origin.source, &next.version.config, beside)?;
+        let config = &next.version.config;
+        let mut survey = models::survey(&next.version.origin.source, config, beside)?;
+        let own = survey.own_template.as_deref();
+        let choice = templates::choose(config, own, &survey.vocab)?;
+        templates::judge(&mut survey.profile, &choice);
+        if let Some(reason) = choice.passed_over.filter(|_| config.strict) {
+            return Err(Error::Load(reason));
+        }
         self.record.to = Some(survey.label.clone());
         // What would be found later is found before anything is given up.
         let tokens = survey.profile.session_tokens;

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod images;
+mod templates;
 mod waking;
 
 use serde_json::{Value, json};

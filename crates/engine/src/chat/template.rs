@@ -1,30 +1,30 @@
 //! A model's chat template: messages in, text with known borders out.
 //!
-//! Renders Jinja with the extensions that model templates expect (Python's methods, `raise_exception`,
-//! `strftime_now`). The borders between template text and message content matter because only template text may become
-//! special tokens: content is rendered as private marks and put back afterwards. Knows no tokens.
+//! The borders between template text and message content matter because only template text may become special tokens:
+//! content is rendered as private marks and put back afterwards. Knows no tokens.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+mod choice;
+mod document;
+mod marks;
+mod program;
+mod rehearsal;
+mod source;
 
-use minijinja::{Environment, ErrorKind, Value, context};
-use serde::Serialize;
-use serde_json::ser::Formatter;
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Map, Value, json};
 
 use super::borders;
 use super::history::{Message, Role};
-use crate::calendar::Utc;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
-/// What models without a template of their own get.
-const CHATML: &str = "{% for message in messages %}\
-{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}\
-{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+pub use choice::Choice;
+pub use document::Document;
+pub use rehearsal::Traits;
 
-/// Content only, for base models and for hosts that bring their own format.
-const RAW: &str = "{% for message in messages %}{{ message['content'] }}{% endfor %}";
-
-/// Steps that one rendering may take: templates come from model files, and a loop in one must end.
-const FUEL: u64 = 20_000_000;
+use marks::{assemble, marks, split};
+use program::Program;
 
 /// Where a template came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,13 +48,14 @@ pub struct SpecialTexts {
     pub control: Vec<String>,
 }
 
-/// A compiled chat template. Any thread.
+/// A chat template that has rendered conversations. Any thread; needs some 2 MiB of stack.
 pub struct Template {
-    env: Environment<'static>,
+    program: Program,
+    source: String,
+    is_named: bool,
     special: SpecialTexts,
     origin: Origin,
-    /// The template ignores or refuses system messages: their text is put before the first user message.
-    joins_system: bool,
+    traits: Traits,
 }
 
 /// A part of the rendered text, in order.
@@ -71,32 +72,18 @@ pub enum Segment {
     },
 }
 
-#[derive(Serialize)]
-struct View<'a> {
-    role: &'a str,
-    content: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_content: Option<String>,
-}
-
 impl Template {
-    /// Compiles the first of these that works: `configured` (a template, or the name `chatml` or `raw`), the model's,
-    /// ChatML. The second value says why the preferred one was passed over.
+    /// The first of these that works: `configured` (a template, a known name, or a path), the model's, ChatML. The second
+    /// value says why the preferred one was passed over, or that there was none.
+    #[cfg(test)]
     pub fn new(
         configured: Option<&str>,
         model: Option<&str>,
         special: SpecialTexts,
     ) -> Result<(Template, Option<String>)> {
-        let mut warning = None;
-        let candidates = [(configured, Origin::Configured), (model, Origin::Model)];
-        for (source, origin) in candidates {
-            let Some(source) = source else { continue };
-            match Template::compile(built_in(source), origin, &special) {
-                Ok(template) => return Ok((template, warning)),
-                Err(error) => warning = Some(format!("chat template passed over: {error}")),
-            }
-        }
-        Template::compile(CHATML, Origin::Fallback, &special).map(|template| (template, warning))
+        let choice = Choice::of(configured, model, &special)?;
+        let note = choice.note();
+        Ok((choice.template, note))
     }
 
     /// Where it came from.
@@ -104,15 +91,43 @@ impl Template {
         self.origin
     }
 
+    /// Its text, or its name: equal for equal templates.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// What it was found to do.
+    pub fn traits(&self) -> Traits {
+        self.traits
+    }
+
+    /// The text that ends an answer in a format that the model did not bring, which its vocabulary may not have.
+    pub fn foreign_end(&self) -> Option<String> {
+        if !self.is_named {
+            return None;
+        }
+        let said = [
+            (Role::User, "u"),
+            (Role::Assistant, "\u{e002}"),
+            (Role::User, "u"),
+        ];
+        let messages: Vec<Message> = said.iter().map(|(r, t)| Message::new(*r, t)).collect();
+        let text = self.render_prefix(&messages, true).ok()?;
+        let (_, behind) = text.split_once('\u{e002}')?;
+        let end = behind.trim_start().find('>')? + 1;
+        let end = &behind.trim_start()[..end];
+        (end.starts_with('<') && !end.contains(char::is_whitespace)).then(|| end.to_owned())
+    }
+
     /// Renders `messages` and the opening of the next answer, cut at the borders of contents.
     ///
     /// Errors: `Engine` with the template's own reason when it refuses the messages.
     pub fn render(&self, messages: &[Message]) -> Result<Vec<Segment>> {
         let contents: Vec<&str> = messages.iter().map(|m| &*m.content).collect();
-        let real = self.text(messages, &contents)?;
+        let real = self.text(messages, &contents, true)?;
         let marks = marks(&contents);
         let marked: Vec<&str> = marks.iter().map(String::as_str).collect();
-        if let Ok(text) = self.text(messages, &marked)
+        if let Ok(text) = self.text(messages, &marked, true)
             && let Some(parts) = split(&text, &marks)
         {
             for shape in [|s: &str| s.to_owned(), |s: &str| s.trim().to_owned()] {
@@ -127,81 +142,79 @@ impl Template {
         let broken: Vec<&str> = broken.iter().map(String::as_str).collect();
         let plain = match broken == contents {
             true => real,
-            false => self.text(messages, &broken)?,
+            false => self.text(messages, &broken, true)?,
         };
-        let render = |contents: &[&str]| self.text(messages, contents);
+        let render = |contents: &[&str]| self.text(messages, contents, true);
         Ok(borders::segments(&broken, plain, render))
     }
 
-    fn compile(source: &str, origin: Origin, special: &SpecialTexts) -> Result<Template> {
-        let failed = |e: minijinja::Error| Error::Engine(format!("chat template: {e:#}"));
-        let mut env = Environment::new();
-        env.set_trim_blocks(true);
-        env.set_lstrip_blocks(true);
-        env.set_fuel(Some(FUEL));
-        env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        env.add_function(
-            "raise_exception",
-            |text: String| -> std::result::Result<Value, _> {
-                Err(minijinja::Error::new(ErrorKind::InvalidOperation, text))
-            },
-        );
-        env.add_function("strftime_now", |format: String| strftime_now(&format));
-        env.add_filter("tojson", |value: Value| to_json(&value));
-        env.add_template_owned("chat", source.to_owned())
-            .map_err(failed)?;
-        let mut template = Template {
-            env,
-            special: special.clone(),
-            origin,
-            joins_system: false,
-        };
-        let user = Message::new(Role::User, "hello");
-        template.text(std::slice::from_ref(&user), &["hello"])?;
-        let framed = [Message::new(Role::System, "frame"), user];
-        template.joins_system = !template
-            .text(&framed, &["frame", "hello"])
-            .is_ok_and(|text| text.contains("frame"));
-        Ok(template)
+    /// The text of `messages` as the template has it, with the opening of the next answer where `add_generation_prompt`.
+    /// Contents stand in it as they are: it serves to compare lengths and to find where texts differ, never to be tokenised
+    /// with special tokens.
+    ///
+    /// Errors: `Engine` with the template's own reason when it refuses the messages.
+    pub fn render_prefix(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+    ) -> Result<String> {
+        let contents: Vec<&str> = messages.iter().map(|m| &*m.content).collect();
+        self.text(messages, &contents, add_generation_prompt)
     }
 
-    fn text(&self, messages: &[Message], contents: &[&str]) -> Result<String> {
-        let mut views: Vec<View<'_>> = messages
+    fn text(
+        &self,
+        messages: &[Message],
+        contents: &[&str],
+        add_generation_prompt: bool,
+    ) -> Result<String> {
+        let mut views: Vec<(Role, String, Option<String>)> = messages
             .iter()
             .zip(contents)
-            .map(|(m, &content)| View {
-                role: m.role.name(),
-                content: content.to_owned(),
-                reasoning_content: m.reasoning.as_deref().map(|r| self.break_special(r)),
+            .map(|(m, &content)| {
+                // A thought has no borders: nothing in it may become a special token.
+                let thought = m.reasoning.as_deref().map(|t| self.break_special(t));
+                (m.role, content.to_owned(), thought)
             })
             .collect();
-        if self.joins_system && views.len() > 1 && messages[0].role == Role::System {
+        if self.traits.joins_system && views.len() > 1 && messages[0].role == Role::System {
             let system = views.remove(0);
-            views[0].content = format!("{}\n\n{}", system.content, views[0].content);
+            views[0].1 = format!("{}\n\n{}", system.1, views[0].1);
         }
-        let template = self
-            .env
-            .get_template("chat")
-            .map_err(|e| Error::Engine(format!("chat template: {e:#}")))?;
-        template
-            .render(context! {
-                messages => views,
-                add_generation_prompt => true,
-                bos_token => self.special.bos,
-                eos_token => self.special.eos,
-            })
-            .map_err(|e| Error::Engine(format!("chat template: {e:#}")))
+        let views = views.into_iter().map(|(role, content, thought)| {
+            let mut view = Map::new();
+            view.insert("role".into(), role.name().into());
+            let content = match self.traits.wants_parts {
+                true => json!([{"type": "text", "text": content}]),
+                false => content.into(),
+            };
+            view.insert("content".into(), content);
+            if let Some(thought) = thought {
+                // The two names that templates know a thought by.
+                view.insert("reasoning_content".into(), thought.as_str().into());
+                view.insert("thinking".into(), thought.into());
+            }
+            Value::Object(view)
+        });
+        let mut variables = self.variables();
+        variables.insert("messages".into(), views.collect());
+        variables.insert("add_generation_prompt".into(), add_generation_prompt.into());
+        self.program.render(&Value::Object(variables))
+    }
+
+    /// What templates find beside the messages. Without tools and documents they are none, and not undefined.
+    fn variables(&self) -> Map<String, Value> {
+        let mut variables = Map::new();
+        variables.insert("tools".into(), Value::Null);
+        variables.insert("documents".into(), Value::Null);
+        variables.insert("bos_token".into(), self.special.bos.as_str().into());
+        variables.insert("eos_token".into(), self.special.eos.as_str().into());
+        variables
     }
 
     /// `text` with its special texts broken up, so that none of it becomes a special token.
     fn break_special(&self, text: &str) -> String {
         borders::broken(&self.special.control, text)
-    }
-
-    /// The template's own text.
-    pub fn source(&self) -> String {
-        let template = self.env.get_template("chat");
-        template.map_or(String::new(), |template| template.source().to_owned())
     }
 }
 
@@ -210,250 +223,6 @@ impl Segment {
     pub fn text(&self) -> &str {
         match self {
             Segment::Template(text) | Segment::Content { text, .. } => text,
-        }
-    }
-}
-
-fn built_in(name: &str) -> &str {
-    match name {
-        "chatml" => CHATML,
-        "raw" => RAW,
-        source => source,
-    }
-}
-
-/// One private text per content that occurs in none of them.
-fn marks(contents: &[&str]) -> Vec<String> {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    loop {
-        let nonce = NEXT.fetch_add(1, Ordering::Relaxed);
-        let open = format!("\u{e000}{nonce:x}.");
-        if contents.iter().all(|c| !c.contains(&open)) {
-            return (0..contents.len())
-                .map(|i| format!("{open}{i}\u{e001}"))
-                .collect();
-        }
-    }
-}
-
-/// Cuts `text` at the marks, which must each occur once and in order. Gives the template texts around them.
-fn split<'t>(mut text: &'t str, marks: &[String]) -> Option<Vec<&'t str>> {
-    let mut parts = Vec::with_capacity(marks.len() + 1);
-    for mark in marks {
-        let at = text.find(mark.as_str())?;
-        parts.push(&text[..at]);
-        text = &text[at + mark.len()..];
-    }
-    parts.push(text);
-    let clean = parts.iter().all(|part| !part.contains('\u{e000}'));
-    clean.then_some(parts)
-}
-
-fn assemble(parts: &[&str], content: impl Fn(usize) -> String) -> Vec<Segment> {
-    let mut segments = Vec::with_capacity(2 * parts.len());
-    for (n, part) in parts.iter().enumerate() {
-        if n > 0 {
-            segments.push(Segment::Content {
-                message: n - 1,
-                text: content(n - 1),
-            });
-        }
-        if !part.is_empty() {
-            segments.push(Segment::Template((*part).to_owned()));
-        }
-    }
-    segments
-}
-
-/// Python's `json.dumps` separators, which models were trained with.
-fn to_json(value: &Value) -> std::result::Result<Value, minijinja::Error> {
-    struct Python;
-    impl Formatter for Python {
-        fn begin_array_value<W: ?Sized + std::io::Write>(
-            &mut self,
-            out: &mut W,
-            first: bool,
-        ) -> std::io::Result<()> {
-            out.write_all(if first { b"" } else { b", " })
-        }
-        fn begin_object_key<W: ?Sized + std::io::Write>(
-            &mut self,
-            out: &mut W,
-            first: bool,
-        ) -> std::io::Result<()> {
-            out.write_all(if first { b"" } else { b", " })
-        }
-        fn begin_object_value<W: ?Sized + std::io::Write>(
-            &mut self,
-            out: &mut W,
-        ) -> std::io::Result<()> {
-            out.write_all(b": ")
-        }
-    }
-    let mut out = Vec::new();
-    value
-        .serialize(&mut serde_json::Serializer::with_formatter(
-            &mut out, Python,
-        ))
-        .map_err(|e| minijinja::Error::new(ErrorKind::BadSerialization, e.to_string()))?;
-    Ok(Value::from_safe_string(
-        String::from_utf8_lossy(&out).into_owned(),
-    ))
-}
-
-/// Today's date in UTC in the few forms that templates ask for; other directives stay as they are written.
-fn strftime_now(format: &str) -> String {
-    let today = Utc::now();
-    let month_name = MONTHS[today.month as usize - 1];
-    format
-        .replace("%Y", &today.year.to_string())
-        .replace("%m", &format!("{:02}", today.month))
-        .replace("%d", &format!("{:02}", today.day))
-        .replace("%B", month_name)
-        .replace("%b", &month_name[..3])
-}
-
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn special() -> SpecialTexts {
-        SpecialTexts {
-            bos: "<s>".into(),
-            eos: "</s>".into(),
-            control: vec!["<s>".into(), "</s>".into(), "<|im_end|>".into()],
-        }
-    }
-
-    fn template(source: &str) -> Template {
-        let (template, warning) = Template::new(Some(source), None, special()).unwrap();
-        assert_eq!(warning, None);
-        template
-    }
-
-    fn joined(segments: &[Segment]) -> String {
-        segments.iter().map(Segment::text).collect()
-    }
-
-    fn chat(texts: &[(Role, &str)]) -> Vec<Message> {
-        texts.iter().map(|(r, t)| Message::new(*r, t)).collect()
-    }
-
-    #[test]
-    fn chatml_puts_content_between_its_marks() {
-        let segments = template("chatml")
-            .render(&chat(&[(Role::System, "be kind"), (Role::User, "hi")]))
-            .unwrap();
-        assert_eq!(
-            joined(&segments),
-            "<|im_start|>system\nbe kind<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
-        );
-        assert_eq!(
-            segments[3],
-            Segment::Content {
-                message: 1,
-                text: "hi".into()
-            }
-        );
-    }
-
-    #[test]
-    fn a_template_that_trims_keeps_its_borders() {
-        let t = template(
-            "{% for m in messages %}[{{ m.role }}]{{ m['content'] | trim }}{{ eos_token }}{% endfor %}",
-        );
-        let segments = t.render(&chat(&[(Role::User, "  hi </s> ")])).unwrap();
-        assert_eq!(joined(&segments), "[user]hi </s></s>");
-        assert!(segments.contains(&Segment::Content {
-            message: 0,
-            text: "hi </s>".into()
-        }));
-    }
-
-    #[test]
-    fn where_borders_are_lost_special_texts_in_content_are_broken() {
-        let t = template(
-            "{% for m in messages %}{{ m.content | replace('a', 'b') }}{{ eos_token }}{% endfor %}",
-        );
-        let segments = t.render(&chat(&[(Role::User, "a</s>a")])).unwrap();
-        assert_eq!(joined(&segments), "b<\u{200d}/s>b</s>");
-    }
-
-    #[test]
-    fn a_system_message_survives_a_template_without_one() {
-        for source in [
-            "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}{{ m.content }}{% endfor %}",
-            "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}",
-        ] {
-            let segments = template(source)
-                .render(&chat(&[(Role::System, "frame"), (Role::User, "hi")]))
-                .unwrap();
-            assert_eq!(joined(&segments), "frame\n\nhi");
-        }
-    }
-
-    #[test]
-    fn a_template_that_does_not_compile_falls_back_with_a_reason() {
-        let (t, warning) = Template::new(None, Some("{% for %}"), special()).unwrap();
-        assert_eq!(t.origin(), Origin::Fallback);
-        assert!(warning.unwrap().starts_with("chat template passed over"));
-    }
-
-    #[test]
-    fn a_refusal_carries_the_templates_reason() {
-        let t = template(
-            "{% if messages | length > 1 %}{{ raise_exception('one only') }}{% endif %}{{ messages[0].content }}",
-        );
-        let error = t
-            .render(&chat(&[(Role::User, "a"), (Role::Assistant, "b")]))
-            .unwrap_err();
-        assert!(error.to_string().contains("one only"), "{error}");
-    }
-
-    #[test]
-    fn an_endless_template_ends() {
-        let endless =
-            "{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}";
-        let (t, warning) = Template::new(Some(endless), None, special()).unwrap();
-        assert_eq!(t.origin(), Origin::Fallback);
-        assert!(warning.is_some());
-    }
-
-    #[test]
-    fn python_methods_and_json_separators_work() {
-        let t = template(
-            "{{ messages[0].content.strip().upper() }} {{ {'a': [1, 2], 'b': 'c'} | tojson }}",
-        );
-        let segments = t.render(&chat(&[(Role::User, " x ")])).unwrap();
-        assert_eq!(joined(&segments), r#"X {"a": [1, 2], "b": "c"}"#);
-    }
-
-    proptest! {
-        #[test]
-        fn any_content_comes_back_whole_between_its_borders(contents in prop::collection::vec(".{0,20}", 1..5)) {
-            let messages: Vec<Message> = contents.iter().map(|c| Message::new(Role::User, c)).collect();
-            let segments = template("chatml").render(&messages).unwrap();
-            let found: Vec<&str> = segments.iter().filter_map(|s| match s {
-                Segment::Content { text, .. } => Some(text.as_str()),
-                Segment::Template(_) => None,
-            }).collect();
-            prop_assert_eq!(found, contents.iter().map(String::as_str).collect::<Vec<_>>());
         }
     }
 }

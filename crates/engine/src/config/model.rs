@@ -65,7 +65,7 @@ pub struct ModelSettings {
     pub attention: Attention,
     /// NUMA placement; process-wide, the first load decides.
     pub numa: Numa,
-    /// Template text or built-in name; `None`: the model's own.
+    /// Template text, the name of a known format, or a path; `None`: the model's own.
     pub chat_template: Option<String>,
     /// What becomes of what a model thinks before it answers.
     pub reasoning_format: ReasoningFormat,

@@ -149,6 +149,17 @@ unsafe extern "C" {
         err: *mut c_char,
         cap: usize,
     ) -> i32;
+    pub(super) fn engine_chat_format(
+        name: *const c_char,
+        chat: *const sys::llama_chat_message,
+        count: usize,
+        opens_answer: bool,
+        text: *mut c_char,
+        room: i32,
+        out: *mut i32,
+        err: *mut c_char,
+        cap: usize,
+    ) -> i32;
     pub(super) fn engine_decode(
         ctx: *mut sys::llama_context,
         batch: *const sys::llama_batch,

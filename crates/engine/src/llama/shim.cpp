@@ -84,6 +84,14 @@ int32_t engine_tokenize(const llama_vocab * vocab, const char * text, int32_t le
     });
 }
 
+int32_t engine_chat_format(const char * name, const llama_chat_message * chat, size_t count, bool opens_answer,
+                           char * text, int32_t room, int32_t * out, char * err, size_t cap) {
+    return guarded(err, cap, [&] {
+        *out = llama_chat_apply_template(name, chat, count, opens_answer, text, room);
+        return ENGINE_OK;
+    });
+}
+
 int32_t engine_decode(llama_context * ctx, const llama_batch * batch, int32_t * out, char * err, size_t cap) {
     return guarded(err, cap, [&] {
         const int32_t status = llama_decode(ctx, *batch);

@@ -42,6 +42,10 @@ int32_t engine_tokenize(const struct llama_vocab * vocab, const char * text, int
                         int32_t room, bool special, int32_t * out, char * err, size_t cap);
 
 // `out` is llama_decode's own return value.
+// A conversation in the format of a name that llama.cpp knows. Writes `room` bytes at most, without a NUL; `out` has the
+// bytes that it takes, or a negative number for a name that is not known.
+int32_t engine_chat_format(const char * name, const struct llama_chat_message * chat, size_t count, bool opens_answer,
+                           char * text, int32_t room, int32_t * out, char * err, size_t cap);
 int32_t engine_decode(struct llama_context * ctx, const struct llama_batch * batch, int32_t * out, char * err,
                       size_t cap);
 int32_t engine_logits(struct llama_context * ctx, int32_t index, const float ** out, char * err, size_t cap);

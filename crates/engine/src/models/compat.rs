@@ -134,7 +134,14 @@ fn objections(now: &Profile, next: &Profile, too_long: usize) -> Vec<String> {
         ));
     }
     if now.template.is_some() && next.template.is_none() {
-        found.push("the model has no chat template: ChatML is used".into());
+        found.push("the model has no chat template that works: ChatML is used".into());
+    }
+    if let Some(reason) = next
+        .template_passed_over
+        .as_ref()
+        .filter(|_| now.template_passed_over.is_none())
+    {
+        found.push(reason.clone());
     }
     if now.tools && !next.tools {
         found.push("its chat template knows no tools".into());
@@ -162,6 +169,7 @@ mod tests {
             },
             template: Some("t".into()),
             tools: true,
+            template_passed_over: None,
             disk_bytes: 1,
             weights_bytes: 1,
             buffer_bytes: 1,
@@ -211,6 +219,15 @@ mod tests {
         assert_eq!(report.objections.len(), 2);
         assert_eq!(verdict(&report, "tools"), Verdict::Shrinks);
         assert_eq!(verdict(&report, "own_template"), Verdict::Shrinks);
+    }
+
+    #[test]
+    fn a_template_that_was_passed_over_is_an_objection() {
+        let mut next = profile();
+        next.template_passed_over = Some("chat template passed over: line 3".into());
+        let report = compare(&profile(), &next, &[]);
+        assert_eq!(report.objections, ["chat template passed over: line 3"]);
+        assert!(compare(&next, &next, &[]).objections.is_empty());
     }
 
     #[test]

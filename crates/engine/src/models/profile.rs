@@ -23,6 +23,9 @@ pub struct Profile {
     pub template: Option<String>,
     /// Whether that template knows tools.
     pub tools: bool,
+    /// Why a template that was wanted does not serve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template_passed_over: Option<String>,
     /// Bytes of all its files.
     pub disk_bytes: u64,
     /// Bytes of weights in memory.
@@ -121,8 +124,9 @@ impl Profile {
             training_context: model.n_ctx_train(),
             session_tokens: sizes.session_tokens,
             vocabulary,
-            template: template.map(|text| short(&blake3::hash(text.as_bytes()))),
-            tools: template.is_some_and(|text| text.contains("tools")),
+            template: template.map(hashed),
+            tools: template.is_some_and(knows_tools),
+            template_passed_over: None,
             disk_bytes: sizes.disk_bytes,
             weights_bytes: weights,
             buffer_bytes: cells + compute,
@@ -131,6 +135,20 @@ impl Profile {
             recurrent: model.is_recurrent() || model.is_hybrid(),
         }
     }
+
+    /// Takes over which template serves; `None` where it is none of the model's own.
+    pub fn set_template(&mut self, text: Option<&str>) {
+        self.template = text.map(hashed);
+        self.tools = text.is_some_and(knows_tools);
+    }
+}
+
+fn hashed(template: &str) -> String {
+    short(&blake3::hash(template.as_bytes()))
+}
+
+fn knows_tools(template: &str) -> bool {
+    template.contains("tools")
 }
 
 /// Bytes that one token takes in the KV cache of all layers: keys and values of every KV head.

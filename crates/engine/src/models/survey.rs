@@ -28,6 +28,8 @@ pub struct Survey {
     pub vocab: Vocab,
     /// Its weights are in memory.
     pub is_loaded: bool,
+    /// The chat template that it brings.
+    pub own_template: Option<String>,
 }
 
 /// Looks at `source` as `bring_up` would load it under `config`. Errors: `Load` with the reason.
@@ -65,5 +67,6 @@ pub fn survey(source: &Source, config: &Config, beside: Beside) -> Result<Survey
         },
         vocab,
         is_loaded: weights::are_loaded(identity, &params),
+        own_template: outline.chat_template(None),
     })
 }

@@ -255,7 +255,10 @@ static KEYS: &[Key] = &[
         |config| config.model.chat_template.as_deref(),
         |config, text| config.model.chat_template = text,
     )
-    .about("Template text or built-in name. Unless written: the model's own."),
+    .about(
+        "Template text, the name of a known format, or the path of a template's file. Unless \
+         written: the model's own.",
+    ),
     Key::word(
         "reasoning_format",
         words::<ReasoningFormat>,
