@@ -9,8 +9,10 @@ fn main() {
         "shim.cpp",
         "shim_media.cpp",
         "shim_sampler.cpp",
+        "shim_vocab.cpp",
         "shim_guard.h",
         "shim_media.h",
+        "shim_vocab.h",
         "shim.h",
     ] {
         println!("cargo:rerun-if-changed=src/llama/{file}");
@@ -26,6 +28,7 @@ fn main() {
         .file("src/llama/shim.cpp")
         .file("src/llama/shim_media.cpp")
         .file("src/llama/shim_sampler.cpp")
+        .file("src/llama/shim_vocab.cpp")
         .include(include)
         .compile("engine_llama_shim");
 }

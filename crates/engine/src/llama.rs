@@ -24,6 +24,10 @@ pub(crate) mod gguf;
 pub(crate) mod model;
 pub(crate) mod vocab;
 
+mod partition;
+mod pretokenizer;
+mod tokenizer;
+
 mod capacity;
 pub mod exit;
 mod threads;
