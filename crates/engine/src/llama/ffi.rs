@@ -358,9 +358,7 @@ pub(super) fn sort_by_length(
     assert_eq!(ids.len(), lengths.len(), "each id has a length");
     guarded(|err, cap| {
         // SAFETY: both arrays have as many elements as is said.
-        unsafe {
-            engine_sort_by_length(ids.as_mut_ptr(), lengths.as_ptr(), ids.len(), err, cap)
-        }
+        unsafe { engine_sort_by_length(ids.as_mut_ptr(), lengths.as_ptr(), ids.len(), err, cap) }
     })?;
     Ok(ids)
 }

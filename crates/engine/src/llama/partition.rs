@@ -55,7 +55,12 @@ impl Partition {
             fragments.push(Fragment::Ordinary(0..text.len()));
         }
         let occurs = self.occurring(text, parses);
-        for (one, _) in self.spelled.iter().zip(occurs).filter(|(_, occurs)| *occurs) {
+        for (one, _) in self
+            .spelled
+            .iter()
+            .zip(occurs)
+            .filter(|(_, occurs)| *occurs)
+        {
             let finder = memmem::Finder::new(&one.text);
             let mut parts = Vec::with_capacity(fragments.len());
             for fragment in fragments {
@@ -160,7 +165,11 @@ mod unit {
         check(&tokens, "abcab", &["<1>", "<2>"]);
         check(&tokens, "xababcabc", &["x", "<2>", "<1>", "<1>"]);
         // Overlaps go to the token that is looked for first, not to the one that begins first.
-        check(&[spelled(1, "bcd"), spelled(2, "ab")], "abcd", &["a", "<1>"]);
+        check(
+            &[spelled(1, "bcd"), spelled(2, "ab")],
+            "abcd",
+            &["a", "<1>"],
+        );
         check(&[spelled(1, "aa")], "aaaaa", &["<1>", "<1>", "a"]);
     }
 
@@ -174,7 +183,11 @@ mod unit {
         token.strips_after = false;
         check(&[token.clone()], " \t| b", &["<1>", " b"]);
         // What is stripped is gone: no other token finds it.
-        check(&[token, spelled(2, " ")], "a  | b", &["a", "<1>", "<2>", "b"]);
+        check(
+            &[token, spelled(2, " ")],
+            "a  | b",
+            &["a", "<1>", "<2>", "b"],
+        );
     }
 
     #[test]

@@ -16,4 +16,5 @@ mod media;
 mod placement;
 mod recipes;
 mod sampling;
+mod tokens;
 mod vocab;

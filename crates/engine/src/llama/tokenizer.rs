@@ -152,7 +152,9 @@ impl Words {
         while let Some(start) = rest.find(open) {
             self.merge(vocab, rest[..start].to_owned(), tokens)?;
             let inside = &rest[start..];
-            let end = inside.find(close).map_or(inside.len(), |at| at + close.len());
+            let end = inside
+                .find(close)
+                .map_or(inside.len(), |at| at + close.len());
             // Sequences are cut into equal lengths, without an expression.
             tokens.append(&mut whole(vocab, inside[..end].as_bytes(), special)?);
             rest = &inside[end..];

@@ -90,7 +90,8 @@ const TEKKEN: &[Recipe] = &[Classes(
     KeepLast,
 )];
 /// Letters of any case with combining marks, and a contraction: llama.cpp does not tell their cases apart.
-const ANY_CASE: &str = r"[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+(?:'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD]))?";
+const ANY_CASE: &str =
+    r"[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+(?:'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD]))?";
 const KIMI: &[Recipe] = &[Han(
     &[
         r"[\xDA\xDB]+",

@@ -14,7 +14,6 @@ use super::expressions::Recipe;
 /// A text as the passes see it, counted in characters.
 pub(super) struct Text<'a> {
     text: &'a str,
-    characters: &'static Characters,
     /// A byte for each character: itself in ASCII, else its class.
     classes: Vec<u8>,
     /// Where each character begins, in bytes, and where the text ends.
@@ -65,12 +64,11 @@ pub(super) enum Tail {
 const TAIL: usize = 1;
 
 impl<'a> Text<'a> {
-    pub(super) fn new(text: &'a str, characters: &'static Characters) -> Text<'a> {
+    pub(super) fn new(text: &'a str, characters: &Characters) -> Text<'a> {
         let mut starts: Vec<u32> = text.char_indices().map(|(at, _)| at as u32).collect();
         starts.push(text.len() as u32);
         Text {
             text,
-            characters,
             classes: text.chars().map(|c| characters.class(c)).collect(),
             starts,
             wide: OnceCell::new(),
@@ -181,7 +179,11 @@ impl Stage {
                 tail,
                 is_han,
             } => {
-                let classes = if *is_han { &text.han()[from..to] } else { classes };
+                let classes = if *is_han {
+                    &text.han()[from..to]
+                } else {
+                    classes
+                };
                 match_classes(regex, *tail, classes, from, out);
             }
             Stage::Wide(regex) => {
@@ -203,7 +205,9 @@ impl Stage {
                 }
             }
             Stage::LastBlanks => {
-                let word = classes.iter().rposition(|class| !characters::is_blank(*class));
+                let word = classes
+                    .iter()
+                    .rposition(|class| !characters::is_blank(*class));
                 out.end_at(from + word.map_or(0, |last| last + 1));
             }
         }
@@ -289,7 +293,9 @@ fn group_digits(classes: &[u8], from: usize, out: &mut Pieces) {
                 0 => 3,
                 rest => rest,
             };
-            (at + first..=end).step_by(3).for_each(|cut| out.end_at(cut));
+            (at + first..=end)
+                .step_by(3)
+                .for_each(|cut| out.end_at(cut));
         }
         at = end;
     }
