@@ -38,6 +38,8 @@ pub use backend::{
 pub use config::{Overflow, SessionMemory, reference as config_reference, schema as config_schema};
 pub use error::{ContextNeed, Error, Result};
 pub use llama::IMAGE_MARK;
+#[cfg(feature = "fuzzing")]
+pub use llama::TrialVocab;
 pub use status::{reference as status_reference, schemas as status_schemas};
 
 /// Copies a model's bytes into an anonymous file in memory that nobody can change, for models that are to be loaded by

@@ -41,6 +41,9 @@ pub(crate) mod sampler;
 
 mod media;
 
+#[cfg(feature = "fuzzing")]
+mod trial;
+
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -59,6 +62,8 @@ pub(crate) use model::{CpuExperts, Model, ModelParams, SplitMode};
 pub(crate) use runtime::Numa;
 pub(crate) use sampler::{Sampler, Stage};
 pub(crate) use threads::ThreadCounts;
+#[cfg(feature = "fuzzing")]
+pub use trial::TrialVocab;
 pub(crate) use vocab::{Special, Vocab, VocabKind};
 
 /// A token id of some vocabulary; `Vocab::is_valid` says of which.
