@@ -250,9 +250,9 @@ fn a_real_model_gives_the_tokens_of_llama() {
     }
 }
 
-/// Whole megabytes of what people send.
-fn long_texts() -> Vec<(&'static str, String)> {
-    let all = |unit: &str| unit.repeat((1 << 20) / unit.len());
+/// So many bytes of what people send.
+fn long_texts(bytes: usize) -> Vec<(&'static str, String)> {
+    let all = |unit: &str| unit.repeat(bytes / unit.len());
     vec![
         ("words", all("words with single blanks ")),
         ("marks", all("e\u{301}\u{302}a\u{308}")),
@@ -270,20 +270,36 @@ fn long_texts() -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn a_megabyte_of_anything_needs_no_stack_in_any_pre_tokenizer() {
-    let texts = long_texts();
+fn long_text_of_any_kind_needs_no_stack_in_any_pre_tokenizer() {
+    // llama.cpp takes some 300 bytes of stack for each character of a match: a thousandth of these texts is too much
+    // for this one. The longer texts are for those that users have seen die, and for the widest matches.
+    let (long, longer) = (long_texts(256 << 10), long_texts(1 << 20));
     let work = || {
         for pre in DIFFERENT {
             let vocab = pocket_with(pre);
+            let pieces: Vec<Vec<u8>> = vocab
+                .all()
+                .map(|token| {
+                    let mut piece = Vec::new();
+                    vocab.piece(token, &mut piece).expect("a token of it");
+                    piece
+                })
+                .collect();
             // Vocabularies over raw UTF-8 have no tokens for most of these texts here.
             let is_whole = !matches!(pre, "gemma4" | "mmbert");
-            for (name, text) in &texts {
+            let texts = match pre {
+                "gpt-4o" | "tekken" | "exaone-moe" | "deepseek-llm" => &longer,
+                _ => &long,
+            };
+            for (name, text) in texts {
                 let tokens = vocab.tokenize(text, Special::Plain).expect("tokens");
-                let mut bytes = Vec::new();
-                for token in &tokens {
-                    vocab.piece(*token, &mut bytes).expect("a token of it");
-                }
-                assert!(!is_whole || bytes == text.as_bytes(), "{pre}, {name}");
+                let mut rest = text.as_bytes();
+                let says = |token: &Token| {
+                    let begun = rest.strip_prefix(&pieces[token.0 as usize][..]);
+                    begun.map(|left| rest = left).is_some()
+                };
+                assert!(!is_whole || tokens.iter().all(says), "{pre}, {name}");
+                assert!(!is_whole || rest.is_empty(), "{pre}, {name}");
             }
         }
     };
