@@ -226,6 +226,7 @@ fn other_families_give_the_tokens_of_llama() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "says that it skips")]
 fn a_real_model_gives_the_tokens_of_llama() {
     let Some(folder) = std::env::var_os("WASI_NN_TEST_MODELS") else {
         eprintln!("skipped: WASI_NN_TEST_MODELS names no folder of models");
