@@ -3,6 +3,7 @@
 //! What is right is what `llama_tokenize` says of texts that it survives.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::forge::{ALPHABET, Forge, MARKERS, SEQUENCE, rewritten};
 use super::support::*;
@@ -118,7 +119,10 @@ fn outline(path: &std::path::Path) -> Vocab {
 fn pocket_with(pre: &str) -> Vocab {
     let file = std::fs::read(pocket_path()).expect("the committed model");
     let file = rewritten(&file, "tokenizer.ggml.pre", pre);
-    outline(&super::support::file(&format!("pre-{pre}.gguf"), &file))
+    // Tests run beside each other, and each has files of its own.
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("pre-{}.gguf", COUNT.fetch_add(1, Ordering::Relaxed));
+    outline(&super::support::file(&name, &file))
 }
 
 /// Numbers from a fixed sequence.
@@ -379,4 +383,22 @@ fn a_greedy_vocabulary_that_would_read_the_same_place_for_ever_is_refused() {
         .tokenize("cac", Special::Plain)
         .expect_err("no token for `a`");
     assert!(error.to_string().contains("0x61"), "{error}");
+}
+
+#[test]
+fn a_vocabulary_that_is_a_tree_of_any_depth_is_refused() {
+    let refusal = |words: &[&str]| {
+        let path = Forge::greedy(words).write("tree.gguf");
+        let loaded = Model::outline(&path, &model_params());
+        loaded
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
+    };
+    assert_eq!(refusal(&["\n", &"x".repeat(1024)]), "");
+    let deep = refusal(&["\n", &"x".repeat(1025)]);
+    assert!(deep.contains("a token of 1025 bytes"), "{deep}");
+    // llama.cpp tokenises a line feed as it loads.
+    let endless = refusal(&["\nx", "x"]);
+    assert!(endless.contains("no token for a line feed"), "{endless}");
 }
