@@ -3,7 +3,7 @@
 MODEL ?= models/pocket-a.gguf
 PREFIX ?= /usr/local
 # What `make fuzz` runs, for how many seconds each.
-NAME ?= config door template wamr
+NAME ?= config door template tokenise wamr
 SECONDS_EACH ?= 60
 
 # rustup's folder, where it was installed in the same run and no shell has read its settings yet.

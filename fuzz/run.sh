@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs a fuzz target: fuzz/run.sh NAME [SECONDS]. NAME is config, door, template or wamr, SECONDS is 60 unless given.
+# Runs a fuzz target: fuzz/run.sh NAME [SECONDS]. NAME is config, door, template, tokenise or wamr, SECONDS is 60 unless given.
 #
 # Works on a stable toolchain: without a sanitizer cargo-fuzz needs no unstable flag. What a run learns stays under
 # fuzz/corpus, what it finds under fuzz/artifacts; the seeds that every run begins with are under fuzz/seeds.

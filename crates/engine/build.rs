@@ -1,5 +1,5 @@
-//! Compiles the C++ shim of `engine::llama` against the headers that llama-cpp-sys-2 installed, and against the one that
-//! it does not install, where its sources lie.
+//! Compiles the C++ shim of `engine::llama` against the headers that llama-cpp-sys-2 installed, and against those
+//! that it does not install, where its sources lie.
 //! Knows nothing of llama.cpp's own build: that crate decides it.
 
 use std::env;
@@ -11,8 +11,10 @@ fn main() {
         "shim.cpp",
         "shim_media.cpp",
         "shim_sampler.cpp",
+        "shim_vocab.cpp",
         "shim_guard.h",
         "shim_media.h",
+        "shim_vocab.h",
         "shim.h",
     ] {
         println!("cargo:rerun-if-changed=src/llama/{file}");
@@ -25,10 +27,9 @@ fn main() {
     let include = installed.join("include");
     // No declaration of llama.cpp is copied: where it changes, the shim does not compile.
     let internal = source(&installed).join("src");
-    println!(
-        "cargo:rerun-if-changed={}",
-        internal.join("llama-ext.h").display()
-    );
+    for header in ["llama-ext.h", "llama-vocab.h", "unicode.h"] {
+        println!("cargo:rerun-if-changed={}", internal.join(header).display());
+    }
     let mut build = cc::Build::new();
     build
         .cpp(true)
@@ -36,6 +37,7 @@ fn main() {
         .file("src/llama/shim.cpp")
         .file("src/llama/shim_media.cpp")
         .file("src/llama/shim_sampler.cpp")
+        .file("src/llama/shim_vocab.cpp")
         .include(&include)
         .include(&internal);
     build.compile("engine_llama_shim");

@@ -38,6 +38,8 @@ pub use backend::{
 };
 pub use config::{Overflow, SessionMemory, reference as config_reference, schema as config_schema};
 pub use error::{ContextNeed, Error, Result};
+#[cfg(feature = "fuzzing")]
+pub use llama::TrialVocab;
 pub use llama::{IMAGE_MARK, OpenFile};
 pub use status::{reference as status_reference, schemas as status_schemas};
 

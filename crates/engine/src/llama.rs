@@ -25,6 +25,10 @@ pub(crate) mod opened;
 pub(crate) mod model;
 pub(crate) mod vocab;
 
+mod partition;
+mod pretokenizer;
+mod tokenizer;
+
 mod capacity;
 pub mod exit;
 mod threads;
@@ -39,6 +43,9 @@ mod greedy;
 pub(crate) mod sampler;
 
 mod media;
+
+#[cfg(feature = "fuzzing")]
+mod trial;
 
 #[cfg(test)]
 mod tests;
@@ -59,6 +66,8 @@ pub use opened::OpenFile;
 pub(crate) use runtime::Numa;
 pub(crate) use sampler::{Sampler, Stage};
 pub(crate) use threads::ThreadCounts;
+#[cfg(feature = "fuzzing")]
+pub use trial::TrialVocab;
 pub(crate) use vocab::{Special, Vocab, VocabKind};
 
 /// A token id of some vocabulary; `Vocab::is_valid` says of which.

@@ -8,6 +8,8 @@ use llama_cpp_sys_2 as sys;
 
 use crate::error::Error;
 
+use super::Vocab;
+
 /// How the text of an error begins when the sampler is left without any token.
 pub(crate) const DEAD_END_TEXT: &str = "dead end";
 
@@ -91,6 +93,25 @@ pub(super) struct RawStage {
     pub(super) n_texts: usize,
 }
 
+/// `struct engine_split_rules` of the shim.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct RawSplitRules {
+    pub(super) pre: i32,
+    pub(super) ignores_merges: bool,
+    pub(super) escapes_whitespace: bool,
+    pub(super) lowers: bool,
+}
+
+/// `struct engine_word_rules` of the shim.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RawWordRules {
+    pub(super) encodes_bytes: bool,
+    pub(super) ignores_merges: bool,
+    pub(super) keeps_newlines: bool,
+}
+
 unsafe extern "C" {
     pub(super) fn engine_model_load(
         paths: *mut *const c_char,
@@ -157,6 +178,38 @@ unsafe extern "C" {
         text: *mut c_char,
         room: i32,
         out: *mut i32,
+        err: *mut c_char,
+        cap: usize,
+    ) -> i32;
+    fn engine_vocab_rules(
+        vocab: *const sys::llama_vocab,
+        out: *mut RawSplitRules,
+        err: *mut c_char,
+        cap: usize,
+    ) -> i32;
+    fn engine_sort_by_length(
+        ids: *mut sys::llama_token,
+        lengths: *const usize,
+        count: usize,
+        err: *mut c_char,
+        cap: usize,
+    ) -> i32;
+    fn engine_characters(
+        flags: *mut u16,
+        lower: *mut u32,
+        count: usize,
+        err: *mut c_char,
+        cap: usize,
+    ) -> i32;
+    fn engine_merge_words(
+        vocab: *const sys::llama_vocab,
+        text: *const c_char,
+        ends: *const u32,
+        n_words: usize,
+        rules: *const RawWordRules,
+        tokens: *mut sys::llama_token,
+        room: usize,
+        out: *mut usize,
         err: *mut c_char,
         cap: usize,
     ) -> i32;
@@ -281,4 +334,74 @@ unsafe extern "C" {
         err: *mut c_char,
         cap: usize,
     ) -> i32;
+}
+
+/// How a byte-pair vocabulary treats text before it is split.
+pub(super) fn split_rules(vocab: &Vocab) -> Result<RawSplitRules, Fault> {
+    let mut rules = RawSplitRules::default();
+    guarded(|err, cap| {
+        // SAFETY: the vocabulary is valid, `rules` is written on success only.
+        unsafe { engine_vocab_rules(vocab.as_ptr(), &mut rules, err, cap) }
+    })?;
+    Ok(rules)
+}
+
+/// `ids` from the longest text to the shortest, equal ones in llama.cpp's order; `lengths` are theirs.
+///
+/// Panics if there are not as many of each.
+pub(super) fn sort_by_length(
+    mut ids: Vec<sys::llama_token>,
+    lengths: &[usize],
+) -> Result<Vec<sys::llama_token>, Fault> {
+    assert_eq!(ids.len(), lengths.len(), "each id has a length");
+    guarded(|err, cap| {
+        // SAFETY: both arrays have as many elements as is said.
+        unsafe { engine_sort_by_length(ids.as_mut_ptr(), lengths.as_ptr(), ids.len(), err, cap) }
+    })?;
+    Ok(ids)
+}
+
+/// llama.cpp's flags and small letters of the first `count` code points.
+pub(super) fn characters(count: usize) -> Result<(Vec<u16>, Vec<u32>), Fault> {
+    let (mut flags, mut lower) = (vec![0; count], vec![0; count]);
+    guarded(|err, cap| {
+        // SAFETY: both arrays have room for `count` elements.
+        unsafe { engine_characters(flags.as_mut_ptr(), lower.as_mut_ptr(), count, err, cap) }
+    })?;
+    Ok((flags, lower))
+}
+
+/// The tokens of words, each of which ends in `text` where `ends` says.
+///
+/// Panics if the ends do not rise, or lie beyond the text.
+pub(super) fn merge_words(
+    vocab: &Vocab,
+    text: &str,
+    ends: &[u32],
+    rules: &RawWordRules,
+) -> Result<Vec<sys::llama_token>, Fault> {
+    assert!(ends.is_sorted(), "words follow each other");
+    assert!(ends.last().is_none_or(|end| *end as usize <= text.len()));
+    // A byte is one character of the vocabulary's spelling, which has two bytes at most: as many tokens.
+    let mut tokens = vec![0; 2 * text.len()];
+    let mut count = 0;
+    guarded(|err, cap| {
+        // SAFETY: the words lie inside the text as was just checked, `tokens` has the room that is said.
+        unsafe {
+            engine_merge_words(
+                vocab.as_ptr(),
+                text.as_ptr().cast(),
+                ends.as_ptr(),
+                ends.len(),
+                rules,
+                tokens.as_mut_ptr(),
+                tokens.len(),
+                &mut count,
+                err,
+                cap,
+            )
+        }
+    })?;
+    tokens.truncate(count);
+    Ok(tokens)
 }

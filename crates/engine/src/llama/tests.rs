@@ -21,4 +21,5 @@ mod placement;
 mod recipes;
 mod sampling;
 mod shift;
+mod tokens;
 mod vocab;

@@ -11,11 +11,8 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
 
-use super::{Model, Token, exit, ffi, grammar};
-
-/// The longest stretch without a blank that a byte-pair vocabulary gets in one piece. Its splitter matches
-/// regular expressions recursively, so that an endless word would exhaust the stack.
-const RUN_LIMIT_BYTES: usize = 2048;
+use super::tokenizer::Tokenizer;
+use super::{Model, Token, grammar};
 
 /// What the text of special tokens inside a text means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +57,8 @@ pub(super) struct Walked {
     grammar: Mutex<Option<(Box<str>, Arc<grammar::Code>)>>,
     /// What grammars have to know of the tokens.
     words: OnceLock<grammar::Words>,
+    /// What it tokenises with.
+    tokenizer: OnceLock<Tokenizer>,
 }
 
 impl Vocab {
@@ -85,62 +84,20 @@ impl Vocab {
 
     /// The tokens of `text`; never BOS or EOS unless `special` is `Parse` and the text spells them.
     ///
-    /// Errors: `TooLarge` above 2 GiB; `Engine` where the vocabulary cannot express the text.
+    /// They are those of `llama_tokenize`, but any length of text takes constant depth. Safe on any stack.
+    ///
+    /// Errors: `TooLarge` above 1 GiB of text between special tokens; `Engine` where the vocabulary cannot express the
+    /// text.
     pub(crate) fn tokenize(&self, text: &str, special: Special) -> Result<Vec<Token>> {
-        if self.kind() != VocabKind::Bpe {
-            return self.tokenize_piece(text, special);
+        let known = &self.model.walked.tokenizer;
+        if known.get().is_none() {
+            let tokenizer = Tokenizer::of(self, &self.model)?;
+            // Somebody else may have been faster: theirs is the same.
+            let _ = known.set(tokenizer);
         }
-        let mut tokens = Vec::new();
-        let mut from = 0;
-        for to in cuts(text).into_iter().chain([text.len()]) {
-            tokens.append(&mut self.tokenize_piece(&text[from..to], special)?);
-            from = to;
-        }
-        Ok(tokens)
-    }
-
-    fn tokenize_piece(&self, text: &str, special: Special) -> Result<Vec<Token>> {
-        if text.is_empty() {
-            return Ok(Vec::new());
-        }
-        let too_large = || Error::TooLarge {
-            what: "text",
-            limit: i32::MAX as usize,
-        };
-        let len = i32::try_from(text.len()).map_err(|_| too_large())?;
-        let ending = || Error::Internal("the process is ending".to_owned());
-        let _reading = exit::Reading::begin().ok_or_else(ending)?;
-        // One token per byte and a leading blank is what most texts stay below; the exact count comes back otherwise.
-        let mut room = text.len() + 2;
-        loop {
-            let mut ids: Vec<sys::llama_token> = vec![0; room];
-            let capacity = i32::try_from(room).map_err(|_| too_large())?;
-            let mut count = 0;
-            ffi::guarded(|err, cap| {
-                // SAFETY: the text has `len` bytes and `ids` has room for `capacity` tokens; both outlive the call.
-                unsafe {
-                    ffi::engine_tokenize(
-                        self.as_ptr(),
-                        text.as_ptr().cast(),
-                        len,
-                        ids.as_mut_ptr(),
-                        capacity,
-                        special == Special::Parse,
-                        &mut count,
-                        err,
-                        cap,
-                    )
-                }
-            })
-            .map_err(|fault| fault.during("tokenize"))?;
-            if let Ok(count) = usize::try_from(count) {
-                ids.truncate(count);
-                return Ok(ids.into_iter().map(Token).collect());
-            }
-            if count == i32::MIN {
-                return Err(too_large());
-            }
-            room = count.unsigned_abs() as usize;
+        match known.get() {
+            Some(tokenizer) => tokenizer.tokenize(self, text, special),
+            None => Err(Error::Internal("a tokenizer that was just made".to_owned())),
         }
     }
 
@@ -177,12 +134,25 @@ impl Vocab {
 
     /// The text of `token` as the vocabulary stores it; empty for an id outside it.
     pub(crate) fn token_text(&self, token: Token) -> String {
+        String::from_utf8_lossy(self.token_bytes(token)).into_owned()
+    }
+
+    /// The same, which need not be UTF-8.
+    pub(super) fn token_bytes(&self, token: Token) -> &[u8] {
         if !self.is_valid(token) {
-            return String::new();
+            return &[];
         }
-        // SAFETY: the id is valid; the string belongs to the vocabulary.
-        let text = unsafe { CStr::from_ptr(sys::llama_vocab_get_text(self.as_ptr(), token.0)) };
-        text.to_string_lossy().into_owned()
+        // SAFETY: the id is valid; the string belongs to the vocabulary, which `self` keeps.
+        unsafe { CStr::from_ptr(sys::llama_vocab_get_text(self.as_ptr(), token.0)) }.to_bytes()
+    }
+
+    /// The bits of what the file says about `token` (`LLAMA_TOKEN_ATTR_*`); none for an id outside the vocabulary.
+    pub(super) fn attributes(&self, token: Token) -> sys::llama_token_attr {
+        if !self.is_valid(token) {
+            return sys::LLAMA_TOKEN_ATTR_UNDEFINED;
+        }
+        // SAFETY: the id is valid.
+        unsafe { sys::llama_vocab_get_attr(self.as_ptr(), token.0) }
     }
 
     /// Whether generation ends at `token`.
@@ -245,7 +215,7 @@ impl Vocab {
         *self.model.walked.grammar.lock() = Some((grammar.into(), Arc::clone(code)));
     }
 
-    fn all(&self) -> impl Iterator<Item = Token> {
+    pub(super) fn all(&self) -> impl Iterator<Item = Token> {
         (0..i32::try_from(self.n_tokens()).unwrap_or(0)).map(Token)
     }
 
@@ -306,58 +276,5 @@ impl Vocab {
             token.0,
             self.n_tokens()
         )))
-    }
-}
-
-/// Where `text` is cut so that no stretch without blanks, or of blanks, is longer than `RUN_LIMIT_BYTES`: between
-/// letters or digits and other characters if it can be, since tokens seldom reach over that border. Ordinary text is
-/// not cut at all, so its tokens are those of the whole.
-fn cuts(text: &str) -> Vec<usize> {
-    let class = |c: char| match c {
-        _ if c.is_whitespace() => Class::Blank,
-        _ if c.is_alphanumeric() => Class::Word,
-        _ => Class::Other,
-    };
-    let mut cuts = Vec::new();
-    let (mut start, mut border) = (0, 0);
-    let mut before = Class::Blank;
-    for (at, c) in text.char_indices() {
-        let now = class(c);
-        if (now == Class::Blank) != (before == Class::Blank) {
-            (start, border) = (at, at);
-        } else {
-            if now != before {
-                border = at;
-            }
-            if at - start >= RUN_LIMIT_BYTES {
-                start = if border > start { border } else { at };
-                cuts.push(start);
-            }
-        }
-        before = now;
-    }
-    cuts
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Blank,
-    Word,
-    Other,
-}
-
-#[cfg(test)]
-mod unit {
-    use super::*;
-
-    #[test]
-    fn ordinary_text_is_not_cut_and_an_endless_run_is() {
-        let check = |text: &str, expect: &[usize]| assert_eq!(cuts(text), expect);
-        check("", &[]);
-        check(&"some words, and more. ".repeat(1000), &[]);
-        check(&"x".repeat(5000), &[2048, 4096]);
-        check(&format!("a {}", " ".repeat(3000)), &[2049]);
-        check(&"\u{4e2d}".repeat(1000), &[2049]);
-        check(&"xxxx-".repeat(1000), &[2045, 4090]);
     }
 }

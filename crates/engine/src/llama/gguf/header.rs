@@ -41,6 +41,10 @@ pub(super) struct Tokens {
     pub(super) repeated: Option<String>,
     /// Whether some token is marked as a raw byte.
     pub(super) has_byte: bool,
+    /// Bytes of the longest text.
+    pub(super) longest: usize,
+    /// Whether some text is a line feed, written out or escaped.
+    pub(super) has_line_feed: bool,
 }
 
 /// A walked header. Every string, array and tensor that it names lies inside the file.

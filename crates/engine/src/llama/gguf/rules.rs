@@ -34,6 +34,10 @@ pub(super) use projector::check as check_projector;
 
 type Checked = std::result::Result<(), String>;
 
+/// The longest token of a vocabulary that llama.cpp keeps as a tree: it recurses for every byte as it frees one, or keeps
+/// every end of every token. Real ones have some hundred bytes.
+const TREE_LIMIT_BYTES: usize = 1024;
+
 /// `LLAMA_MAX_LAYERS` and `LLAMA_MAX_EXPERTS`.
 const LAYERS_LIMIT: f64 = 512.0;
 const EXPERTS_LIMIT: f64 = 1024.0;
@@ -87,6 +91,16 @@ fn tokenizer(header: &Header) -> Checked {
     }
     if tokens.has_byte && matches!(model, "bert" | "rwkv") {
         return Err(format!("has byte tokens in a {model} tokenizer"));
+    }
+    if tokens.longest > TREE_LIMIT_BYTES && matches!(model, "t5" | "rwkv" | "plamo2") {
+        return Err(format!(
+            "has a token of {} bytes in a {model} tokenizer, must have at most {TREE_LIMIT_BYTES}",
+            tokens.longest
+        ));
+    }
+    // llama.cpp tokenises one as it loads, and would begin it again for ever.
+    if model == "rwkv" && !tokens.has_line_feed {
+        return Err("has no token for a line feed in a rwkv tokenizer".to_owned());
     }
     Ok(())
 }

@@ -16,6 +16,9 @@ use llama_cpp_sys_2 as sys;
 
 use super::header::{Header, Tensor, Value};
 
+/// A line feed as a greedy vocabulary may write it.
+const LINE_FEEDS: [&[u8]; 4] = [b"\n", b"\\n", b"\\x0a", b"\\x0A"];
+
 /// The longest key and tensor name; the format's own bound for keys, llama.cpp's is lower for tensors.
 const NAME_LIMIT_BYTES: u64 = 65_535;
 /// Counts beyond these are no model but an attack on memory: the largest known have a tenth.
@@ -265,6 +268,8 @@ impl<R: Read + Seek> Walk<R> {
             if tokens.repeated.is_none() && seen.contains(&text) {
                 tokens.repeated = Some(String::from_utf8_lossy(&text).into_owned());
             }
+            tokens.longest = tokens.longest.max(text.len());
+            tokens.has_line_feed |= LINE_FEEDS.contains(&text.as_slice());
             seen.insert(text);
         }
         Ok(())

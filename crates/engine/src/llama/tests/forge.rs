@@ -4,12 +4,16 @@
 
 mod picture;
 mod projector;
+mod rewrite;
 mod tabulated;
+mod vocabulary;
 
 use std::path::PathBuf;
 
 pub(crate) use picture::{bmp, jpeg, picture, png, png_of};
 pub(crate) use projector::IMAGE_TOKENS;
+pub(crate) use rewrite::rewritten;
+pub(crate) use vocabulary::{ALPHABET, MARKERS, SEQUENCE};
 
 /// The bytes of a file in the making.
 #[derive(Clone, Default)]
