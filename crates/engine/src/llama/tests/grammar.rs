@@ -161,14 +161,18 @@ fn the_allowed_tokens_are_those_of_llama_cpp() {
 }
 
 #[test]
+#[expect(
+    clippy::print_stderr,
+    reason = "who runs the tests is to see what was left out"
+)]
 fn the_allowed_tokens_of_a_real_vocabulary_are_those_of_llama_cpp() {
     let Some(folder) = std::env::var_os("WASI_NN_TEST_MODELS") else {
-        println!("skipped: WASI_NN_TEST_MODELS names no folder of models");
+        eprintln!("skipped: WASI_NN_TEST_MODELS names no folder of models");
         return;
     };
     let path = Path::new(&folder).join("smollm2-135m-instruct-q4_1.gguf");
     if !path.exists() {
-        println!("skipped: {} is not there", path.display());
+        eprintln!("skipped: {} is not there", path.display());
         return;
     }
     let model = Arc::new(load(&path).expect("a real model"));

@@ -234,7 +234,7 @@ fn steps_of_powers_of_ten_are_digits_behind_the_point() {
     check(json!({"type": "number", "multipleOf": 0.01}));
     check(json!({"type": "number", "multipleOf": 0.01, "minimum": -1.5, "maximum": 12.345}));
     check(
-        json!({"type": ["number", "null"], "multipleOf": 0.001, "minimum": 3.1415, "exclusiveMaximum": 3.2}),
+        json!({"type": ["number", "null"], "multipleOf": 0.001, "minimum": 3.2415, "exclusiveMaximum": 3.3}),
     );
     gives(
         json!({"type": "number", "multipleOf": 1, "minimum": 0.5, "maximum": 2.5}),
