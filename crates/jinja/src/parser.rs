@@ -13,6 +13,9 @@ use crate::token::{Kind, Token};
 /// Levels of tags and expressions inside each other. One takes some ten calls of the parser.
 pub const MAX_PARSE_LEVELS: u32 = 120;
 
+/// Parameters of a macro by name, and the defaults of the last of them.
+type Params = (Vec<(Symbol, Literal)>, Vec<Expr>);
+
 /// A parsed template.
 pub struct Parsed {
     /// What it does.
@@ -401,7 +404,7 @@ impl Parser {
         self.macro_body(name, params, defaults, end)
     }
 
-    fn params(&mut self) -> Result<(Vec<(Symbol, Literal)>, Vec<Expr>)> {
+    fn params(&mut self) -> Result<Params> {
         let (mut params, mut defaults) = (Vec::new(), Vec::new());
         self.expect("(")?;
         while !self.takes(")") {

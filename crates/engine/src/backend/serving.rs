@@ -296,7 +296,7 @@ fn format(template: &Template, vocab: &Vocab) -> Option<Arc<Format>> {
         [token] => Some(token.0),
         _ => None,
     };
-    reasoning::detect(&template.source(), single).map(Arc::new)
+    reasoning::detect(template.source(), single).map(Arc::new)
 }
 
 /// Bytes of the longest text that one token stands for.
