@@ -1,6 +1,8 @@
 //! Conversations through the engine's own API, judged by what the pocket model says.
 
 mod common;
+#[path = "conversation/reasoning.rs"]
+mod reasoning;
 
 use common::*;
 use engine::{Error, StatusKind};

@@ -7,8 +7,11 @@
 )]
 
 mod common;
+#[path = "golden/real.rs"]
+mod real;
 
 use std::ffi::CString;
+use std::path::Path;
 
 use common::*;
 use llama_cpp_sys_2 as sys;
@@ -59,6 +62,99 @@ fn reference(model: &std::path::Path, prompt: &str, most: usize) -> String {
         sys::llama_free(context);
         sys::llama_model_free(model);
         String::from_utf8(bytes).unwrap()
+    }
+}
+
+/// llama.cpp called directly, with the cells of what it has seen.
+pub struct Direct {
+    /// Most tokens of an answer.
+    most: usize,
+    model: *mut sys::llama_model,
+    context: *mut sys::llama_context,
+    /// The tokens whose cells it has, in order.
+    pub seen: Vec<sys::llama_token>,
+}
+
+impl Direct {
+    /// The model of a file, which has seen nothing yet.
+    pub fn new(path: &Path, most: usize) -> Direct {
+        let path = CString::new(path.to_str().unwrap()).unwrap();
+        unsafe {
+            sys::llama_backend_init();
+            let model =
+                sys::llama_model_load_from_file(path.as_ptr(), sys::llama_model_default_params());
+            assert!(!model.is_null());
+            let mut params = sys::llama_context_default_params();
+            params.n_ctx = 2048;
+            params.n_batch = 2048;
+            params.n_threads = 1;
+            params.n_threads_batch = 1;
+            let context = sys::llama_init_from_model(model, params);
+            assert!(!context.is_null());
+            Direct {
+                most,
+                model,
+                context,
+                seen: Vec::new(),
+            }
+        }
+    }
+
+    fn tokens(&self, text: &str) -> Vec<sys::llama_token> {
+        let mut tokens = vec![0; text.len() + 8];
+        let n = unsafe {
+            sys::llama_tokenize(
+                sys::llama_model_get_vocab(self.model),
+                text.as_ptr().cast(),
+                text.len() as i32,
+                tokens.as_mut_ptr(),
+                tokens.len() as i32,
+                false,
+                true,
+            )
+        };
+        tokens.truncate(usize::try_from(n).unwrap());
+        tokens
+    }
+
+    /// The likeliest tokens behind what it has seen and `text`, up to an end of generation.
+    pub fn answer(&mut self, text: &str) -> Vec<sys::llama_token> {
+        let mut next = self.tokens(text);
+        let mut answer = Vec::new();
+        unsafe {
+            let vocab = sys::llama_model_get_vocab(self.model);
+            let sampler = sys::llama_sampler_init_greedy();
+            loop {
+                let batch = sys::llama_batch_get_one(next.as_mut_ptr(), next.len() as i32);
+                assert_eq!(sys::llama_decode(self.context, batch), 0);
+                self.seen.extend_from_slice(&next);
+                let token = sys::llama_sampler_sample(sampler, self.context, -1);
+                if sys::llama_vocab_is_eog(vocab, token) {
+                    break;
+                }
+                answer.push(token);
+                if answer.len() == self.most {
+                    // Its cell is filled with what comes next.
+                    let mut last = [token];
+                    let batch = sys::llama_batch_get_one(last.as_mut_ptr(), 1);
+                    assert_eq!(sys::llama_decode(self.context, batch), 0);
+                    self.seen.push(token);
+                    break;
+                }
+                next = vec![token];
+            }
+            sys::llama_sampler_free(sampler);
+        }
+        answer
+    }
+}
+
+impl Drop for Direct {
+    fn drop(&mut self) {
+        unsafe {
+            sys::llama_free(self.context);
+            sys::llama_model_free(self.model);
+        }
     }
 }
 

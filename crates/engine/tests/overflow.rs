@@ -167,3 +167,33 @@ fn turns_that_were_removed_have_no_effect_any_more() {
     }
     assert_eq!(say(&backend, clean, "What is my name?").unwrap(), answer);
 }
+
+/// Shows nothing of a message up to the end of a thought in it, and trims the rest.
+const STRIPS: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n\
+    {{ m.content.split('</think>')[-1] | trim }}<|im_end|>\n{% endfor %}{{ '<|im_start|>assistant\n' }}";
+
+#[test]
+fn a_conversation_that_its_template_rewrites_is_weighed_by_what_is_left_of_it() {
+    let backend = backend(&greedy(json!({
+        "model": {"ctx_size": 512, "n_predict": -1, "chat_template": STRIPS},
+        "memory": {"n_keep_tokens": 32, "n_discard_tokens": 64},
+    })));
+    let c = open(&backend);
+    let thought = "hm ".repeat(2000) + "</think>";
+    say(&backend, c, "My name is Zorvath.").unwrap();
+    for text in SMALL_TALK.iter().cycle().take(8) {
+        let text = format!("{thought}\n{text}");
+        say_with(&backend, c, &text, r#"{"max_tokens": 30}"#).unwrap();
+    }
+    // The last message is nearly all of the text, and nearly nothing of the prompt: it fits.
+    let long = format!("{}{thought} Count to 5.", "hm ".repeat(20_000));
+    say_with(&backend, c, &long, r#"{"max_tokens": 8}"#).unwrap();
+    endless(&backend, c);
+    let told = metadata(&backend, c);
+    assert_eq!(
+        (&told["finish_reason"], &told["shifts"]),
+        (&json!("context_full"), &json!(2)),
+        "{told}"
+    );
+    say_with(&backend, c, "Hello.", r#"{"max_tokens": 8}"#).unwrap();
+}
