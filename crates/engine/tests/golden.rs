@@ -71,12 +71,12 @@ pub struct Direct {
     most: usize,
     model: *mut sys::llama_model,
     context: *mut sys::llama_context,
-    /// Tokens that its cells stand for.
+    /// The tokens whose cells it has, in order.
     pub seen: Vec<sys::llama_token>,
 }
 
 impl Direct {
-    /// The model of that file, for answers of `most` tokens at most.
+    /// The model of a file, which has seen nothing yet.
     pub fn new(path: &Path, most: usize) -> Direct {
         let path = CString::new(path.to_str().unwrap()).unwrap();
         unsafe {
