@@ -156,7 +156,7 @@ impl Words {
                 .find(close)
                 .map_or(inside.len(), |at| at + close.len());
             // Sequences are cut into equal lengths, without an expression.
-            tokens.append(&mut whole(vocab, inside[..end].as_bytes(), special)?);
+            tokens.append(&mut whole(vocab, &inside.as_bytes()[..end], special)?);
             rest = &inside[end..];
         }
         self.merge(vocab, rest.to_owned(), tokens)
