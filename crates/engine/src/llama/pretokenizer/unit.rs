@@ -4,7 +4,7 @@ use super::*;
 
 fn check(pre: i32, text: &str, expect: &[&str]) {
     let pretokenizer = Pretokenizer::new(pre).expect("a pre-tokenizer of this llama.cpp");
-    let (text, ends) = pretokenizer.split(text.into()).expect("words");
+    let (text, ends) = pretokenizer.split(String::from(text)).expect("words");
     let mut from = 0;
     let words: Vec<&str> = ends
         .iter()
