@@ -362,11 +362,11 @@ fn cells_come_back_with_the_model_that_they_belong_to() {
 #[test]
 fn a_turn_that_begins_anew_after_its_deadline_waits_anew() {
     let backend = &backend(&small(json!({"backend": {
-        "swap_mode": "replace", "swap_drain_ms": 5300, "default_task_timeout_ms": 5000, "queue_reject_threshold": 1,
+        "swap_mode": "replace", "swap_drain_ms": 1100, "default_task_timeout_ms": 1000, "queue_reject_threshold": 1,
         "queue_warning_threshold": 1,
-    }})));
+    }, "model": {"ctx_size": 1024}})));
     // Longer than it may wait: so long that the drain does not see its end.
-    let call = &tough(120, json!({"max_tokens": 8000, "max_time_ms": 6500}));
+    let call = &tough(120, json!({"max_tokens": 8000, "max_time_ms": 2500}));
     let contexts = [(); 2].map(|()| open(backend));
     thread::scope(|scope| {
         let turns = contexts.map(|c| {
