@@ -95,6 +95,11 @@ impl Victim {
                 Err(other) => panic!("{what}: {other:?}"),
             }
         }
+        // Turns are answered before a thread begins again: what is armed there is to be met, too.
+        let stats = self.bench.engine.stats();
+        wait_for("the thread waits for turns", || {
+            stats.pulse.busy(Instant::now()).is_zero()
+        });
         self.plan.disarm();
         assert_eq!(self.bench.engine.stats().totals.queued.get(), before + 3);
         wait_for("no place is held", || self.bench.engine.is_empty());
