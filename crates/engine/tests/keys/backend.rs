@@ -33,8 +33,8 @@ fn queue(backend: &Backend, field: &str) -> u64 {
 const ENDLESS: u32 = 900;
 
 /// Runs `work` while a turn of the client `heavy` has the only slot, and then takes that away from it. False beside the
-/// result: the turn was over before, because the machine was busy with other things.
-fn beside_a_turn<T>(backend: &Backend, work: impl FnOnce() -> T) -> (T, bool) {
+/// result: the turn was over before, because the machine was busy with other things. `work` can ask whether it is.
+fn beside_a_turn<T>(backend: &Backend, work: impl FnOnce(&dyn Fn() -> bool) -> T) -> (T, bool) {
     let running = open(backend);
     backend.set_client(running, b"heavy").unwrap();
     let (result, end) = thread::scope(|scope| {
@@ -45,7 +45,7 @@ fn beside_a_turn<T>(backend: &Backend, work: impl FnOnce() -> T) -> (T, bool) {
         until("a turn runs", || {
             queue(backend, "running") == 1 || turn.is_finished()
         });
-        let result = work();
+        let result = work(&|| turn.is_finished());
         backend.cancel(running).unwrap();
         (result, turn.join().unwrap())
     });
@@ -70,7 +70,7 @@ fn order_once(backend: &Backend, calls: &[(&'static str, Value)]) -> Option<Vec<
     let contexts: Vec<u32> = calls.iter().map(|_| open(backend)).collect();
     let order = thread::scope(|scope| {
         let (sender, starts) = mpsc::channel();
-        let ((), was_beside) = beside_a_turn(backend, || {
+        let ((), was_beside) = beside_a_turn(backend, |is_over| {
             for (at, (client, call)) in calls.iter().enumerate() {
                 let (c, sender) = (contexts[at], sender.clone());
                 backend.set_client(c, client.as_bytes()).unwrap();
@@ -87,12 +87,14 @@ fn order_once(backend: &Backend, calls: &[(&'static str, Value)]) -> Option<Vec<
                     drop(backend.run(c, "Hello.".into(), &mut call, Some(&mut on_piece)));
                 });
                 until("it is in", || {
-                    queue(backend, "waiting_total") + queue(backend, "running") > at as u64
+                    queue(backend, "waiting_total") > at as u64 || is_over()
                 });
             }
             // What runs is charged for it.
             let before = steps(backend);
-            until("the turn goes on", || steps(backend) >= before + 3);
+            until("the turn goes on", || {
+                steps(backend) >= before + 3 || is_over()
+            });
         });
         if !was_beside {
             contexts.iter().for_each(|c| backend.cancel(*c).unwrap());
@@ -155,7 +157,7 @@ fn admitted(more: Value) -> usize {
 
 fn admitted_once(backend: &Backend) -> Option<usize> {
     thread::scope(|scope| {
-        let (calls, was_beside) = beside_a_turn(backend, || {
+        let (calls, was_beside) = beside_a_turn(backend, |_| {
             let call = |_| {
                 let before = queue(backend, "queued") + queue(backend, "rejected");
                 let c = open(backend);

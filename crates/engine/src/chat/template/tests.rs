@@ -74,7 +74,13 @@ fn where_borders_are_lost_special_texts_in_content_are_broken() {
         "{% for m in messages %}{{ m.content | replace('%', 'b') }}{{ eos_token }}{% endfor %}",
     );
     let segments = t.render(&chat(&[(Role::User, "%</s>%")])).unwrap();
-    assert_eq!(segments, [Segment::Template("b<\u{200d}/s>b</s>".into())]);
+    // The end of what the message has become is known, its text is not: it stands in front of the border.
+    let border = Segment::Content {
+        message: 0,
+        text: String::new(),
+    };
+    let text = |text: &str| Segment::Template(text.into());
+    assert_eq!(segments, [text("b<\u{200d}/s>b"), border, text("</s>")]);
 }
 
 #[test]
