@@ -442,11 +442,16 @@ fn around_swaps_no_more_turns_wait_than_may() {
 fn a_turn_that_only_waited_keeps_its_deadline_through_a_swap() {
     let backend = &backend(&small(json!({
         "performance": {"n_parallel": 1},
-        "backend": {"swap_mode": "replace", "swap_drain_ms": 700, "default_task_timeout_ms": 1000},
+        "model": {"ctx_size": 4096},
+        // Nobody takes the slot away from the long one.
+        "backend": {
+            "swap_mode": "replace", "swap_drain_ms": 700, "default_task_timeout_ms": 1000,
+            "priority_scheduling_enabled": false, "fair_scheduling_enabled": false,
+        },
     })));
     let contexts = [(); 2].map(|()| open(backend));
     thread::scope(|scope| {
-        let long = slow(json!({"max_tokens": 100_000}));
+        let long = tough(120, json!({"max_tokens": 100_000}));
         scope.spawn(move || say_with(backend, contexts[0], "Hello.", &long));
         until("it runs", || {
             status(backend, StatusKind::Queue)["running"] == 1

@@ -129,6 +129,7 @@ impl Life {
             halt: self.halt.clone(),
             gather: self.gather,
             step: 0,
+            retires: None,
             ended: Vec::new(),
             shown: 0,
             is_stalled: false,

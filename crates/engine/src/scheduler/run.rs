@@ -69,6 +69,8 @@ pub(super) struct Loop {
     /// How long the first job of a batch waits for others.
     pub(super) gather: Duration,
     pub(super) step: u64,
+    /// It is to hand turns back once the free slots are given, and whether running ones are among them.
+    pub(super) retires: Option<bool>,
     /// Turns that left their slots and are not answered yet.
     pub(super) ended: Vec<Ended>,
     /// Running turns that the totals of all models have of this one.
@@ -140,6 +142,10 @@ impl Loop {
         }
         self.secure(now);
         let blocked = self.admit(now);
+        if let Some(requeue) = self.retires {
+            self.retire(requeue);
+            self.retires = None;
+        }
         self.give_way(now, &blocked);
         self.secure(now);
         self.is_stalled = self.lanes.len() == 0;
@@ -214,12 +220,7 @@ impl Loop {
                 Command::Submit(job) => self.desk.enqueue(*job, self.step),
                 Command::Forget(session) => self.forget(session),
                 Command::Relieve(level) => self.lanes.relieve(level, Instant::now()),
-                Command::Retire { requeue } => {
-                    // Who has a slot stays: beside those that wait there may be no place to wait.
-                    let moves = |work: &Work| requeue && !work.has_told();
-                    self.hand_back(|work| !work.has_begun() || moves(work), moves);
-                    self.step_aside();
-                }
+                Command::Retire { requeue } => self.retires = Some(requeue),
                 Command::Cut => {
                     let moves = |work: &Work| !work.has_told();
                     self.hand_back(moves, moves);
@@ -370,6 +371,14 @@ impl Loop {
             lane.end(Instant::now(), end, &mut self.ended);
         }
         self.answer();
+    }
+
+    /// Hands back what begins again on the next version. Who has a slot stays, and free ones were given before: as many as
+    /// wait then have a place to wait, and not those beside them.
+    fn retire(&mut self, requeue: bool) {
+        let moves = |work: &Work| requeue && !work.has_told();
+        self.hand_back(|work| !work.has_begun() || moves(work), moves);
+        self.step_aside();
     }
 
     /// The turns that stay leave their places in the model's queue to those of the next version.
