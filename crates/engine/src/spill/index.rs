@@ -220,7 +220,8 @@ impl Index {
         let is_filed = self.is_filed(filed);
         if is_filed {
             self.count_fault(fault);
-            self.discard(filed.key);
+            // The turn looks for its cells once more, and is to learn why there are none.
+            self.lose(filed.key, fault.loss());
         }
         is_filed
     }

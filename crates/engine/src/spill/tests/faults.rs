@@ -10,7 +10,8 @@ fn check(damage: impl FnOnce(&Path), expect: Result<Tier, Loss>) {
     bench.put(1, 100);
     damage(&bench.scratch.files()[0]);
     assert_eq!(bench.take(1), expect);
-    assert_eq!(bench.take(1), Err(Loss::Never));
+    // A turn that comes for its cells once more learns why there are none.
+    assert_eq!(bench.take(1), Err(expect.err().unwrap_or(Loss::Never)));
     let counts = bench.store.counts();
     assert_eq!((counts.disk.entries, counts.disk.bytes), (0, 0));
     assert_eq!(counts.damaged, u64::from(expect == Err(Loss::Damaged)));
