@@ -124,7 +124,8 @@ static atomic_int pieces;
 
 static void *compute(void *unused) {
     (void)unused;
-    running_code = library.compute(running_ctx, running);
+    /* A look at the output, which waits for the beginning, may be inside and turn it away. */
+    do { running_code = library.compute(running_ctx, running); } while (running_code == BUSY);
     return NULL;
 }
 
