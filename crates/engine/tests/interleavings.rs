@@ -1,8 +1,7 @@
 //! The inbox, the queue and the answers of an engine thread under a scheduler that chooses which thread runs next.
 //!
-//! `intake.rs`, `queue.rs` and `answer.rs` are the engine's own files; here the locks and atomics of `crate::sync` are
-//! shuttle's. The loop below does what `scheduler/run.rs` does, with jobs that take a few steps instead of a model. A run
-//! in which some thread waits for ever is a failure of its own.
+//! The files are the engine's own, with shuttle's locks and atomics as `crate::sync`. The loop below does what
+//! `scheduler/run.rs` does, with jobs of a few steps. A run in which some thread waits for ever is a failure of its own.
 
 /// What the engine takes from std.
 mod sync {
