@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::models::{Found, Name, Unserved};
 use crate::scheduler::Pass;
 
-/// How long who waits for a load goes without looking whether it is still to wait.
+/// How often a wait for a load checks its deadline and its cancellation.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The right to use a version for one turn. While somebody has it, the version is not put to sleep.

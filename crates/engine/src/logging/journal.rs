@@ -177,7 +177,7 @@ impl Sink {
         let Some(path) = path else {
             return (Sink::Stderr, None);
         };
-        // A pipe that nobody reads is neither waited for now nor later.
+        // A pipe that nobody reads is never waited for.
         let mut options = OpenOptions::new();
         options.create(true).append(true);
         match options.custom_flags(libc::O_NONBLOCK).open(path) {

@@ -252,7 +252,7 @@ pub struct Ticket {
     answer: Reader<Piece>,
     cancelled: Arc<AtomicBool>,
     is_answered: Cell<bool>,
-    /// Who waits for longer than the thread lives is told so; `None`: nobody looks.
+    /// Reports a stuck engine thread to the caller that waits; `None`: nothing is checked.
     vigil: Option<RefCell<Vigil>>,
 }
 

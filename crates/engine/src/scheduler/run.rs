@@ -43,7 +43,7 @@ pub(super) enum Command {
     Look,
 }
 
-/// How often one who waits for a context looks whether anybody waits for it any more.
+/// How often a wait for a context checks whether the request still wants it.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// How a loop came to its end.
@@ -75,7 +75,7 @@ pub(super) struct Loop {
     pub(super) ended: Vec<Ended>,
     /// Running turns that the totals of all models have of this one.
     pub(super) shown: u64,
-    /// Nobody who waits could be let into a slot in the last round, and nobody had one.
+    /// No waiting request could be admitted in the last round, and none was running.
     pub(super) is_stalled: bool,
     /// Rounds that ended as they should.
     pub(super) rounds: u64,
@@ -373,7 +373,7 @@ impl Loop {
         self.answer();
     }
 
-    /// Hands back what begins again on the next version. Who has a slot stays, and free ones were given before: as many as
+    /// Hands back what starts again on the next version. A request in a slot stays; free slots were filled before: as many as
     /// wait then have a place to wait, and not those beside them.
     fn retire(&mut self, requeue: bool) {
         let moves = |work: &Work| requeue && !work.has_told();

@@ -1,7 +1,7 @@
 //! Who holds the longest prefix of a prompt, found by going along the prompt once, whatever the number of those who hold
 //! anything.
 //!
-//! A radix tree: entries that begin alike share a path. Nodes lie in one list and name each other by place, so that no
+//! A radix tree: a common prefix is a shared path. Nodes lie in one list and name each other by place, so that no
 //! depth of the tree costs stack. Pure, and generic over the token so that a test can count comparisons.
 
 use std::collections::BTreeSet;

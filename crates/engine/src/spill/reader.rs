@@ -160,7 +160,7 @@ impl Reads {
         }
     }
 
-    /// Nothing will be read: those who wait learn it.
+    /// Nothing will be read: all pending fetches fail.
     pub(super) fn give_up(&mut self) {
         self.ahead.clear();
         for slot in self.wanted.drain(..).filter_map(|wanted| wanted.upgrade()) {
@@ -234,7 +234,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
     }
 }
 
-/// Tells those who wait when the reader ends, also by a panic. The next file that is wanted then starts another.
+/// Fails pending fetches when the reader ends, also by a panic. The next fetch then starts another reader.
 struct Ended<'a>(&'a Shared);
 
 impl Drop for Ended<'_> {

@@ -178,7 +178,7 @@ fn the_tokens_of_a_prompt_are_known_before_it_is_computed() {
     guest.ask(QUESTION);
     assert_eq!(guest.told()["input_tokens"], before["input_tokens"]);
     assert!(guest.told()["output_tokens"].as_u64() > Some(0));
-    // The next one is counted at once, and nothing is told of the turn before any more.
+    // The next prompt is counted at once, and the metadata of the turn before is gone.
     guest.prompt("<|im_start|>");
     assert_eq!(guest.told()["input_tokens"], 1);
     assert_eq!(guest.told()["output_tokens"], 0);

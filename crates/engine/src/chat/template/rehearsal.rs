@@ -1,4 +1,4 @@
-//! Conversations that a template is tried on before it serves: whoever fails at the second turn fails at the load.
+//! Conversations that a template is tried on before it serves: one that fails at the second turn fails at the load.
 
 use super::Template;
 use crate::chat::history::{Message, Role};

@@ -318,7 +318,7 @@ fn a_job_that_was_lost_while_it_ran_does_not_hold_its_client_among_the_active() 
     queue.charge(Client(2), 100);
     queue.all_done();
     assert_eq!(queue.clients.active(), 1);
-    // Who comes now begins with the active ones, and not with the client that is gone.
+    // A client that arrives now starts at the virtual time of the active ones, not of the client that is gone.
     queue.push(3, ask(Class::Normal, 3), at(3)).unwrap();
     assert_eq!(queue.clients.time(Client(3)), 100);
     assert_eq!(take_all(&mut queue, at(4)), [2, 3]);
